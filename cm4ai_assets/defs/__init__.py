@@ -1,0 +1,1 @@
+"""Everything that knows Dagster, and nothing else: assets, checks, jobs, resources, partitions."""

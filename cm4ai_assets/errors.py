@@ -1,0 +1,52 @@
+"""The errors of this project, each with the remedy a person can act on.
+
+Belongs here: exception types that more than one package raises or catches. Does not belong here: data defects; those are
+flags in tables (one bad image is a flagged row, never an exception that sinks the rest).
+"""
+
+from __future__ import annotations
+
+
+class Cm4aiError(Exception):
+    """A failure that a person is told about in one line: what happened, and what to do.
+
+    Args:
+        message: What happened, naming the file, row or URL.
+        remedy: What the reader can do about it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class ConfigurationError(Cm4aiError):
+    """A setting is missing, malformed or contradicts another one."""
+
+
+class UnknownTreatmentError(Cm4aiError):
+    """A treatment label that no rule maps to a condition. Reported, never guessed."""
+
+
+class ReleaseKeyError(Cm4aiError):
+    """A release key is malformed, unknown, or would name two different datasets."""
+
+
+class NotMaterializedError(Cm4aiError):
+    """Something was asked for that has not been made yet."""
+
+
+class ArchiveDamagedError(Cm4aiError):
+    """A ZIP that cannot be trusted as a whole: truncated, hostile, or not a ZIP."""
+
+
+class SchemaViolationError(Cm4aiError):
+    """A table that does not have the columns, types, keys or values its schema declares."""
+
+
+class TensorStoreError(Cm4aiError):
+    """A tensor store that is missing, incomplete or disagrees with its table."""

@@ -1,0 +1,79 @@
+"""Settings, read from the environment when asked for (never at import).
+
+Belongs here: every environment variable this project reads, its default and its meaning. `.env.example` lists the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cm4ai_assets.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parent.parent
+DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
+COLLECTION = "CM4AI"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the archive is, where data is kept, and how work is run."""
+
+    dataverse_url: str = DATAVERSE_URL
+    collection: str = COLLECTION
+    storage: str = str(PROJECT / "storage")
+    scratch: Path = field(default_factory=lambda: _default_scratch(os.environ))
+    dataverse_token: str | None = field(default=None, repr=False)
+    executor: str = "threads"
+    tensor_size: int = 1024
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings that the environment asks for.
+
+        Raises:
+            ConfigurationError: A value cannot be used; the message names the variable.
+        """
+        env = os.environ if environ is None else environ
+        return cls(
+            dataverse_url=_url("CM4AI_DATAVERSE_URL", env.get("CM4AI_DATAVERSE_URL") or DATAVERSE_URL),
+            collection=env.get("CM4AI_COLLECTION") or COLLECTION,
+            storage=env.get("CM4AI_STORAGE") or str(PROJECT / "storage"),
+            scratch=Path(env["CM4AI_SCRATCH"]) if env.get("CM4AI_SCRATCH") else _default_scratch(env),
+            dataverse_token=env.get("DATAVERSE_API_TOKEN") or None,
+            executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
+            tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
+        )
+
+
+def _default_scratch(env: Mapping[str, str]) -> Path:
+    cache = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".cache")
+    return Path(cache) / "cm4ai_assets"
+
+
+def _url(name: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{name}={value!r} is not the base URL of a server.", remedy=f"Set it to something like {DATAVERSE_URL}."
+        )
+    return value.rstrip("/")
+
+
+def _executor(value: str) -> str:
+    if value != "threads":
+        raise ConfigurationError(
+            f"CM4AI_EXECUTOR={value!r} is not supported.", remedy="Set it to `threads`, or leave it out."
+        )
+    return value
+
+
+def _tensor_size(value: str) -> int:
+    if value not in {"256", "512", "1024", "2048"}:
+        raise ConfigurationError(
+            f"CM4AI_TENSOR_SIZE={value!r} is not an edge length.", remedy="Set it to 256, 512, 1024 or 2048."
+        )
+    return int(value)

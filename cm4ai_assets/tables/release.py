@@ -1,0 +1,104 @@
+"""Tables about a release as the archive published it: the lock, and where its image archives are stored."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+
+ACCESS_STATES = (
+    "public",
+    "restricted",
+    "embargoed",
+    "retention_expired",
+    "guestbook_required",
+    "blocked",
+    "gone",
+)
+MODALITIES = ("if", "secms", "apms", "perturbseq", "release")
+ROLES = (
+    "images",
+    "tables",
+    "raw_index",
+    "crate",
+    "crate_bundle",
+    "datasheet",
+    "preview",
+    "provenance_graph",
+    "statistics",
+)
+
+RELEASE_FILES = Table(
+    name="release_files",
+    description="The lock of a release: one row per published file, with what is needed to fetch and to verify it.",
+    partitioning=Partitioning.RELEASE,
+    key=("file_id",),
+    own_columns=(
+        Column("doi", pl.String(), "Persistent id of the dataset, with its scheme."),
+        Column("version", pl.String(), "Dataverse version, major.minor."),
+        Column("directory", pl.String(), "Directory label; empty at the root. A name alone does not identify a file."),
+        Column("label", pl.String(), "File name in this version. Renames keep the file id."),
+        Column("file_id", pl.Int64(), "Data file id of the archive; stays on rename, changes on replacement."),
+        Column("size", pl.Int64(), "Size of the bytes that are fetched (the original upload, where it was ingested).",
+               unit="bytes"),
+        Column("digest_type", pl.String(), "Algorithm of the published digest; null where none is published.",
+               nullable=True, allowed=("MD5", "SHA-1", "SHA-256", "SHA-512")),
+        Column("digest", pl.String(), "Published digest, lower-case hexadecimal; null where none is published.",
+               nullable=True),
+        Column("content_type", pl.String(), "Content type as stated by the archive, verbatim.", nullable=True),
+        Column("is_ingested", pl.Boolean(), "The archive stores a tabular derivative; the original is what is fetched."),
+        Column("access", pl.String(), "Access state for this platform.", allowed=ACCESS_STATES),
+        Column("available_on", pl.Date(), "Day an embargo ends; null without one.", nullable=True),
+        Column("unavailable_from", pl.Date(), "Day a retention period ends; null without one.", nullable=True),
+        Column("modality", pl.String(), "Recognised modality; null where not recognised.", nullable=True,
+               allowed=MODALITIES),
+        Column("cell_line", pl.String(), "Recognised cell line; null where the file is not of one.", nullable=True,
+               allowed=("MDA-MB-468", "KOLF2.1J")),
+        Column("file_condition", pl.String(), "Recognised treatment condition; null where the file is not of one.",
+               nullable=True, allowed=("untreated", "paclitaxel", "vorinostat")),
+        Column("role", pl.String(), "What the file is; null where not recognised.", nullable=True, allowed=ROLES),
+        Column("recognised_by", pl.String(), "Name of the rule that recognised the file.", nullable=True),
+        Column("unrecognised_reason", pl.String(), "Why no rule recognised the file; null where one did.",
+               nullable=True),
+        Column("description", pl.String(), "The depositor's description.", nullable=True),
+        Column("license", pl.String(), "Licence of the dataset version, as stated.", nullable=True),
+    ),
+    rules=(
+        Rule("path_unique", "directory and label together name one file",
+             lambda: ~pl.struct("directory", "label").is_duplicated()),
+        Rule("digest_complete", "a digest and its type come together",
+             lambda: pl.col("digest").is_null() == pl.col("digest_type").is_null()),
+        Rule("recognised_or_reason", "a file is recognised, or says why not",
+             lambda: pl.col("role").is_null() == pl.col("unrecognised_reason").is_not_null()),
+        Rule("size_not_negative", "a size is not negative", lambda: pl.col("size") >= 0),
+    ),
+    source="Dataverse native API, GET /datasets/:persistentId/versions/{version}",
+)
+
+IF_ARCHIVE = Table(
+    name="if_archive",
+    description="The immunofluorescence ZIP of one condition: where its verified bytes are, and what verified them.",
+    partitioning=Partitioning.CONDITION_RELEASE,
+    key=("sha256",),
+    own_columns=(
+        Column("doi", pl.String(), "Persistent id of the dataset."),
+        Column("version", pl.String(), "Dataverse version, major.minor."),
+        Column("file_id", pl.Int64(), "Data file id of the archive."),
+        Column("directory", pl.String(), "Directory label in this version; empty at the root."),
+        Column("label", pl.String(), "File name in this version."),
+        Column("size", pl.Int64(), "Size of the ZIP.", unit="bytes"),
+        Column("digest_type", pl.String(), "Algorithm of the published digest; null where none was published.",
+               nullable=True),
+        Column("digest", pl.String(), "Published digest that the bytes were held against.", nullable=True),
+        Column("verified", pl.String(), "What the bytes were held against: the published digest, or only the size.",
+               allowed=("digest", "size")),
+        Column("sha256", pl.String(), "SHA-256 of the bytes, computed while they arrived."),
+        Column("path", pl.String(), "Where the bytes are, relative to CM4AI_STORAGE."),
+        Column("license", pl.String(), "Licence of the data, as the release states it.", nullable=True),
+    ),
+    rules=(Rule("sha256_form", "sha256 is 64 hexadecimal digits",
+                lambda: pl.col("sha256").str.contains(r"^[0-9a-f]{64}$")),),
+    source="Dataverse access API, GET /access/datafile/{id}",
+)  # fmt: skip
+
+TABLES = (RELEASE_FILES, IF_ARCHIVE)

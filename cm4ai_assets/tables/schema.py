@@ -1,0 +1,177 @@
+"""What a table is: columns with types, units and meaning, a key, and how a frame is held against them.
+
+Belongs here: the description of tables in general. The tables themselves stand beside it, one module per subject. From
+these descriptions come the Parquet schema, the column schema in the UI, the blocking check and docs/data-dictionary.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from cm4ai_assets.errors import SchemaViolationError
+
+
+class Partitioning(StrEnum):
+    """Which dimensions an asset is partitioned by."""
+
+    RELEASE = "release"
+    CONDITION_RELEASE = "condition_release"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, polars dtype, meaning, unit, and what values it may hold."""
+
+    name: str
+    dtype: pl.DataType
+    description: str
+    unit: str | None = None
+    nullable: bool = False
+    allowed: tuple[str, ...] | None = None
+
+    @property
+    def type_name(self) -> str:
+        """The dtype as people write it: `String`, `Int64`, `List(String)`."""
+        return str(self.dtype)
+
+
+_RELEASE = Column("release", pl.String(), "Release key: one DOI, one version, one set of bytes.")
+_CONDITION = Column("condition", pl.String(), "Treatment condition: untreated, paclitaxel or vorinostat.")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A statement that holds for every row; `holds` is an expression that is true where it does (null counts as true)."""
+
+    name: str
+    description: str
+    holds: Callable[[], pl.Expr]
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One way in which a frame is not what its table says, with how many rows and an example of them."""
+
+    rule: str
+    message: str
+    rows: int
+    sample: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table. `own_columns` leave out the partition columns, which `columns` puts first."""
+
+    name: str
+    description: str
+    partitioning: Partitioning
+    own_columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+    source: str = ""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column in the order it stands in the file: partitions first, so that one file explains itself."""
+        if self.partitioning is Partitioning.RELEASE:
+            return (_RELEASE, *self.own_columns)
+        return (_RELEASE, _CONDITION, *self.own_columns)
+
+    @property
+    def polars_schema(self) -> pl.Schema:
+        """Column name to dtype."""
+        return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of this table without rows."""
+        return pl.DataFrame(schema=self.polars_schema)
+
+    def from_rows(self, rows: list[dict[str, object]], *, release: str, condition: str | None = None) -> pl.DataFrame:
+        """A frame from row dictionaries: typed strictly, partition columns filled in, columns in order.
+
+        Raises:
+            SchemaViolationError: A row has a field the table does not know, or a value of another type.
+        """
+        own = {column.name: column.dtype for column in self.own_columns}
+        unknown = {name for row in rows for name in row} - own.keys()
+        if unknown:
+            raise SchemaViolationError(f"Table {self.name} has no column {', '.join(sorted(unknown))}.")
+        try:
+            frame = pl.DataFrame(rows, schema=own, strict=True, orient="row")
+        except (TypeError, pl.exceptions.PolarsError) as error:
+            raise SchemaViolationError(f"Table {self.name}: {error}") from error
+        return self.place(frame, release=release, condition=condition)
+
+    def place(self, frame: pl.DataFrame, *, release: str, condition: str | None = None) -> pl.DataFrame:
+        """The frame with its partition columns set, and the columns in the table's order."""
+        frame = frame.with_columns(pl.lit(release, pl.String()).alias("release"))
+        if self.partitioning is Partitioning.CONDITION_RELEASE:
+            frame = frame.with_columns(pl.lit(condition, pl.String()).alias("condition"))
+        return frame.select([column.name for column in self.columns if column.name in frame.columns])
+
+    def violations(self, frame: pl.DataFrame) -> list[Violation]:
+        """Every way in which the frame is not what this table says. Empty means it may be published."""
+        expected, actual = dict(self.polars_schema), dict(frame.schema)
+        if list(expected.items()) != list(actual.items()):
+            return [_shape_violation(expected, actual)]
+        found: list[Violation] = []
+        for column in self.columns:
+            if not column.nullable and (nulls := frame[column.name].null_count()):
+                bad = frame.filter(pl.col(column.name).is_null())
+                found.append(_violation(self, "not_null", f"{column.name} has {nulls} nulls", bad))
+            if column.allowed is not None:
+                bad = frame.filter(~_allowed(column))
+                if bad.height:
+                    found.append(_violation(self, "allowed", f"{column.name} has values outside {column.allowed}", bad))
+        if self.key:
+            bad = frame.filter(pl.struct(self.key).is_duplicated())
+            if bad.height:
+                found.append(_violation(self, "key", f"({', '.join(self.key)}) is not unique", bad))
+        for rule in self.rules:
+            bad = frame.filter(~rule.holds().fill_null(value=True))
+            if bad.height:
+                found.append(_violation(self, rule.name, rule.description, bad))
+        return found
+
+    def validated(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame itself, if nothing is wrong with it.
+
+        Raises:
+            SchemaViolationError: Something is; the message names each rule with an offending row.
+        """
+        found = self.violations(frame)
+        if found:
+            told = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
+            raise SchemaViolationError(f"Table {self.name} is not as declared: {told}")
+        return frame
+
+
+def _allowed(column: Column) -> pl.Expr:
+    values = list(column.allowed or ())
+    expr = pl.col(column.name)
+    if isinstance(column.dtype, pl.List):
+        return expr.list.eval(pl.element().is_in(values)).list.all().fill_null(value=True)
+    return expr.is_in(values).fill_null(value=True)
+
+
+def _violation(table: Table, rule: str, message: str, bad: pl.DataFrame) -> Violation:
+    names = [name for name in table.key if name in bad.columns] or bad.columns[:3]
+    return Violation(rule, message, bad.height, str(bad.select(names).row(0, named=True)))
+
+
+def _shape_violation(expected: dict[str, pl.DataType], actual: dict[str, pl.DataType]) -> Violation:
+    missing = [name for name in expected if name not in actual]
+    extra = [name for name in actual if name not in expected]
+    changed = [f"{n}: {actual[n]} instead of {d}" for n, d in expected.items() if n in actual and actual[n] != d]
+    parts = []
+    if missing:
+        parts.append(f"missing columns {', '.join(missing)}")
+    if extra:
+        parts.append(f"unknown columns {', '.join(extra)}")
+    if changed:
+        parts.append(f"other types ({', '.join(changed)})")
+    return Violation("columns", "; ".join(parts) or "columns in another order", 0, "")
