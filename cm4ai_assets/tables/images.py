@@ -6,6 +6,7 @@ import polars as pl
 
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
 
+GREY_LEVELS = 256
 CHANNELS = ("red", "green", "blue", "yellow")
 
 # Defects of one image file, as told by the central directory and the file name.
@@ -23,9 +24,11 @@ IMAGE_DEFECTS = (
 FIELD_DEFECTS = (
     "missing_channel",
     "duplicate_channel",
+    "folder_mismatch",  # an image lies in the folder of another channel than its name says
+    "suspicious_size",  # an image file is empty, or far larger than an image can be
     "no_images",  # a manifest row without an image
     "not_in_manifest",  # (kept) images without a manifest row; antibody unknown
-    "manifest_conflict",  # (kept) manifest columns and Baselink disagree; antibody left null
+    "manifest_conflict",  # (kept) the manifest contradicts itself about the field; antibody left null
     "antibody_unknown",  # (kept) the manifest names no antibody
     "several_z",  # (kept) the region exists in more than one focal plane
     "member_unreadable",  # a member's bytes do not inflate, or their CRC is wrong
@@ -43,27 +46,50 @@ IF_IMAGES = Table(
     own_columns=(
         Column("member_index", pl.Int32(), "Position in the ZIP's central directory, from 0."),
         Column("member", pl.String(), "Member name in the ZIP, verbatim."),
-        Column("kind", pl.String(), "channel: one channel of a field; composite: an RGB overlay; unknown: neither.",
-               allowed=("channel", "composite", "unknown")),
-        Column("field_id", pl.String(), "Field of view, e.g. B2AI_1_paclitaxel_A1_R2_z01; null if not parsed.",
-               nullable=True),
-        Column("channel", pl.String(), "Channel from the file name; null for composites and unparsed names.",
-               nullable=True, allowed=CHANNELS),
+        Column(
+            "kind",
+            pl.String(),
+            "channel: one channel of a field; composite: an RGB overlay; unknown: neither.",
+            allowed=("channel", "composite", "unknown"),
+        ),
+        Column(
+            "field_id",
+            pl.String(),
+            "Field of view, e.g. B2AI_1_paclitaxel_A1_R2_z01; null if not parsed.",
+            nullable=True,
+        ),
+        Column(
+            "channel",
+            pl.String(),
+            "Channel from the file name; null for composites and unparsed names.",
+            nullable=True,
+            allowed=CHANNELS,
+        ),
         Column("plate", pl.String(), "Plate, e.g. B2AI_1.", nullable=True),
         Column("treatment_label", pl.String(), "Treatment as spelled in the file name.", nullable=True),
-        Column("image_condition", pl.String(), "Condition that the label means; null if unknown.", nullable=True,
-               allowed=("untreated", "paclitaxel", "vorinostat")),
+        Column(
+            "image_condition",
+            pl.String(),
+            "Condition that the label means; null if unknown.",
+            nullable=True,
+            allowed=("untreated", "paclitaxel", "vorinostat"),
+        ),
         Column("well", pl.String(), "Well, not zero padded, e.g. A1.", nullable=True),
         Column("region", pl.Int16(), "Region number within the well; with gaps.", nullable=True),
         Column("z", pl.Int16(), "Kept focal plane; null where the name has none (2024 alpha).", nullable=True),
         Column("compressed_size", pl.Int64(), "Size in the ZIP.", unit="bytes"),
         Column("size", pl.Int64(), "Size of the image file.", unit="bytes"),
-        Column("compressed_ratio", pl.Float64(), "compressed_size / size. Near-empty fields fall far below 0.5.",
-               nullable=True),
+        Column(
+            "compressed_ratio",
+            pl.Float64(),
+            "compressed_size / size. Near-empty fields fall far below 0.5.",
+            nullable=True,
+        ),
         Column("crc32", pl.UInt32(), "CRC-32 stated in the central directory."),
         Column("header_offset", pl.Int64(), "Offset of the member's local header in the ZIP.", unit="bytes"),
-        Column("defects", pl.List(pl.String()), "What is wrong with this file; empty if nothing.",
-               allowed=IMAGE_DEFECTS),
+        Column(
+            "defects", pl.List(pl.String()), "What is wrong with this file; empty if nothing.", allowed=IMAGE_DEFECTS
+        ),
     ),
     source="ZIP central directory",
 )
@@ -81,14 +107,21 @@ IF_ANTIBODIES = Table(
         Column("gene_symbol", pl.String(), "Gene symbol as HPA names it.", nullable=True),
         Column("uniprot_id", pl.String(), "UniProt accession.", nullable=True),
         Column("chromosome", pl.String(), "Chromosome.", nullable=True),
-        Column("pairing", pl.String(),
-               "single: the antibody has one target and the row's ids belong together. unpaired: the manifest lists "
-               "several targets whose lists are not in one order, so each row carries one kind of id. none: no target.",
-               allowed=("single", "unpaired", "none")),
+        Column(
+            "pairing",
+            pl.String(),
+            "single: the antibody has one target and the row's ids belong together. unpaired: the manifest lists "
+            "several targets whose lists are not in one order, so each row carries one kind of id. none: no target.",
+            allowed=("single", "unpaired", "none"),
+        ),
         Column("wells", pl.List(pl.String()), "Plate and well of every field with this antibody, e.g. B2AI_1_A1."),
         Column("fields", pl.Int32(), "Number of manifest rows with this antibody."),
-        Column("defects", pl.List(pl.String()), "Ids of an unexpected form, or rows that disagree.",
-               allowed=("bad_ensembl_id", "bad_uniprot_id", "bad_antibody_id", "rows_disagree", "no_gene")),
+        Column(
+            "defects",
+            pl.List(pl.String()),
+            "Ids of an unexpected form, or rows that disagree.",
+            allowed=("bad_ensembl_id", "bad_uniprot_id", "bad_antibody_id", "rows_disagree", "no_gene"),
+        ),
     ),
     source="manifest.csv in the ZIP",
 )
@@ -107,27 +140,46 @@ IF_FIELDS = Table(
         Column("well_column", pl.Int16(), "Column number of the well."),
         Column("region", pl.Int16(), "Region number within the well; with gaps."),
         Column("z", pl.Int16(), "Kept focal plane; null where the name has none.", nullable=True),
-        Column("antibody_id", pl.String(), "Antibody of the green channel; null if the manifest does not tell.",
-               nullable=True),
-        Column("is_control", pl.Boolean(), "The antibody label marks a control; null if the antibody is unknown.",
-               nullable=True),
+        Column(
+            "antibody_id",
+            pl.String(),
+            "Antibody of the green channel; null if the manifest does not tell.",
+            nullable=True,
+        ),
+        Column(
+            "is_control",
+            pl.Boolean(),
+            "The antibody label marks a control; null if the antibody is unknown.",
+            nullable=True,
+        ),
         Column("ensembl_gene_ids", pl.List(pl.String()), "Ensembl genes of the antibody; empty for controls."),
         Column("gene_symbols", pl.List(pl.String()), "Gene symbols of the antibody. Not in the order of the ids."),
         Column("uniprot_ids", pl.List(pl.String()), "UniProt accessions of the antibody. Not in the order of the ids."),
         Column("channels", pl.List(pl.String()), "Channels present, in tensor order.", allowed=CHANNELS),
         Column("is_complete", pl.Boolean(), "All four channels are present exactly once."),
         Column("in_manifest", pl.Boolean(), "manifest.csv has a row for this field."),
-        Column("manifest_row", pl.Int32(), "Line number in manifest.csv (header is 1); null without a row.",
-               nullable=True),
-        Column("defects", pl.List(pl.String()), "What is wrong with this field; empty if nothing.",
-               allowed=FIELD_DEFECTS),
+        Column(
+            "manifest_row",
+            pl.Int32(),
+            "Line number in manifest.csv (header is 1); null without a row, or where rows tell the well only.",
+            nullable=True,
+        ),
+        Column(
+            "defects", pl.List(pl.String()), "What is wrong with this field; empty if nothing.", allowed=FIELD_DEFECTS
+        ),
         Column("defect_members", pl.List(pl.String()), "ZIP members that the defects are about."),
     ),
     rules=(
-        Rule("tensor_index_unique", "no two fields share a row of the tensor",
-             lambda: pl.col("tensor_index").is_null() | ~pl.col("tensor_index").is_duplicated()),
-        Rule("in_tensor_is_complete", "a field in the tensor has its four channels",
-             lambda: pl.col("tensor_index").is_null() | pl.col("is_complete")),
+        Rule(
+            "tensor_index_unique",
+            "no two fields share a row of the tensor",
+            lambda: pl.col("tensor_index").is_null() | ~pl.col("tensor_index").is_duplicated(),
+        ),
+        Rule(
+            "in_tensor_is_complete",
+            "a field in the tensor has its four channels",
+            lambda: pl.col("tensor_index").is_null() | pl.col("is_complete"),
+        ),
     ),
     source="if_images, if_antibodies and manifest.csv; defects of pixels from the pass that makes if_tensors",
 )
@@ -183,7 +235,7 @@ IF_QUALITY = Table(
         Column("pixel_sha256", pl.String(), "SHA-256 of the stored plane, row by row: equal digests, equal pixels."),
     ),
     rules=(
-        Rule("histogram_256", "a histogram has 256 bins", lambda: pl.col("histogram").list.len() == 256),
+        Rule("histogram_256", "a histogram has 256 bins", lambda: pl.col("histogram").list.len() == GREY_LEVELS),
         Rule("percentiles_ordered", "percentiles do not fall",
              lambda: (pl.col("minimum") <= pl.col("p01")) & (pl.col("p01") <= pl.col("p50"))
              & (pl.col("p50") <= pl.col("p99")) & (pl.col("p99") <= pl.col("p999"))
