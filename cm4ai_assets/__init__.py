@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from cm4ai_assets.access import Release, open_release
+
+__all__ = ["Release", "open_release"]

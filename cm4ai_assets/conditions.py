@@ -1,7 +1,7 @@
 """Treatment conditions: the one place where the spellings in the wild become the three names of the contract.
 
-Belongs here: the vocabulary and its mapping. Does not belong here: how a file name or a manifest row is split into parts
-(`images.names`, `archives.recognition`).
+Belongs here: the vocabulary and its mapping. Does not belong here: how a file name or a manifest row is split into
+parts (`images.names`, `archives.recognition`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Condition(StrEnum):
 
 CONDITIONS: tuple[Condition, ...] = tuple(Condition)
 
-# Spellings seen in published file names, crates, tables and tutorials (data reference, sections 1.2, 2.1 and 4). DMSO is the
-# vehicle control; "treatment-control" is how the 2025 crates name the untreated cells.
+# Spellings seen in published file names, crates, tables and tutorials. DMSO is the vehicle control; "treatment-control"
+# is how the 2025 crates name the untreated cells.
 _SPELLINGS: dict[Condition, tuple[str, ...]] = {
     Condition.UNTREATED: ("untreated", "control", "ctrl", "dmso", "treatment-control", "no treatment", "vehicle"),
     Condition.PACLITAXEL: ("paclitaxel", "ptxl", "ptx", "taxol", "treatment-paclitaxel"),

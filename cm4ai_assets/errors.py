@@ -1,7 +1,7 @@
 """The errors of this project, each with the remedy a person can act on.
 
-Belongs here: exception types that more than one package raises or catches. Does not belong here: data defects; those are
-flags in tables (one bad image is a flagged row, never an exception that sinks the rest).
+Belongs here: exception types that more than one package raises or catches. Does not belong here: data defects; those
+are flags in tables (one bad image is a flagged row, never an exception that sinks the rest).
 """
 
 from __future__ import annotations

@@ -85,7 +85,9 @@ def release_month(title: str, published: date) -> str:
     return f"{match[2]}-{_MONTHS.index(match[1].lower()) + 1:02d}"
 
 
-def assign_key(record_doi: str, title: str, published: date, major: int, minor: int, taken: Mapping[str, str]) -> str:
+def assign_key(
+    record_doi: str, title: str, published: date, *, major: int, minor: int, taken: Mapping[str, str]
+) -> str:
     """The key of a dataset version, given the keys already taken (key to DOI).
 
     Where the plain key belongs to another dataset, the last part of the DOI is added. A key once given is never
@@ -116,5 +118,7 @@ def newest(keys: Iterable[str]) -> str:
     """
     known = sorted(ReleaseKey.parse(key) for key in keys)
     if not known:
-        raise ReleaseKeyError("No release is known.", remedy="`cm4ai releases` asks the archive and registers them.")
+        raise ReleaseKeyError(
+            "No release is known.", remedy="`cm4ai releases --register` asks the archive and registers them."
+        )
     return str(known[-1])

@@ -1,6 +1,6 @@
 """Reading bytes by position, wherever they are: the one way in which archives are read without copying them.
 
-Belongs here: byte sources. Does not belong here: what the bytes mean (`images.zips`), or how they got there (`archives`).
+Belongs here: byte sources. Does not belong here: what the bytes mean (`images.zips`), how they got there (`archives`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ByteSource(Protocol):
 
 
 class LocalBytes:
-    """A local file, read with `os.pread`: no seek to share between threads, and no memory map whose pages would count."""
+    """A local file, read with `os.pread`: threads share no seek, and no memory map counts its pages as ours."""
 
     def __init__(self, path: Path, *, name: str | None = None) -> None:
         self.name = name or path.name
@@ -42,6 +42,7 @@ class LocalBytes:
         self.size = os.fstat(self._fd).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource.read_at`."""
         data = os.pread(self._fd, length, offset)
         if len(data) != length:
             raise _short(self.name, offset, length, len(data))
@@ -54,7 +55,9 @@ class LocalBytes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -70,6 +73,7 @@ class RemoteBytes:
             raise NotMaterializedError(f"{path} does not exist.", remedy="Materialize if_archive again.") from None
 
     def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource.read_at`."""
         if length == 0:
             return b""
         data: bytes = self._fs.cat_file(self._path, start=offset, end=offset + length)
@@ -83,7 +87,9 @@ class RemoteBytes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -19,6 +19,7 @@ MODALITIES = ("if", "secms", "apms", "perturbseq", "release")
 ROLES = (
     "images",
     "tables",
+    "package",
     "raw_index",
     "crate",
     "crate_bundle",
@@ -39,37 +40,88 @@ RELEASE_FILES = Table(
         Column("directory", pl.String(), "Directory label; empty at the root. A name alone does not identify a file."),
         Column("label", pl.String(), "File name in this version. Renames keep the file id."),
         Column("file_id", pl.Int64(), "Data file id of the archive; stays on rename, changes on replacement."),
-        Column("size", pl.Int64(), "Size of the bytes that are fetched (the original upload, where it was ingested).",
-               unit="bytes"),
-        Column("digest_type", pl.String(), "Algorithm of the published digest; null where none is published.",
-               nullable=True, allowed=("MD5", "SHA-1", "SHA-256", "SHA-512")),
-        Column("digest", pl.String(), "Published digest, lower-case hexadecimal; null where none is published.",
-               nullable=True),
+        Column(
+            "size",
+            pl.Int64(),
+            "Size of the bytes that are fetched (the original upload, where it was ingested); null where not stated.",
+            unit="bytes",
+            nullable=True,
+        ),
+        Column(
+            "digest_type",
+            pl.String(),
+            "Algorithm of the published digest; null where none is published.",
+            nullable=True,
+            allowed=("MD5", "SHA-1", "SHA-256", "SHA-512"),
+        ),
+        Column(
+            "digest",
+            pl.String(),
+            "Published digest, lower-case hexadecimal; null where none is published.",
+            nullable=True,
+        ),
         Column("content_type", pl.String(), "Content type as stated by the archive, verbatim.", nullable=True),
-        Column("is_ingested", pl.Boolean(), "The archive stores a tabular derivative; the original is what is fetched."),
+        Column(
+            "is_ingested", pl.Boolean(), "The archive stores a tabular derivative; the original is what is fetched."
+        ),
         Column("access", pl.String(), "Access state for this platform.", allowed=ACCESS_STATES),
         Column("available_on", pl.Date(), "Day an embargo ends; null without one.", nullable=True),
         Column("unavailable_from", pl.Date(), "Day a retention period ends; null without one.", nullable=True),
-        Column("modality", pl.String(), "Recognised modality; null where not recognised.", nullable=True,
-               allowed=MODALITIES),
-        Column("cell_line", pl.String(), "Recognised cell line; null where the file is not of one.", nullable=True,
-               allowed=("MDA-MB-468", "KOLF2.1J")),
-        Column("file_condition", pl.String(), "Recognised treatment condition; null where the file is not of one.",
-               nullable=True, allowed=("untreated", "paclitaxel", "vorinostat")),
+        Column(
+            "modality",
+            pl.String(),
+            "Recognised modality; null where not recognised.",
+            nullable=True,
+            allowed=MODALITIES,
+        ),
+        Column(
+            "cell_line",
+            pl.String(),
+            "Recognised cell line; null where the file is not of one.",
+            nullable=True,
+            allowed=("MDA-MB-468", "KOLF2.1J"),
+        ),
+        Column(
+            "file_condition",
+            pl.String(),
+            "Recognised treatment condition; null where the file is not of one.",
+            nullable=True,
+            allowed=("untreated", "paclitaxel", "vorinostat"),
+        ),
         Column("role", pl.String(), "What the file is; null where not recognised.", nullable=True, allowed=ROLES),
         Column("recognised_by", pl.String(), "Name of the rule that recognised the file.", nullable=True),
-        Column("unrecognised_reason", pl.String(), "Why no rule recognised the file; null where one did.",
-               nullable=True),
+        Column(
+            "unrecognised_reason",
+            pl.String(),
+            "Why no rule recognised the file, or its treatment; null where nothing is unknown.",
+            nullable=True,
+        ),
         Column("description", pl.String(), "The depositor's description.", nullable=True),
         Column("license", pl.String(), "Licence of the dataset version, as stated.", nullable=True),
     ),
     rules=(
-        Rule("path_unique", "directory and label together name one file",
-             lambda: ~pl.struct("directory", "label").is_duplicated()),
-        Rule("digest_complete", "a digest and its type come together",
-             lambda: pl.col("digest").is_null() == pl.col("digest_type").is_null()),
-        Rule("recognised_or_reason", "a file is recognised, or says why not",
-             lambda: pl.col("role").is_null() == pl.col("unrecognised_reason").is_not_null()),
+        Rule(
+            "path_unique",
+            "directory and label together name one file",
+            lambda: ~pl.struct("directory", "label").is_duplicated(),
+        ),
+        Rule(
+            "digest_complete",
+            "a digest and its type come together",
+            lambda: pl.col("digest").is_null() == pl.col("digest_type").is_null(),
+        ),
+        Rule(
+            "recognised_or_reason",
+            "a file is recognised, or says why not; an image archive of no known treatment says so too",
+            lambda: (
+                (pl.col("role").is_not_null() | pl.col("unrecognised_reason").is_not_null())
+                & (
+                    (pl.col("role") != "images")
+                    | pl.col("file_condition").is_not_null()
+                    | pl.col("unrecognised_reason").is_not_null()
+                )
+            ),
+        ),
         Rule("size_not_negative", "a size is not negative", lambda: pl.col("size") >= 0),
     ),
     source="Dataverse native API, GET /datasets/:persistentId/versions/{version}",

@@ -45,7 +45,7 @@ _CONDITION = Column("condition", pl.String(), "Treatment condition: untreated, p
 
 @dataclass(frozen=True)
 class Rule:
-    """A statement that holds for every row; `holds` is an expression that is true where it does (null counts as true)."""
+    """A statement that holds for every row: `holds` is true where it does, and null counts as true."""
 
     name: str
     description: str

@@ -1,0 +1,52 @@
+# Everything a developer's day needs. Each target sets up what it uses; PYTHON chooses the interpreter (3.11 to 3.13).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := requirements/constraints.txt
+
+.PHONY: help demo test lint format typecheck ui docs bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.created:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  || { echo "Python 3.11, 3.12 or 3.13 is needed; call make with PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed ## the whole way on the embedded archive: build, serve, materialize, check, verify
+	$(BIN)/python -m cm4ai_assets.demo
+
+test: $(VENV)/.dev ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+lint: $(VENV)/.dev ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## rewrite in the house's style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+ui: $(VENV)/.installed ## the Dagster UI and daemon on 127.0.0.1:3000, over the same storage
+	$(BIN)/python -m cm4ai_assets.ui
+
+docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
+	$(BIN)/python -m cm4ai_assets.tables.dictionary docs/data-dictionary.md
+
+bench: $(VENV)/.dev ## the benchmarks, some minutes; see benchmarks/README.md
+	$(BIN)/python -m benchmarks.images
+
+clean: ## remove the environment and caches; never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,109 @@
+"""Opening what the platform has published: the door for scientists, without Dagster.
+
+>>> from cm4ai_assets import open_release                                   # doctest: +SKIP
+>>> r = open_release("latest")                                              # doctest: +SKIP
+>>> r.table("if_fields").filter(pl.col("is_complete")).collect()            # doctest: +SKIP
+>>> r.tensors("paclitaxel")[0, 2]           # nuclei of the first field     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from cm4ai_assets.conditions import Condition, condition_of
+from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.releases import ReleaseKey, newest
+from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+
+if TYPE_CHECKING:
+    import zarr
+
+    from cm4ai_assets.loading import FieldDataset
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of the published data. Everything is opened lazily."""
+
+    key: str
+    store: Store
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions whose tensors are published."""
+        parts = self.store.partitions("if_tensors")
+        return tuple(c for c in Condition if Partition(self.key, c) in parts)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """A table of this release; those that know a condition hold all published ones, in the column `condition`.
+
+        Raises:
+            NotMaterializedError: There is no such table, or it is not published for this release.
+        """
+        return self.store.release_table(name, self.key)
+
+    def tensors(self, condition: str) -> zarr.Array[Any]:
+        """The image tensor of one condition: uint8, axes field, channel, y, x; channels red, green, blue, yellow.
+
+        Rows are `tensor_index` of the table `if_fields`. The array is lazy and takes numpy's basic indexing; a chunk
+        whose bytes changed on disk is an error on reading.
+
+        Raises:
+            UnknownTreatmentError: No such condition.
+            NotMaterializedError: Its tensor is not published for this release.
+        """
+        from cm4ai_assets.storage.tensors import open_array  # noqa: PLC0415 - zarr is slow to import
+
+        row = self.store.table("if_tensors", Partition(self.key, condition_of(condition))).collect().row(0, named=True)
+        return open_array(self.store.fs, f"{self.store.root}/{row['path']}")
+
+    def torch(self, *, split: str | None = None, conditions: Sequence[str] | None = None) -> FieldDataset:
+        """A map-style `torch.utils.data.Dataset` over fields of view, safe in worker processes (extra: torch).
+
+        An item is a dictionary: `image` (uint8 tensor: channel, y, x), `field_id`, `condition`, `antibody_id`.
+
+        Args:
+            split: One of the splits of the table `splits`; None for every field.
+            conditions: Conditions to take; None for all that are published.
+
+        Raises:
+            ImportError: torch is not installed.
+            NotMaterializedError: A condition, or the table of splits, is not published for this release.
+        """
+        from cm4ai_assets.loading import FieldDataset  # noqa: PLC0415 - torch is optional
+
+        chosen = self.conditions if conditions is None else tuple(condition_of(label) for label in conditions)
+        return FieldDataset.of(self, split=split, conditions=chosen)
+
+
+def open_release(key: str = "latest", *, storage: str | None = None) -> Release:
+    """Open a release by its key, or the newest one of which anything is published.
+
+    Args:
+        key: A release key such as "2026-06-v2.0", or "latest".
+        storage: Where the data is; CM4AI_STORAGE, or its default, if not given.
+
+    Raises:
+        ReleaseKeyError: Not a release key.
+        NotMaterializedError: Nothing of it is published there.
+    """
+    settings = Settings.from_env()
+    store = Store(storage or settings.storage, scratch=settings.scratch)
+    published = {part.release for part in store.partitions("release_files")}
+    if not published:
+        raise NotMaterializedError(
+            f"No release is published in {store.location('')}.", remedy="Run `cm4ai materialize --release latest`."
+        )
+    chosen = newest(published) if key == "latest" else str(ReleaseKey.parse(key))
+    if chosen not in published:
+        raise NotMaterializedError(
+            f"Release {chosen} is not published in {store.location('')}.",
+            remedy=f"Published: {', '.join(sorted(published))}. Run `cm4ai materialize --release {chosen}`.",
+        )
+    return Release(chosen, store)

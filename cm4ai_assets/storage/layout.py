@@ -1,0 +1,84 @@
+"""The storage layout of the contract: names to paths, and paths back to names.
+
+Belongs here: every path below CM4AI_STORAGE. Does not belong here: reading and writing (`store`), blobs' own sharding
+(`archives.blobs`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import ReleaseKeyError
+from cm4ai_assets.releases import ReleaseKey
+from cm4ai_assets.tables import Partitioning, Table
+
+STAGING = ".staging"
+TENSORS = "tensors/if_tensors"
+PIXEL_STATISTICS = "tensors/if_quality"
+RELEASES = "registry/releases"
+
+_TABLE = re.compile(
+    r"tables/(?P<name>\w+)/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?/data\.parquet$"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """What a table's file is about: a release, and a condition where the table has one."""
+
+    release: str
+    condition: str | None = None
+
+    @property
+    def treatment(self) -> str:
+        """The condition of a partition that has one.
+
+        Raises:
+            ReleaseKeyError: It has none.
+        """
+        if self.condition is None:
+            raise ReleaseKeyError(f"Partition {self} has no condition.")
+        return self.condition
+
+    def __str__(self) -> str:
+        return self.release if self.condition is None else f"{self.condition}|{self.release}"
+
+
+def table_path(table: Table, partition: Partition) -> str:
+    """Where one partition of a table stands, relative to the storage root.
+
+    Raises:
+        ReleaseKeyError: The partition does not fit the table, or is not a release key (which also keeps hostile text
+            out of paths).
+    """
+    release = str(ReleaseKey.parse(partition.release))
+    if table.partitioning is Partitioning.RELEASE:
+        if partition.condition is not None:
+            raise ReleaseKeyError(f"Table {table.name} has no conditions.")
+        return f"tables/{table.name}/release={release}/data.parquet"
+    if partition.condition not in set(Condition):
+        raise ReleaseKeyError(f"Table {table.name} needs a condition, got {partition.condition!r}.")
+    return f"tables/{table.name}/release={release}/condition={partition.condition}/data.parquet"
+
+
+def table_partition(path: str) -> tuple[str, Partition] | None:
+    """The table's name and partition that a path stands for; None if it is not a table's path."""
+    match = _TABLE.search(path)
+    return None if match is None else (match["name"], Partition(match["release"], match["condition"]))
+
+
+def tensor_path(tensor_id: str) -> str:
+    """The Zarr store of a tensor, relative to the storage root."""
+    return f"{TENSORS}/{tensor_id}.zarr"
+
+
+def statistics_path(tensor_id: str) -> str:
+    """The per-image statistics that were made in the same pass as a tensor, relative to the storage root."""
+    return f"{PIXEL_STATISTICS}/{tensor_id}.parquet"
+
+
+def release_path(key: str) -> str:
+    """The record of a registered release, relative to the storage root."""
+    return f"{RELEASES}/{ReleaseKey.parse(key)}.json"

@@ -1,0 +1,116 @@
+"""Staging: where files are written before they are published, and the atomic step between.
+
+Belongs here: temporary names, crash clean-up, durable publication. A staged file is invisible to every reader; what a
+killed run leaves behind is swept by the next one. Does not belong here: what the files mean.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import fsspec
+
+from cm4ai_assets.storage.layout import STAGING
+
+
+class Staging:
+    """A place for files in the making, on the same filesystem as the storage where that is local.
+
+    Args:
+        fs: Filesystem of the storage.
+        root: Storage root on that filesystem.
+        scratch: Local folder to use where the storage is not local.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, scratch: Path) -> None:
+        self._fs, self._root = fs, root
+        self._local = is_local(fs)
+        self._base = (Path(root) if self._local else scratch) / STAGING
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A fresh local folder, gone at the end whatever happens. Folders of dead processes are removed on the way."""
+        self._base.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        path = self._base / uuid.uuid4().hex
+        lock = filelock.FileLock(f"{path}.lock")
+        with lock:
+            path.mkdir()
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+                Path(lock.lock_file).unlink(missing_ok=True)
+
+    def publish_file(self, staged: Path, target: str) -> None:
+        """Make a staged file appear under its final path, whole or not at all, replacing what stood there."""
+        if not self._local:
+            self._fs.makedirs(f"{self._root}/{target}".rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(staged), f"{self._root}/{target}")  # object stores publish an object atomically
+            return
+        final = Path(self._root) / target
+        final.parent.mkdir(parents=True, exist_ok=True)
+        sync(staged)
+        staged.replace(final)
+        sync(final.parent)
+
+    def publish_tree(self, staged: Path, target: str, *, last: str) -> None:
+        """Make a staged folder appear under its final path; a folder that already stands there is kept.
+
+        Locally one rename does it. Elsewhere files are uploaded one by one, and `last`, without which no reader takes
+        the folder for complete, at the end.
+        """
+        if self._local:
+            final = Path(self._root) / target
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staged.rename(final)
+            except OSError:
+                if not (final / last).exists():
+                    raise
+                return  # another run published the same pixels first
+            sync(final.parent)
+            return
+        files = sorted(path for path in staged.rglob("*") if path.is_file())
+        files.sort(key=lambda path: path.name == last or path.parent == staged)
+        files.sort(key=lambda path: path == staged / last)
+        for path in files:
+            remote = f"{self._root}/{target}/{path.relative_to(staged).as_posix()}"
+            self._fs.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(path), remote)
+
+    def _sweep(self) -> None:
+        for path in self._base.iterdir():
+            if not path.is_dir():
+                continue
+            lock = filelock.FileLock(f"{path}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                continue  # alive
+            try:
+                shutil.rmtree(path, ignore_errors=True)
+                Path(lock.lock_file).unlink(missing_ok=True)
+            finally:
+                lock.release()
+
+
+def is_local(fs: fsspec.AbstractFileSystem) -> bool:
+    """The filesystem is this machine's own, so that renames are atomic and files can be opened directly."""
+    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
+    return protocol in {"file", "local"}
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder's entries to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

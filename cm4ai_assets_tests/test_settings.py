@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.settings import PROJECT, Settings
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings.from_env({"HOME": "/home/someone"})
+    assert settings.dataverse_url == "https://dataverse.lib.virginia.edu"
+    assert settings.collection == "CM4AI"
+    assert settings.storage == str(PROJECT / "storage")
+    assert settings.scratch == Path("/home/someone/.cache/cm4ai_assets")
+    assert settings.executor == "threads"
+    assert settings.tensor_size == 1024
+
+
+def test_a_token_is_never_shown() -> None:
+    settings = Settings.from_env({"DATAVERSE_API_TOKEN": "00000000-secret"})
+    assert settings.dataverse_token == "00000000-secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CM4AI_DATAVERSE_URL", "dataverse.lib.virginia.edu"),
+        ("CM4AI_DATAVERSE_URL", "ftp://dataverse.lib.virginia.edu"),
+        ("CM4AI_DATAVERSE_URL", "https://user@dataverse.lib.virginia.edu"),
+        ("CM4AI_TENSOR_SIZE", "1000"),
+        ("CM4AI_EXECUTOR", "processes"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"{name}={value!r}")):
+        Settings.from_env({name: value})
+
+
+def test_the_example_lists_every_variable_that_is_read() -> None:
+    read = set(re.findall(r'"((?:CM4AI_\w+|DATAVERSE_API_TOKEN))"', (PROJECT / "cm4ai_assets/settings.py").read_text()))
+    listed = set(re.findall(r"^#(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    assert read <= listed
