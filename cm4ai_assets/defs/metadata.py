@@ -1,0 +1,60 @@
+"""What the UI shows: column schemas, links, pictures, all in Dagster's metadata types.
+
+Belongs here: turning our descriptions into Dagster metadata. Does not belong here: drawing the pictures
+(`images.pictures`).
+"""
+
+from __future__ import annotations
+
+import base64
+
+import dagster as dg
+import polars as pl
+
+from cm4ai_assets.tables import Table
+
+ROWS_SHOWN = 20
+CELL_WIDTH = 160
+_HARMLESS = str.maketrans("|<>`[]*", "¦{}'()·")
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The Columns tab of an asset, before it was ever materialized."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type_name,
+                description=f"{column.description} [{column.unit}]" if column.unit else column.description,
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable,
+                    unique=table.key == (column.name,),
+                    other=[f"one of {', '.join(column.allowed)}"] if column.allowed else [],
+                ),
+            )
+            for column in table.columns
+        ]
+    )
+
+
+def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:
+    """A picture that stands in the metadata itself. Keep it below some 30 kB: it is stored in the event log."""
+    return dg.MetadataValue.md(f"![{alt}](data:{mime};base64,{base64.b64encode(data).decode()})")
+
+
+def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
+    """Rows of a frame as a table, cut to what a page can show, and saying so."""
+    shown = frame.head(ROWS_SHOWN)
+    lines = [" | ".join(["", *shown.columns, ""]).strip(), " | ".join(["", *(["---"] * shown.width), ""]).strip()]
+    lines += [" | ".join(["", *(_cell(value) for value in row), ""]).strip() for row in shown.iter_rows()]
+    if frame.height > shown.height:
+        lines += ["", f"{frame.height - shown.height:,} more rows are not shown."]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    """A value as text that cannot break the table or become markup: names in archives are hostile text."""
+    text = ", ".join(map(str, value)) if isinstance(value, (list, pl.Series)) else str(value)
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    text = text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…"
+    return text.translate(_HARMLESS)
