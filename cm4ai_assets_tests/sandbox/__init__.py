@@ -1,0 +1,1 @@
+"""Tests of the embedded archive: that it is deterministic, and faithful to what was published."""
