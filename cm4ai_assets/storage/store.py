@@ -18,13 +18,12 @@ import polars as pl
 
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.settings import Settings
-from cm4ai_assets.storage import layout
+from cm4ai_assets.storage import layout, parquet
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.staging import Staging, is_local
 from cm4ai_assets.tables import Partitioning, Table, Violation, table
 
 DATA_LICENSE = "CC BY-NC-SA 4.0"
-ROW_GROUP = 65_536
 
 
 @dataclass(frozen=True)
@@ -131,14 +130,8 @@ class Store:
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"
-            # The same rows give the same bytes: no time, no host, fixed row groups and level.
-            frame.write_parquet(
-                path,
-                compression="zstd",
-                compression_level=3,
-                row_group_size=ROW_GROUP,
-                metadata={"table": name, "license": DATA_LICENSE, "description": described.description},
-            )
+            told = {"table": name, "license": DATA_LICENSE, "description": described.description}
+            parquet.write(frame, path, metadata=told)
             yield StagedTable(described, partition, path)
 
     def publish_table(self, staged: StagedTable) -> str:

@@ -81,7 +81,7 @@ def test_all_partitions_scan_as_one_hive_dataset(store: Store) -> None:
 
 
 def test_what_is_not_published_says_how_to_get_it(store: Store) -> None:
-    with pytest.raises(NotMaterializedError, match="cm4ai materialize --release 2025-06-v2.1"):
+    with pytest.raises(NotMaterializedError, match=r"cm4ai materialize --release 2025-06-v2\.1"):
         store.table("if_fields", WHERE)
     with pytest.raises(NotMaterializedError):
         store.release_table("if_fields", WHERE.release)

@@ -1,0 +1,81 @@
+"""The ZIP that is measured on: painted by the sandbox, put together from JPEGs at hand, or taken as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from pathlib import Path
+
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.images.decode import PLANES
+from cm4ai_assets.images.fields import FieldPlan, eligible_fields
+from cm4ai_assets.images.listing import list_images
+from cm4ai_assets.images.zips import Member, read_directory, read_member
+from cm4ai_assets.sandbox.ifzip import write_if_zip
+from cm4ai_assets.sandbox.zipwriter import ZipWriter, pack
+from cm4ai_assets.storage.bytes import LocalBytes
+
+CONDITION = Condition.PACLITAXEL
+Field = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A ZIP with its members and the fields in it."""
+
+    path: Path
+    source: LocalBytes
+    members: tuple[Member, ...]
+    plans: tuple[FieldPlan, ...]
+
+    @property
+    def image_bytes(self) -> int:
+        """Mean size of a JPEG."""
+        sizes = [self.members[place].size for plan in self.plans for place in plan.members]
+        return sum(sizes) // max(len(sizes), 1)
+
+
+def opened(path: Path, fields: int | None = None) -> Archive:
+    """The ZIP at `path`, read as the platform reads it; only its first fields if a number is given."""
+    source = LocalBytes(path)
+    images = list_images(source, release="2026-11-v1.0", condition=CONDITION)
+    return Archive(path, source, read_directory(source).members, tuple(eligible_fields(images)[:fields]))
+
+
+def painted(path: Path, fields: int) -> None:
+    """A ZIP of painted cells."""
+    write_if_zip(path, condition=CONDITION, fields=fields)
+
+
+def repeated(path: Path, jpegs: Sequence[Field], fields: int) -> None:
+    """A ZIP of as many fields as asked for, which repeat the given ones under other names."""
+    wells = [f"{row}{column}" for row in "ABCDEFGH" for column in range(1, 13)]
+    packed = [{channel: pack("", data) for channel, data in field.items()} for field in jpegs]
+    with path.open("wb") as file, ZipWriter(file, stamp=(2025, 2, 28)) as archive:
+        for number, field in enumerate(islice(cycle(packed), fields)):
+            plate, place = divmod(number, len(wells) * 20)
+            region, well = divmod(place, len(wells))
+            name = f"B2AI_{plate + 1}_{CONDITION.value.capitalize()}_{wells[well]}_R{region + 1}_z01"
+            for channel in PLANES:
+                archive.add(replace(field[channel], name=f"{CONDITION.value}/{channel}/{name}_{channel}.jpg"))
+
+
+def fields_in(folder: Path) -> list[Field]:
+    """The complete fields among the JPEGs of a folder with one subfolder for each channel."""
+    found: dict[str, Field] = {}
+    for channel in PLANES:
+        for path in sorted((folder / channel).glob(f"*_{channel}.jpg")):
+            found.setdefault(path.stem.removesuffix(f"_{channel}"), {})[channel] = path.read_bytes()
+    return [field for field in found.values() if len(field) == len(PLANES)]
+
+
+def fields_of(archive: Archive) -> list[Field]:
+    """The JPEGs of a ZIP, field by field."""
+    return [
+        {
+            channel: read_member(archive.source, archive.members[place])
+            for channel, place in zip(PLANES, plan.members, strict=True)
+        }
+        for plan in archive.plans
+    ]

@@ -1,0 +1,283 @@
+"""The streaming pass: every image of a ZIP decoded once, into a tensor store and a table of quality.
+
+Belongs here: the order of work, its threads and its memory. Does not belong here: how one image is decoded (`decode`),
+measured (`quality`) or stored (`shards`), nor where the products are published.
+
+Threads take images from a bounded window and hand back compressed chunks; results are consumed in canonical order, so
+the bytes are the same whatever the number of threads. Every large buffer belongs to a thread and is reused, the ZIP is
+read by position, and shards and rows leave memory as they fill: the peak does not depend on the size of the archive.
+Threads, not processes: all of the heavy calls release the GIL, and nothing is pickled or forked.
+
+The pass is a pure function of the ZIP's bytes, the edge length and the pixel code. Only what lies in the bytes is a
+finding; an error of the machine (a full disk, a share that went away) ends the pass, so that it is never kept as one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder, area_average
+from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, histogram, statistics
+from cm4ai_assets.images.quality_table import QualityWriter
+from cm4ai_assets.images.shards import StoreWriter, compress
+from cm4ai_assets.images.zips import Member, MemberUnreadableError, read_member
+from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, tensor_digest
+
+if TYPE_CHECKING:
+    from cm4ai_assets.images.fields import FieldPlan
+    from cm4ai_assets.storage.bytes import ByteSource
+
+__all__ = ["PIXEL_CODE_VERSION", "Failure", "PassProgress", "PassResult", "run_pass"]
+
+TENSOR: Final = "tensor.zarr"
+QUALITY: Final = "quality.parquet"
+
+# Images under way per thread: enough that no thread waits while a shard of 54 MB (edge 2048) is synced to disk, and few
+# enough that their compressed results stay below 20 MB.
+WINDOW_PER_WORKER: Final = 8
+PROGRESS_INTERVAL: Final = 1.0
+
+
+@dataclass(frozen=True)
+class PassProgress:
+    """Where the pass stands. `eta_seconds` is None before the first field."""
+
+    fields_done: int
+    fields_total: int
+    fields_failed: int
+    images_per_second: float
+    eta_seconds: float | None
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What the pass made, and how it went.
+
+    Attributes:
+        record: What the store holds; the same as the store tells of itself (`storage.tensors.read_record`).
+        tensor_path: The Zarr store.
+        quality_path: The Parquet file of `if_quality`, without the columns release and condition.
+        images: Images that were decoded, or found damaged.
+        seconds: Wall time.
+        peak_window: The most images that were under way at once.
+    """
+
+    record: StoreRecord
+    tensor_path: Path
+    quality_path: Path
+    images: int
+    seconds: float
+    peak_window: int
+
+    @property
+    def images_per_second(self) -> float:
+        """Images per second, from the first read to the last byte synced."""
+        return self.images / self.seconds
+
+
+def run_pass(
+    source: ByteSource,
+    members: Sequence[Member],
+    plans: Sequence[FieldPlan],
+    target_dir: Path,
+    *,
+    edge: int,
+    source_sha256: str,
+    workers: int | None = None,
+    progress: Callable[[PassProgress], None] | None = None,
+    source_edge: int = SOURCE_EDGE,
+) -> PassResult:
+    """Decode the planned fields of a ZIP into `target_dir`: `tensor.zarr` and `quality.parquet`.
+
+    A field with one bad image is left out as a whole and told in the record's failures; rows stay consecutive.
+
+    Args:
+        source: The ZIP.
+        members: Its central directory; plans refer to its positions.
+        plans: The fields, in canonical order.
+        target_dir: An empty or missing folder. Complete once this function has returned, and not before.
+        edge: Edge length of the stored planes, a divisor of the images' own.
+        source_sha256: SHA-256 of the ZIP, which is not computed again.
+        workers: Threads; as many as this process may use cores, if not given.
+        progress: Called at most once a second, and at the end.
+        source_edge: Edge length of the published images.
+    """
+    if source_edge % edge:
+        raise ValueError(f"{edge} does not divide the images' edge length {source_edge}.")
+    started = time.monotonic()
+    workers = workers or _cores()
+    window = WINDOW_PER_WORKER * workers
+    target_dir.mkdir(parents=True, exist_ok=True)
+    tensor_path, quality_path = target_dir / TENSOR, target_dir / QUALITY
+    calls = ((members[place], channel) for plan in plans for place, channel in zip(plan.members, PLANES, strict=True))
+    work = ImageWork(source, edge, source_edge)
+    with (
+        _opencv_on_one_thread(),
+        closing(StoreWriter(tensor_path, edge)) as store,
+        closing(QualityWriter(quality_path)) as rows,
+        closing(_in_order(work, calls, workers, window)) as results,
+    ):
+        collector = _Collector(store, rows)
+        report = _Reporter(progress, total=len(plans), started=started)
+        for plan in plans:
+            images = [members[place] for place in plan.members]
+            collector.add(plan.field_id, images, list(islice(results, len(PLANES))))
+            report.tell(collector.fields, len(collector.failures))
+        rows.finish()
+        record = store.finish(
+            source_sha256=source_sha256, digest=tensor_digest(collector.digests), failures=collector.failures
+        )
+        report.tell(collector.fields, len(collector.failures), last=True)
+    return PassResult(
+        record=record,
+        tensor_path=tensor_path,
+        quality_path=quality_path,
+        images=len(plans) * len(PLANES),
+        seconds=time.monotonic() - started,
+        peak_window=min(window, len(plans) * len(PLANES)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One image, decoded: what of it is kept."""
+
+    chunks: list[bytes]
+    quality: PlaneQuality
+    pixel_sha256: str
+
+
+class _Buffers(threading.local):
+    """The large buffers of one thread."""
+
+    def __init__(self, edge: int, source_edge: int) -> None:
+        self.decoder = PlaneDecoder(source_edge)
+        self.meter = FocusMeter(source_edge)
+        self.averaged = np.empty((edge, edge), np.uint8)
+
+
+class ImageWork:
+    """All that happens to one image, in the thread that takes it."""
+
+    def __init__(self, source: ByteSource, edge: int, source_edge: int) -> None:
+        self._source, self._edge = source, edge
+        self._buffers = _Buffers(edge, source_edge)
+
+    def __call__(self, member: Member, channel: str) -> _Image | Failure:
+        buffers = self._buffers
+        try:
+            plane = buffers.decoder.plane(read_member(self._source, member), channel)
+        except MemberUnreadableError as error:
+            return Failure("member_unreadable", member.name, error.reason)
+        except ImageProblem as problem:
+            return Failure(problem.defect, member.name, problem.detail)
+        for_focus = buffers.meter.averaged(plane)
+        same = self._edge == buffers.meter.edge
+        stored = for_focus if same else area_average(plane, self._edge, buffers.averaged)
+        return _Image(
+            chunks=compress(stored),
+            quality=statistics(histogram(plane), buffers.meter.focus(for_focus)),
+            pixel_sha256=hashlib.sha256(stored.data).hexdigest(),
+        )
+
+
+class _Collector:
+    """Puts images together to fields, in order, and hands them on."""
+
+    def __init__(self, store: StoreWriter, rows: QualityWriter) -> None:
+        self._store, self._rows = store, rows
+        self.fields = 0
+        self.digests: list[str] = []
+        self.failures: dict[str, list[Failure]] = {}
+
+    def add(self, field_id: str, members: Sequence[Member], results: Sequence[_Image | Failure]) -> None:
+        """Take the four results of a field: into the tensor if all are images, else into the failures."""
+        self.fields += 1
+        failures = [result for result in results if isinstance(result, Failure)]
+        images = {
+            (channel, member.name): result
+            for channel, member, result in zip(PLANES, members, results, strict=True)
+            if not isinstance(result, Failure)
+        }
+        tensor_index = None if failures else self._store.n_fields
+        if failures:
+            self.failures[field_id] = failures
+        else:
+            self._store.append([chunk for image in images.values() for chunk in image.chunks])
+            self.digests += [image.pixel_sha256 for image in images.values()]
+        for (channel, member), image in images.items():
+            self._rows.append(
+                field_id=field_id,
+                channel=channel,
+                tensor_index=tensor_index,
+                member=member,
+                quality=image.quality,
+                pixel_sha256=image.pixel_sha256,
+            )
+
+
+class _Reporter:
+    """Tells the progress, at most once per interval."""
+
+    def __init__(self, progress: Callable[[PassProgress], None] | None, *, total: int, started: float) -> None:
+        self._progress, self._total, self._started = progress, total, started
+        self._told = started
+
+    def tell(self, done: int, failed: int, *, last: bool = False) -> None:
+        """Report, if it is time to."""
+        now = time.monotonic()
+        if self._progress is None or not (last or now - self._told >= PROGRESS_INTERVAL):
+            return
+        self._told = now
+        fields_per_second = done / max(now - self._started, 1e-9)
+        eta = (self._total - done) / fields_per_second if done else None
+        self._progress(PassProgress(done, self._total, failed, fields_per_second * len(PLANES), eta))
+
+
+def _in_order(
+    work: ImageWork, calls: Iterable[tuple[Member, str]], workers: int, window: int
+) -> Generator[_Image | Failure]:
+    """Results in the order of the calls, with no more than `window` of them under way."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
+        pending: deque[Future[_Image | Failure]] = deque()
+        try:
+            for call in calls:
+                pending.append(pool.submit(work, *call))
+                if len(pending) == window:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _opencv_on_one_thread() -> Iterator[None]:
+    """Keep OpenCV from starting threads of its own inside ours."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _cores() -> int:
+    """Cores that this process may use; not those of the machine, which in a container are more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

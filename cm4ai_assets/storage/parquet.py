@@ -1,0 +1,44 @@
+"""Writing Parquet so that every reader agrees on what is in it.
+
+Belongs here: the file's types, codec and metadata. Does not belong here: where it stands (`layout`) and when it is
+published (`staging`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP = 65_536
+LEVEL = 3
+
+
+def write(frame: pl.DataFrame, path: Path, *, metadata: Mapping[str, str]) -> None:
+    """Write a frame: zstd, plain Arrow types, key-value metadata. The same rows give the same bytes.
+
+    Polars' own Arrow schema says `large_string`, which pyarrow cannot unite with the `string` of a hive partition's
+    path; so the types are written plain.
+    """
+    table = frame.to_arrow()
+    table = table.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema]))
+    table = table.replace_schema_metadata({**metadata})
+    pq.write_table(table, path, compression="zstd", compression_level=LEVEL, row_group_size=ROW_GROUP)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type with 32-bit offsets, and strings that are not views or dictionaries."""
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_large_list(kind) or pa.types.is_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _plain(field.type)) for field in kind])
+    return kind

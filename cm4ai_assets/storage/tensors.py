@@ -1,0 +1,265 @@
+"""Tensor stores: what one is, whether it is all there, and reading it.
+
+Belongs here: the shape of a store (array, shards, chunks, attributes, record) and everything that opens one. Does not
+belong here: making one (`images.shards`), or where it stands (`storage.layout`).
+
+A store is a Zarr v3 group with one array `image`, uint8, (field, channel, y, x). Its metadata is written after
+everything else, so that a store whose group can be opened is complete. The group's attributes hold the store's record:
+what went in, what was left out and why. Another release with the same ZIP takes all of it from there, instead of
+decoding again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cm4ai_assets.errors import TensorStoreError
+
+if TYPE_CHECKING:
+    import zarr
+
+# The version of everything between a JPEG's bytes and a stored pixel. Another version is another store.
+PIXEL_CODE_VERSION: Final = 1
+
+ARRAY: Final = "image"
+DIMENSIONS: Final = ("field", "channel", "y", "x")
+CHANNEL_COUNT: Final = 4
+FIELDS_PER_SHARD: Final = 16
+LARGEST_CHUNK_EDGE: Final = 1024
+METADATA: Final = "zarr.json"
+RECORD: Final = "cm4ai"
+
+_REMEDY: Final = "Materialize if_tensors again."
+
+Pixels = NDArray[np.uint8]
+
+
+class Failure(NamedTuple):
+    """One image that keeps its field out of the tensor. `member` is a name from the ZIP, verbatim and untrusted."""
+
+    defect: str
+    member: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """What a store holds, told by the store itself.
+
+    Attributes:
+        source_sha256: SHA-256 of the ZIP.
+        edge: Edge length of the planes.
+        n_fields: Rows of the array.
+        digest: `tensor_digest` of the stored planes.
+        shard_sizes: Bytes of each shard, in order.
+        failures: Why fields were left out, by field id.
+        version: Version of the pixel code.
+    """
+
+    source_sha256: str
+    edge: int
+    n_fields: int
+    digest: str
+    shard_sizes: tuple[int, ...]
+    failures: Mapping[str, Sequence[Failure]] = field(default_factory=dict)
+    version: int = PIXEL_CODE_VERSION
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array."""
+        return (self.n_fields, CHANNEL_COUNT, self.edge, self.edge)
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of the pixels uncompressed."""
+        return self.n_fields * CHANNEL_COUNT * self.edge * self.edge
+
+    @property
+    def size(self) -> int:
+        """Bytes of the shards. The metadata's few kilobytes are not counted."""
+        return sum(self.shard_sizes)
+
+    def to_json(self) -> dict[str, object]:
+        """The record as it stands in the group's attributes."""
+        return {
+            "source_sha256": self.source_sha256,
+            "edge": self.edge,
+            "pixel_code_version": self.version,
+            "n_fields": self.n_fields,
+            "digest": self.digest,
+            "shard_sizes": list(self.shard_sizes),
+            "failures": {name: [list(failure) for failure in found] for name, found in self.failures.items()},
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> StoreRecord:
+        """The record from the group's attributes."""
+        return cls(
+            source_sha256=str(told["source_sha256"]),
+            edge=int(told["edge"]),
+            n_fields=int(told["n_fields"]),
+            digest=str(told["digest"]),
+            shard_sizes=tuple(int(size) for size in told["shard_sizes"]),
+            failures={name: tuple(Failure(*failure) for failure in found) for name, found in told["failures"].items()},
+            version=int(told["pixel_code_version"]),
+        )
+
+
+def tensor_id(source_sha256: str, edge: int, version: int = PIXEL_CODE_VERSION) -> str:
+    """The name of a tensor: what it is a pure function of."""
+    return f"{source_sha256[:16]}-{edge}-v{version}"
+
+
+def tensor_digest(pixel_digests: Iterable[str]) -> str:
+    """SHA-256 over the planes' SHA-256 (as bytes) in tensor order, fields outer and channels inner."""
+    whole = hashlib.sha256()
+    for digest in pixel_digests:
+        whole.update(bytes.fromhex(digest))
+    return whole.hexdigest()
+
+
+def chunk_edge(edge: int) -> int:
+    """Edge length of an inner chunk."""
+    return min(edge, LARGEST_CHUNK_EDGE)
+
+
+def shard_key(shard: int) -> str:
+    """Path of a shard within the store."""
+    return f"{ARRAY}/c/{shard}/0/0/0"
+
+
+def read_record(fs: fsspec.AbstractFileSystem, path: str) -> StoreRecord:
+    """What the store at `path` holds.
+
+    Raises:
+        TensorStoreError: There is no complete store.
+    """
+    try:
+        group = json.loads(fs.cat_file(f"{path}/{METADATA}"))
+        return StoreRecord.from_json(group["attributes"][RECORD])
+    except FileNotFoundError:
+        raise TensorStoreError(f"{path} is not a complete tensor store.", remedy=_REMEDY) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=_REMEDY) from error
+
+
+def is_complete(fs: fsspec.AbstractFileSystem, path: str) -> bool:
+    """Everything that the record names is there, at its size. The pixels are not read; see `verify_store`."""
+    try:
+        record = read_record(fs, path)
+        fs.info(f"{path}/{ARRAY}/{METADATA}")
+        return all(fs.size(f"{path}/{shard_key(n)}") == size for n, size in enumerate(record.shard_sizes))
+    except (TensorStoreError, FileNotFoundError):
+        return False
+
+
+def open_array(fs: fsspec.AbstractFileSystem, path: str) -> zarr.Array[Any]:
+    """The array of the store at `path`, read only, on any fsspec filesystem.
+
+    Raises:
+        TensorStoreError: There is none.
+    """
+    # Imported here so that the pass over the pixels, which shares this module's vocabulary, does not pay for it.
+    import zarr  # noqa: PLC0415
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper  # noqa: PLC0415
+    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
+    from zarr.storage import FsspecStore, LocalStore  # noqa: PLC0415
+
+    store: LocalStore | FsspecStore
+    if isinstance(fs, LocalFileSystem):
+        store = LocalStore(path, read_only=True)
+    else:
+        remote = fs if fs.async_impl else AsyncFileSystemWrapper(fs, asynchronous=True)
+        store = FsspecStore(remote, read_only=True, path=path)
+    try:
+        return zarr.open_array(store, path=ARRAY, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        raise TensorStoreError(f"{path} has no array {ARRAY}.", remedy=_REMEDY) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise TensorStoreError(f"{path}/{ARRAY}/{METADATA} is damaged: {error!r}.", remedy=_REMEDY) from error
+
+
+def read_field(array: zarr.Array[Any], index: int) -> Pixels:
+    """The four planes of a field: (channel, y, x)."""
+    return np.asarray(array[index], dtype=np.uint8)
+
+
+def read_plane(array: zarr.Array[Any], index: int, channel: int) -> Pixels:
+    """One plane: (y, x)."""
+    return np.ascontiguousarray(array[index, channel], dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class StoreProblem:
+    """Pixels that cannot be read or are not those that were stored, and where: shard, field, channel, chunk."""
+
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+def verify_store(array: zarr.Array[Any], pixel_digests: Sequence[Sequence[str]]) -> list[StoreProblem]:
+    """Read every chunk, and hold every plane against its digest. Empty if all is as it was stored.
+
+    Args:
+        array: The array.
+        pixel_digests: For each field the SHA-256 of its four planes.
+    """
+    if len(pixel_digests) != array.shape[0]:
+        told = f"has {array.shape[0]} fields, {len(pixel_digests)} digests are known"
+        return [StoreProblem(ARRAY, told)]
+    found: list[StoreProblem] = []
+    for first in range(0, len(pixel_digests), FIELDS_PER_SHARD):
+        found += _shard_problems(array, first, pixel_digests[first : first + FIELDS_PER_SHARD])
+    return found
+
+
+def _shard_problems(
+    array: zarr.Array[Any], first: int, pixel_digests: Sequence[Sequence[str]]
+) -> Sequence[StoreProblem]:
+    by_plane = [
+        _plane_problems(array, first + row, channel, digest)
+        for row, digests in enumerate(pixel_digests)
+        for channel, digest in enumerate(digests)
+    ]
+    if all(by_plane):  # its index is damaged, or it is lost; 64 lines would hide that
+        where = f"{shard_key(first // FIELDS_PER_SHARD)} (fields {first} to {first + len(pixel_digests) - 1})"
+        return [StoreProblem(where, f"every plane: {by_plane[0][0].problem}")]
+    return [problem for problems in by_plane for problem in problems]
+
+
+def _plane_problems(array: zarr.Array[Any], index: int, channel: int, digest: str) -> list[StoreProblem]:
+    plane = f"{shard_key(index // FIELDS_PER_SHARD)} (field {index}, channel {channel})"
+    pixels = _read(array, (index, channel))
+    if isinstance(pixels, Exception):
+        edge = chunk_edge(array.shape[-1])
+        corners = [(y, x) for y in range(0, array.shape[2], edge) for x in range(0, array.shape[3], edge)]
+        chunks = {
+            (y // edge, x // edge): _read(array, (index, channel, slice(y, y + edge), slice(x, x + edge)))
+            for y, x in corners
+        }
+        return [
+            StoreProblem(f"{plane} chunk y {y}, x {x}", str(chunk))
+            for (y, x), chunk in chunks.items()
+            if isinstance(chunk, Exception)
+        ] or [StoreProblem(plane, str(pixels))]
+    if hashlib.sha256(pixels.data).hexdigest() != digest:
+        return [StoreProblem(plane, "other pixels than those that were stored")]
+    return []
+
+
+def _read(array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> Pixels | Exception:
+    try:
+        return np.ascontiguousarray(array[selection], dtype=np.uint8)
+    except Exception as error:  # noqa: BLE001 - whatever damage makes zarr or its codecs raise is what is looked for
+        return error

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import polars as pl
+import pytest
+
+from cm4ai_assets.images.audit import TensorAudit, audit_tensor, reference_plane
+from cm4ai_assets.images.decode import PlaneDecoder, area_average
+from cm4ai_assets.images.pixels import run_pass
+from cm4ai_assets.images.shards import StoreWriter, compress
+from cm4ai_assets.storage.tensors import StoreRecord, open_array
+
+LOCAL = fsspec.filesystem("file")
+SHA256 = "ab" * 32
+
+
+@dataclasses.dataclass
+class Made:
+    """A tensor with its tables, as they stand before the audit."""
+
+    archive: Any
+    store: Path
+    record: StoreRecord
+    fields: pl.DataFrame
+    quality: pl.DataFrame
+
+    def audit(self, **options: Any) -> TensorAudit:
+        given = {
+            "source": self.archive.source,
+            "members": self.archive.members,
+            "fields": self.fields,
+            "quality": self.quality,
+        }
+        return audit_tensor(open_array(LOCAL, str(self.store)), self.record, **given | options)
+
+
+def make(archive: Any, target: Path, *, edge: int, source_edge: int) -> Made:
+    result = run_pass(
+        archive.source,
+        archive.members,
+        archive.plans,
+        target,
+        edge=edge,
+        source_edge=source_edge,
+        source_sha256=SHA256,
+    )
+    kept = [plan.field_id for plan in archive.plans if plan.field_id not in result.record.failures]
+    index = {field_id: n for n, field_id in enumerate(kept)}
+    fields = pl.DataFrame(
+        {
+            "field_id": [plan.field_id for plan in archive.plans],
+            "tensor_index": [index.get(plan.field_id) for plan in archive.plans],
+        },
+        schema_overrides={"tensor_index": pl.Int32},
+    )
+    return Made(archive, result.tensor_path, result.record, fields, pl.read_parquet(result.quality_path))
+
+
+@pytest.fixture
+def made(painted_fields: Callable[..., Any], zip_of: Callable[..., Any], tmp_path: Path) -> Made:
+    fields = painted_fields(20)
+    fields["B2AI_1_paclitaxel_A1_R4_z01"]["blue"] = b"no image"
+    return make(zip_of(fields), tmp_path / "out", edge=32, source_edge=64)
+
+
+def rewrite(made: Made, pixels: np.ndarray) -> None:
+    """Other pixels in the store, without an error in its format."""
+    shutil.rmtree(made.store)
+    writer = StoreWriter(made.store, pixels.shape[-1])
+    for field in pixels:
+        writer.append([chunk for plane in field for chunk in compress(np.ascontiguousarray(plane))])
+    writer.finish(source_sha256=SHA256, digest=made.record.digest, failures=made.record.failures)
+
+
+def test_published_images_pass(real_fields: dict[str, Any], zip_of: Callable[..., Any], tmp_path: Path) -> None:
+    renamed = {name.replace("Paclitaxel", "paclitaxel"): channels for name, channels in real_fields.items()}
+    made = make(zip_of(renamed), tmp_path / "out", edge=1024, source_edge=2048)
+    audit = made.audit(sample=3)
+    assert audit.passed, audit.summary
+    assert (audit.rows, len(audit.sampled), audit.planes) == (6, 3, 12)
+
+
+def test_a_sound_tensor_passes(made: Made) -> None:
+    audit = made.audit()
+    assert audit.passed, audit.summary
+    assert (audit.rows, audit.planes, audit.problems) == (19, 24, ())
+    assert audit.sampled[0] == "B2AI_1_paclitaxel_A1_R1_z01"
+    assert audit.sampled[-1] == "B2AI_1_paclitaxel_A1_R20_z01"
+    assert audit.summary.startswith("19 rows are the fields that the tables name")
+
+
+def test_the_sample_can_be_repeated_and_varied(made: Made) -> None:
+    assert made.audit(seed=1).sampled == made.audit(seed=1).sampled
+    assert len({made.audit(seed=seed).sampled for seed in range(4)}) > 1
+    assert made.audit(sample=100).planes == 19 * 4
+
+
+def test_no_fields_is_no_problem(zip_of: Callable[..., Any], tmp_path: Path) -> None:
+    empty = make(zip_of({}), tmp_path / "out", edge=32, source_edge=64)
+    assert empty.audit().passed
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+def test_the_reference_is_equal_to_the_pass_and_made_by_other_code(paint: Callable[..., bytes], factor: int) -> None:
+    data = paint("yellow", edge=256)
+    plane = PlaneDecoder(256).plane(data, "yellow")
+    assert np.array_equal(reference_plane(data, "yellow", 256 // factor), area_average(plane, 256 // factor))
+
+
+def test_shifted_rows_are_found(made: Made) -> None:
+    rewrite(made, np.roll(open_array(LOCAL, str(made.store))[:], 1, axis=0))
+    audit = made.audit()
+    assert not audit.passed
+    assert len(audit.problems) == audit.planes == 24
+    assert "pixels differ from 'paclitaxel/red/" in audit.summary
+    assert audit.summary.endswith("and 19 more")
+
+
+def test_swapped_channels_are_found(made: Made) -> None:
+    rewrite(made, open_array(LOCAL, str(made.store))[:][:, [0, 2, 1, 3]])
+    assert len(made.audit().problems) == 12
+
+
+def test_one_grey_level_in_one_pixel_is_found(made: Made) -> None:
+    pixels = open_array(LOCAL, str(made.store))[:]
+    pixels[18, 3, 31, 31] ^= 1
+    rewrite(made, pixels)
+    (problem,) = made.audit().problems
+    assert problem.startswith("B2AI_1_paclitaxel_A1_R20_z01 yellow (row 18): 1 of 1,024 pixels differ")
+
+
+def test_a_damaged_chunk_is_found(made: Made) -> None:
+    shard = made.store / "image/c/0/0/0/0"
+    damaged = bytearray(shard.read_bytes())
+    damaged[10] ^= 1
+    shard.write_bytes(damaged)
+    assert "cannot be compared" in made.audit().summary
+
+
+def test_another_digest_in_the_table_is_found(made: Made) -> None:
+    made.quality = made.quality.with_columns(pl.col("pixel_sha256").str.replace(r"^.", "0"))
+    assert made.audit().problems == ("the pixel digests of if_quality do not add up to the digest of the tensor",)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda made: setattr(made, "fields", made.fields.reverse()), "not 0 to 18 in its own order"),
+        (lambda made: setattr(made, "fields", made.fields.head(15)), "if_fields numbers 14 rows"),
+        (lambda made: setattr(made, "quality", made.quality.reverse()), "does not name the four channels"),
+        (lambda made: setattr(made, "quality", made.quality.head(40)), "does not name the four channels"),
+        (
+            lambda made: setattr(made, "fields", made.fields.with_columns(tensor_index=pl.int_range(pl.len()))),
+            "that the pass left out, e.g. B2AI_1_paclitaxel_A1_R4_z01",
+        ),
+        (lambda made: setattr(made, "record", dataclasses.replace(made.record, n_fields=18)), "the array's shape"),
+        (lambda made: setattr(made, "record", dataclasses.replace(made.record, edge=64)), "the array's edge: 32"),
+        (
+            lambda made: setattr(made, "record", dataclasses.replace(made.record, source_sha256="00" * 32)),
+            "the array's source_sha256",
+        ),
+        (lambda made: setattr(made, "record", dataclasses.replace(made.record, version=2)), "pixel_code_version"),
+    ],
+)
+def test_tables_that_do_not_fit_are_found(made: Made, spoil: Callable[[Made], None], told: str) -> None:
+    spoil(made)
+    audit = made.audit()
+    assert not audit.passed
+    assert any(told in problem for problem in audit.problems), audit.problems
+
+
+def test_an_array_of_another_channel_order_is_found(made: Made) -> None:
+    metadata = made.store / "image" / "zarr.json"
+    metadata.write_text(metadata.read_text().replace('"green"', '"blue"', 1))
+    assert any("the array's channels: " in problem for problem in made.audit().problems)
+
+
+def test_a_row_made_from_another_image_is_found(made: Made) -> None:
+    first, second = made.quality["member"][0], made.quality["member"][4]
+    made.quality = made.quality.with_columns(pl.col("member").replace({first: second}))
+    assert "which names another field or channel" in made.audit().summary
+
+
+def test_a_row_made_from_an_unknown_image_is_found(made: Made) -> None:
+    made.quality = made.quality.with_columns(pl.col("member").str.replace("^paclitaxel/", "elsewhere/"))
+    assert "which is not in the ZIP" in made.audit().summary
