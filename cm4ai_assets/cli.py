@@ -71,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         "--condition", action="append", metavar="C", help="only this condition; may be given again (default: all)"
     )
     materialize.add_argument(
-        "--select", default="*", metavar="SELECTION", help="assets, in Dagster's selection syntax (default: all)"
+        "--select",
+        default="*",
+        metavar="SELECTION",
+        help="assets in Dagster's syntax: if_fields, +if_tensors, 'group:images or key:release_files' (default: all)",
     )
     materialize.set_defaults(run=_materialize)
 
@@ -110,8 +113,11 @@ def _positive(text: str) -> int:
 def offered(settings: Settings) -> list[ReleaseRecord]:
     """Every released dataset version of the watched collection, as records still without a key."""
     from cm4ai_assets.archives.dataverse import DataverseClient  # noqa: PLC0415 - not needed to list what is stored
+    from cm4ai_assets.archives.pacing import Pacing  # noqa: PLC0415
 
-    with DataverseClient(settings.dataverse_url, token=settings.dataverse_token) as client:
+    # A person is waiting: a server that does not answer is said soon, not waited for as an unattended run would.
+    patience = Pacing(tries=3, first=0.5, longest=5.0, limited_first=5.0, limited_longest=5.0, waf_tries=1)
+    with DataverseClient(settings.dataverse_url, token=settings.dataverse_token, pacing=patience) as client:
         return client.releases(settings.collection)
 
 
@@ -181,11 +187,17 @@ def _day(moment: datetime | None) -> str:
 def _materialize(args: argparse.Namespace) -> int:
     import dagster as dg  # noqa: PLC0415 - slow to import
 
-    from cm4ai_assets.definitions import defs  # noqa: PLC0415
+    from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
-    from cm4ai_assets.defs.launching import materialize  # noqa: PLC0415
+    from cm4ai_assets.defs.launching import materialize, waves  # noqa: PLC0415
+    from cm4ai_assets.defs.resources import Platform  # noqa: PLC0415
 
     settings = Settings.from_env()
+    defs = build_definitions(Platform(settings))
+    try:
+        waves(defs, args.select)
+    except dg.DagsterError as error:
+        raise ConfigurationError(f"--select {args.select!r} selects nothing: {error}") from error
     store = Store.from_settings(settings)
     conditions = [str(c) for c in CONDITIONS] if not args.condition else [str(condition_of(c)) for c in args.condition]
     release = _resolve(args.release, settings, store)
@@ -193,17 +205,14 @@ def _materialize(args: argparse.Namespace) -> int:
     outcomes: list[Outcome] = []
     with open_instance() as instance:
         sync_partitions(instance, ReleaseRegistry(store))
-        try:
-            for outcome in materialize(
-                defs, instance, release=release, conditions=conditions, selection=args.select,
-                announce=lambda wave, partition: _out.print(
-                    f"[bold]{partition}[/bold]: {', '.join(key.to_user_string() for key in wave.assets)}"
-                ),
-            ):  # fmt: skip
-                outcomes.append(outcome)
-                _print_outcome(outcome)
-        except dg.DagsterInvalidAssetSelectionError as error:
-            raise ConfigurationError(f"--select {args.select!r}: {error}") from error
+        for outcome in materialize(
+            defs, instance, release=release, conditions=conditions, selection=args.select,
+            announce=lambda wave, partition: _out.print(
+                f"[bold]{partition}[/bold]: {', '.join(key.to_user_string() for key in wave.assets)}"
+            ),
+        ):  # fmt: skip
+            outcomes.append(outcome)
+            _print_outcome(outcome)
     return _summary(outcomes, store)
 
 

@@ -26,7 +26,7 @@ class _Item:
     antibody_id: str | None
 
 
-class FieldDataset(Dataset[dict[str, Any]]):  # type: ignore[misc]  # torch is optional and need not be installed
+class FieldDataset(Dataset[dict[str, Any]]):
     """Fields of view with their pixels, read from the store when asked for.
 
     Stores are opened in the process that reads, on first use: the dataset can be sent to worker processes, started in

@@ -75,6 +75,10 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
 def serve(port: int, *, read_only: bool) -> None:
     """Serve until interrupted. The daemon is started beside, and ended with it."""
     prepare_home()
+    # Both end the server in order. Uvicorn hands signals on to what was set before, whose default would end us at once
+    # and leave the daemon behind; and a shell that starts us in the background has SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     workspace = str(PROJECT / "workspace.yaml")
     os.chdir(PROJECT)
     daemon = subprocess.Popen([str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", workspace])  # noqa: S603
@@ -88,8 +92,10 @@ def serve(port: int, *, read_only: bool) -> None:
             app = create_app_from_workspace_process_context(context)
             print(f"The UI is on http://{HOST}:{port} (ctrl-c ends it and the daemon).", flush=True)  # noqa: T201
             uvicorn.run(Guard(app), host=HOST, port=port, log_level="warning")
+    except KeyboardInterrupt:
+        print("The UI has ended.")  # noqa: T201
     finally:
-        daemon.send_signal(signal.SIGINT)
+        daemon.terminate()
         try:
             daemon.wait(timeout=20)
         except subprocess.TimeoutExpired:

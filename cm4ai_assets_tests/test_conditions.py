@@ -27,5 +27,5 @@ def test_the_spellings_in_the_wild(label: str, condition: Condition) -> None:
 @pytest.mark.parametrize("label", ["", "doxorubicin", "paclitaxe", "untreated2"])
 def test_an_unknown_treatment_is_reported_not_guessed(label: str) -> None:
     assert condition_or_none(label) is None
-    with pytest.raises(UnknownTreatmentError, match="is not known.*conditions.py"):
+    with pytest.raises(UnknownTreatmentError, match=r"is not known.*conditions\.py"):
         condition_of(label)

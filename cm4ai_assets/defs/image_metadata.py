@@ -16,6 +16,7 @@ from cm4ai_assets.defs.metadata import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
+from cm4ai_assets.images.names import parse_field_id
 from cm4ai_assets.images.pictures import contact_sheet, evenly, intensity_plot
 from cm4ai_assets.images.quality import Histogram
 from cm4ai_assets.images.tensors import Product
@@ -113,8 +114,11 @@ def _spread(stored: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str,
 
 
 def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
+    """Fields with a label that fits below a thumbnail; the condition stands above the sheet."""
     for field_id, index in fields.select("field_id", "tensor_index").iter_rows():
-        yield field_id, read_field(array, index)
+        name = parse_field_id(field_id)
+        plane = "" if name.z is None else f" z{name.z:02d}"
+        yield f"{name.plate_number} {name.well} R{name.region}{plane}", read_field(array, index)
 
 
 def _sheet(fields: Iterator[tuple[str, Pixels]], *, alt: str) -> dg.MarkdownMetadataValue:

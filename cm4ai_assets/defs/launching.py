@@ -51,7 +51,8 @@ def waves(defs: dg.Definitions, selection: str) -> list[Wave]:
         dagster.DagsterInvalidAssetSelectionError: The selection cannot be read.
     """
     graph = defs.resolve_asset_graph()
-    chosen = dg.AssetSelection.from_string(selection).resolve(graph)
+    # `*` would be read by a parameter of Dagster that is still beta.
+    chosen = (dg.AssetSelection.all() if selection == "*" else dg.AssetSelection.from_string(selection)).resolve(graph)
     left = {key for key in chosen if graph.get(key).is_materializable}
     found: list[Wave] = []
     while left:

@@ -38,12 +38,17 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:
-    """A picture that stands in the metadata itself. Keep it below some 30 kB: it is stored in the event log."""
+    """A picture that stands in the metadata itself. Keep it below some 30 kB: it is stored in the event log.
+
+    Dagster's UI shows Markdown of more than 1,000 characters behind a link, [Show Markdown]; so it does every picture.
+    """
     return dg.MetadataValue.md(f"![{alt}](data:{mime};base64,{base64.b64encode(data).decode()})")
 
 
 def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """Rows of a frame as a table, cut to what a page can show, and saying so."""
+    if frame.is_empty():
+        return dg.MetadataValue.md("none")
     shown = frame.head(ROWS_SHOWN)
     lines = [" | ".join(["", *shown.columns, ""]).strip(), " | ".join(["", *(["---"] * shown.width), ""]).strip()]
     lines += [" | ".join(["", *(_cell(value) for value in row), ""]).strip() for row in shown.iter_rows()]
@@ -54,7 +59,12 @@ def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
 
 def _cell(value: object) -> str:
     """A value as text that cannot break the table or become markup: names in archives are hostile text."""
-    text = ", ".join(map(str, value)) if isinstance(value, (list, pl.Series)) else str(value)
+    if isinstance(value, float):
+        text = f"{value:.4g}"
+    elif isinstance(value, (list, pl.Series)):
+        text = ", ".join(map(str, value))
+    else:
+        text = "" if value is None else str(value)
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     text = text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…"
     return text.translate(_HARMLESS)

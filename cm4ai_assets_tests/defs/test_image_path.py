@@ -1,0 +1,159 @@
+"""The image path, from the served archive to tensors, through Dagster."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import cv2
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from cm4ai_assets.access import open_release
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets.verification import verify
+from cm4ai_assets_tests.defs.conftest import FIELDS, RELEASE, Workbench
+
+PLANE = {"red": 0, "green": 1, "blue": 2, "yellow": 0}
+
+
+@pytest.fixture(scope="module")
+def outcomes(bench: Workbench) -> list[Outcome]:
+    assert RELEASE in bench.register_offered()
+    return bench.run(RELEASE)
+
+
+@pytest.fixture(scope="module")
+def storage(bench: Workbench, outcomes: list[Outcome]) -> Path:
+    assert all(outcome.succeeded for outcome in outcomes), [outcome.failure for outcome in outcomes]
+    return Path(bench.platform.store.root)
+
+
+def test_one_run_makes_the_lock_and_one_each_condition(outcomes: list[Outcome], storage: Path) -> None:
+    assert [str(outcome.partition) for outcome in outcomes] == [RELEASE, *(f"{c}|{RELEASE}" for c in Condition)]
+    assert all(not outcome.unmade for outcome in outcomes)
+    assert {"if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality"} <= set(
+        outcomes[1].made
+    )
+
+
+def test_blocking_checks_ran_and_passed_for_each_partition(outcomes: list[Outcome], storage: Path) -> None:
+    for outcome in outcomes[1:]:
+        evaluated = {(check.asset_key.path[-1], check.check_name): check for check in outcome.checks}
+        for name in ("digest_and_size", "zip_safe", "schema"):
+            assert evaluated["if_archive", name].passed
+        assert evaluated["if_tensors", "tensor_matches_images"].passed
+        assert {check.partition for check in outcome.checks} == {str(outcome.partition)}
+
+
+def test_every_pixel_of_a_field_is_the_area_average_of_the_published_plane(bench: Workbench, storage: Path) -> None:
+    release = open_release(RELEASE, storage=str(storage))
+    for condition in release.conditions:
+        fields = release.table("if_fields").filter(pl.col("condition") == str(condition)).collect()
+        images = release.table("if_images").filter(pl.col("condition") == str(condition), pl.col("kind") == "channel")
+        members = {(row["field_id"], row["channel"]): row["member"] for row in images.collect().iter_rows(named=True)}
+        blob = bench.platform.store.table("if_archive", Partition(RELEASE, condition)).collect()["path"].item()
+        tensor = release.tensors(condition)
+        assert tensor.shape == (fields["tensor_index"].count(), 4, 1024, 1024)
+        stored = fields.filter(pl.col("tensor_index").is_not_null())
+        with zipfile.ZipFile(storage / blob) as archive:
+            for field_id, row in stored.select("field_id", "tensor_index").rows()[:3]:
+                for place, channel in enumerate(CHANNELS):
+                    with Image.open(io.BytesIO(archive.read(members[field_id, channel]))) as image:
+                        plane = np.asarray(image)[:, :, PLANE[channel]]
+                    expected = cv2.resize(plane, (1024, 1024), interpolation=cv2.INTER_AREA)
+                    assert np.array_equal(tensor[row, place], expected), (field_id, channel)
+
+
+def test_strays_and_composites_are_seen_and_become_no_field(storage: Path) -> None:
+    release = open_release(RELEASE, storage=str(storage))
+    images = release.table("if_images").filter(pl.col("condition") == "paclitaxel").collect()
+    strays = images.filter(pl.col("defects").list.contains("other_condition"), pl.col("kind") == "channel")
+    assert strays["image_condition"].to_list() == ["untreated"] * 4
+    assert images.filter(pl.col("kind") == "composite").height > 0
+    fields = release.table("if_fields").filter(pl.col("condition") == "paclitaxel").collect()
+    assert fields.height == FIELDS
+    assert not set(strays["field_id"]) & set(fields["field_id"])
+
+
+def test_a_raw_asset_tells_where_its_bytes_come_from(bench: Workbench, storage: Path) -> None:
+    event = bench.instance.get_latest_materialization_event(dg.AssetKey("if_archive"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    told = event.asset_materialization.metadata
+    assert str(told["doi"].value).startswith("doi:10.5072/")
+    assert {"file_id", "sha256", "published_digest", "size", "source", "landing_page", "license"} <= told.keys()
+    data = (storage / "blobs" / "sha256" / str(told["sha256"].value)[:2] / str(told["sha256"].value)).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == told["sha256"].value
+    assert f"MD5:{hashlib.md5(data).hexdigest()}" == told["published_digest"].value
+
+
+def test_pages_show_pictures_and_counts(bench: Workbench, storage: Path) -> None:
+    graph = bench.defs.resolve_asset_graph()
+    shown = {}
+    for name in ("if_fields", "if_quality", "if_tensors"):
+        event = bench.instance.get_latest_materialization_event(dg.AssetKey(name))
+        assert event is not None
+        assert event.asset_materialization is not None
+        shown[name] = event.asset_materialization.metadata
+        assert "dagster/row_count" in shown[name]
+        assert "dagster/column_schema" in graph.get(dg.AssetKey(name)).metadata
+        assert graph.get(dg.AssetKey(name)).owners
+    assert str(shown["if_fields"]["contact_sheet"].value).startswith("![fields of view")
+    assert "data:image/webp;base64," in str(shown["if_fields"]["contact_sheet"].value)
+    assert "data:image/png;base64," in str(shown["if_quality"]["intensities"].value)
+    assert shown["if_tensors"]["images_per_second"].value
+
+
+def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same_bytes(
+    bench: Workbench, archive: SandboxServer, storage: Path
+) -> None:
+    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in storage.rglob("*") if path.is_file()}
+    archive.clear_log()
+    again = bench.run(RELEASE, "paclitaxel")
+    assert [outcome.succeeded for outcome in again] == [True, True]
+    after = {path: hashlib.sha256(path.read_bytes()).digest() for path in storage.rglob("*") if path.is_file()}
+    assert after == before
+    assert not [record for record in archive.log if "/access/datafile/" in record.path]
+    event = bench.instance.get_latest_materialization_event(dg.AssetKey("if_tensors"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["images_decoded"].value == 0
+
+
+def test_a_tensor_made_again_has_the_same_bytes(bench: Workbench, storage: Path) -> None:
+    store = bench.platform.store
+    row = store.table("if_tensors", Partition(RELEASE, "untreated")).collect().row(0, named=True)
+    folder = storage / row["path"]
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    shutil.rmtree(folder)
+    assert [
+        o.succeeded
+        for o in bench.run(RELEASE, "untreated", selection="key:if_fields or key:if_tensors or key:if_quality")
+    ] == [True]
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_verify_finds_nothing_wrong_and_then_finds_each_flipped_bit(bench: Workbench, storage: Path) -> None:
+    assert [item for item in verify(bench.platform.store, release=RELEASE) if item.problems] == []
+    row = bench.platform.store.table("if_tensors", Partition(RELEASE, "vorinostat")).collect().row(0, named=True)
+    shard = next(path for path in (storage / row["path"]).rglob("*") if path.is_file() and path.suffix != ".json")
+    blob = bench.platform.store.table("if_archive", Partition(RELEASE, "vorinostat")).collect()["path"].item()
+    for path, what in ((shard, "tensor"), (storage / blob, "blob")):
+        whole = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+        damaged = [item for item in verify(bench.platform.store, release=RELEASE) if item.problems]
+        path.write_bytes(whole)
+        assert len(damaged) == 1
+        assert damaged[0].what.startswith(what)

@@ -1,0 +1,97 @@
+"""Opening what is published, as a scientist does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow.dataset as ds
+import pytest
+import zarr
+
+from cm4ai_assets import open_release
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError, UnknownTreatmentError
+from cm4ai_assets.sandbox import write_if_zip
+from cm4ai_assets.settings import Settings
+from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
+
+FIELDS = 8
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("access")
+    write_if_zip(folder / "if.zip", condition=Condition.UNTREATED, fields=FIELDS)
+    settings = Settings(storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256)
+    bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
+    bench.store_as_release(folder / "if.zip", Condition.UNTREATED)
+    (outcome,) = bench.run(RELEASE, "untreated", selection="key:if_*")
+    assert outcome.succeeded, outcome.failure
+    return folder / "storage"
+
+
+def test_the_newest_release_is_opened_lazily(storage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CM4AI_STORAGE", str(storage))
+    release = open_release()
+    assert release.key == RELEASE
+    assert release.conditions == (Condition.UNTREATED,)
+    assert isinstance(release.table("if_fields"), pl.LazyFrame)
+    tensor = release.tensors("CTRL")
+    assert tensor.shape == (FIELDS, 4, 256, 256)
+    assert tensor.dtype == np.uint8
+    assert tensor[0, 2, :16, :16].shape == (16, 16)
+    assert [channel["name"] for channel in tensor.attrs["channels"]] == ["red", "green", "blue", "yellow"]
+
+
+def test_what_is_not_there_says_how_to_get_it(storage: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotMaterializedError, match="cm4ai materialize --release latest"):
+        open_release(storage=str(tmp_path))
+    with pytest.raises(NotMaterializedError, match=r"Published: 2026-06-v2\.0"):
+        open_release("2025-06-v2.1", storage=str(storage))
+    with pytest.raises(ReleaseKeyError):
+        open_release("newest", storage=str(storage))
+    release = open_release(storage=str(storage))
+    with pytest.raises(NotMaterializedError, match="if_tensors is not materialized"):
+        release.tensors("paclitaxel")
+    with pytest.raises(UnknownTreatmentError):
+        release.tensors("aspirin")
+    with pytest.raises(NotMaterializedError, match="no table 'splits'"):
+        release.table("splits")
+
+
+def test_polars_duckdb_and_pyarrow_read_the_same_rows_without_this_package(storage: Path) -> None:
+    files = f"{storage}/tables/if_fields/**/*.parquet"
+    by_polars = pl.scan_parquet(files, hive_partitioning=True).select(pl.len()).collect().item()
+    by_arrow = ds.dataset(f"{storage}/tables/if_fields", partitioning="hive").to_table().num_rows
+    by_duckdb = duckdb.sql(f"SELECT count(*) FROM read_parquet('{files}', hive_partitioning = true)").fetchall()
+    assert by_polars == by_arrow == FIELDS
+    assert by_duckdb == [(FIELDS,)]
+
+
+def test_zarr_reads_the_store_without_this_package(storage: Path) -> None:
+    path = open_release(storage=str(storage)).table("if_tensors").collect()["path"].item()
+    array = zarr.open_array(storage / path, path="image", mode="r")
+    assert array.shape == (FIELDS, 4, 256, 256)
+
+
+def test_a_loader_with_workers_reads_what_is_stored(storage: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    release = open_release(storage=str(storage))
+    dataset = release.torch(conditions=["untreated"])
+    assert len(dataset) == FIELDS
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=3, num_workers=2, multiprocessing_context="forkserver", shuffle=False
+    )
+    batches = list(loader)
+    images = torch.cat([batch["image"] for batch in batches]).numpy()
+    assert np.array_equal(images, release.tensors("untreated")[:])
+    assert [name for batch in batches for name in batch["field_id"]] == (
+        release.table("if_fields").sort("tensor_index").collect()["field_id"].to_list()
+    )
+    with pytest.raises(NotMaterializedError, match="splits"):
+        release.torch(split="train")

@@ -1,0 +1,133 @@
+"""The `cm4ai` command as a person meets it: words in, one readable answer and an exit status out."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cm4ai_assets import cli
+from cm4ai_assets.sandbox import SandboxServer, build
+
+RELEASE = "2026-06-v2.0"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    folder = tmp_path_factory.mktemp("cli") / "archive"
+    build(folder, fields=8)
+    with SandboxServer(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(archive: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CM4AI_DATAVERSE_URL", archive.url)
+    monkeypatch.setenv("CM4AI_STORAGE", str(tmp_path / "storage"))
+    monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CM4AI_TENSOR_SIZE", "256")
+    return tmp_path
+
+
+def test_releases_tells_offered_from_registered_from_materialized(
+    environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["releases"]) == cli.DONE
+    assert capsys.readouterr().out.count(" new ") >= 7
+    assert cli.main(["releases", "--register"]) == cli.DONE
+    told = capsys.readouterr().out
+    assert RELEASE in told
+    assert "2025-06-v2.1" in told
+    assert "registered" in told
+    assert cli.main(["materialize", "--release", "latest", "--select", "release_files"]) == cli.DONE
+    assert "1 materializations in 1 runs, 0 failed" in capsys.readouterr().out
+    assert cli.main(["releases"]) == cli.DONE
+    assert "1 of " in capsys.readouterr().out
+
+
+def test_a_release_is_materialized_verified_and_found(environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["materialize", "--release", RELEASE, "--condition", "PTXL"]) == cli.DONE
+    told = capsys.readouterr()
+    assert f"paclitaxel|{RELEASE}" in told.out
+    assert "untreated|" not in told.out
+    assert "8 of 8 fields (100%)" in told.err
+    assert cli.main(["verify", "--release", "latest"]) == cli.DONE
+    assert "0 problems" in capsys.readouterr().out
+    damaged = next((environment / "storage" / "tables" / "if_fields").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-50])
+    assert cli.main(["verify"]) == cli.FAILED
+    assert "DAMAGED table if_fields" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["materialize", "--release", "june"], cli.FAILED, "is not a release key"),
+        (["materialize", "--release", "2031-01-v1.0"], cli.FAILED, "2031-01-v1.0 is not registered"),
+        (["materialize", "--release", RELEASE, "--condition", "aspirin"], cli.WRONG_USE, "Known spellings"),
+        (["materialize", "--release", RELEASE, "--select", "((("], cli.WRONG_USE, "--select '((('"),
+        (["verify"], cli.FAILED, "nothing is stored here yet"),
+    ],
+)
+def test_an_error_is_one_line_with_the_remedy(
+    environment: Path, capsys: pytest.CaptureFixture[str], words: list[str], status: int, said: str
+) -> None:
+    assert cli.main(words) == status
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert err.startswith("cm4ai: ")
+
+
+def test_a_traceback_is_shown_only_when_asked_for(environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--debug", "materialize", "--release", "june"]) == cli.FAILED
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_archive_that_is_down_is_said_and_what_is_known_is_still_listed(
+    environment: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["releases", "--register"]) == cli.DONE
+    capsys.readouterr()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("CM4AI_DATAVERSE_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        assert cli.main(["releases"]) == cli.FAILED
+    told = capsys.readouterr()
+    assert told.err.startswith("cm4ai: ")
+    assert RELEASE in told.out
+
+
+@pytest.mark.parametrize("words", [[], ["nonsense"], ["materialize"], ["sandbox", "build", "x", "--fields", "0"]])
+def test_wrong_use_is_exit_status_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    assert stopped.value.code == cli.WRONG_USE
+
+
+def test_the_sandbox_is_served_on_this_machine_only(archive: SandboxServer, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path / "archive"
+    words = [sys.executable, "-m", "cm4ai_assets.cli", "sandbox"]
+    subprocess.run([*words, "build", str(folder), "--fields", "8", "--seed", "3"], check=True, capture_output=True)
+    process = subprocess.Popen([*words, "serve", str(folder), "--port", str(port)], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/api/info/version")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert answer.json()["status"] == "OK"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
