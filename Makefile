@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test lint format typecheck ui docs bench clean
+.PHONY: help demo test lint format ui docs lock bench clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ ui: $(VENV)/.installed ## the Dagster UI and daemon on 127.0.0.1:3000, over the 
 
 docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
 	$(BIN)/python -m cm4ai_assets.tables.dictionary docs/data-dictionary.md
+
+lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
+	$(BIN)/python -m pip install --quiet uv
+	echo '# Tested versions, for Python 3.11 to 3.13. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
+	$(BIN)/uv pip compile setup.cfg --all-extras --universal --python-version 3.11 --no-header --no-annotate --quiet \
+	  --no-emit-package torch >>$(CONSTRAINTS)
 
 bench: $(VENV)/.dev ## the benchmarks, some minutes; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.images
