@@ -76,10 +76,24 @@ class Release:
             ImportError: torch is not installed.
             NotMaterializedError: A condition, or the table of splits, is not published for this release.
         """
-        from cm4ai_assets.loading import FieldDataset  # noqa: PLC0415 - torch is optional
+        from cm4ai_assets.loading import FieldDataset, Item  # noqa: PLC0415 - torch is optional
 
         chosen = self.conditions if conditions is None else tuple(condition_of(label) for label in conditions)
-        return FieldDataset.of(self, split=split, conditions=chosen)
+        if not chosen:
+            raise NotMaterializedError(
+                f"No tensors are published for {self.key}.", remedy=f"Run `cm4ai materialize --release {self.key}`."
+            )
+        fields = pl.concat([self._stored_fields(condition) for condition in chosen])
+        if split is not None:
+            members = self.table("splits").filter(pl.col("split") == split)
+            fields = fields.join(members, on=["condition", "field_id"], how="semi")
+        ordered = fields.sort("condition", "tensor_index").select(Item._fields).collect()
+        return FieldDataset([Item(*row) for row in ordered.iter_rows()], self.tensors)
+
+    def _stored_fields(self, condition: Condition) -> pl.LazyFrame:
+        """The fields of a condition that are in its tensor."""
+        fields = self.store.table("if_fields", Partition(self.key, condition))
+        return fields.filter(pl.col("tensor_index").is_not_null())
 
 
 def open_release(key: str = "latest", *, storage: str | None = None) -> Release:
