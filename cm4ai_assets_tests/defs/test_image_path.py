@@ -15,10 +15,12 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from cm4ai_assets.access import open_release
+from cm4ai_assets.access import Release, open_release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets.verification import verify
@@ -157,3 +159,21 @@ def test_verify_finds_nothing_wrong_and_then_finds_each_flipped_bit(bench: Workb
         path.write_bytes(whole)
         assert len(damaged) == 1
         assert damaged[0].what.startswith(what)
+
+
+def test_the_whole_path_works_on_storage_that_is_not_local(
+    archive: SandboxServer, tmp_path: Path, storage: Path
+) -> None:
+    settings = Settings(
+        dataverse_url=archive.url, storage=f"memory://{tmp_path.name}", scratch=tmp_path / "scratch", tensor_size=1024
+    )
+    remote = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
+    remote.register_offered()
+    outcomes = remote.run(RELEASE, "paclitaxel")
+    assert [outcome.succeeded for outcome in outcomes] == [True, True], [outcome.failure for outcome in outcomes]
+    assert [item for item in verify(remote.platform.store) if item.problems] == []
+    here, there = open_release(RELEASE, storage=str(storage)), Release(RELEASE, remote.platform.store)
+    assert np.array_equal(there.tensors("paclitaxel")[2], here.tensors("paclitaxel")[2])
+    wanted = here.table("if_fields").filter(condition="paclitaxel").collect()
+    assert there.table("if_fields").collect().equals(wanted)
+    assert list((tmp_path / "scratch" / ".staging").iterdir()) == []
