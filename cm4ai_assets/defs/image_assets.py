@@ -12,12 +12,13 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.acquire import Acquired, acquire
-from cm4ai_assets.archives.errors import AccessDeniedError, DigestMismatchError, SizeMismatchError
+from cm4ai_assets.archives.acquire import Acquired
+from cm4ai_assets.archives.errors import AccessDeniedError, ArchiveError, DigestMismatchError, SizeMismatchError
 from cm4ai_assets.archives.lock import LockedFile, locked_files
 from cm4ai_assets.defs import image_metadata
+from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, skipped
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
-from cm4ai_assets.defs.progress import DownloadLog, PassLog
+from cm4ai_assets.defs.progress import PassLog
 from cm4ai_assets.defs.publishing import (
     Draft,
     Gate,
@@ -60,6 +61,7 @@ ZIP_CHECK = check_spec(
     "Protects everything that reads it. Blocking.",
     blocking=True,
 )
+ARCHIVE_CHECKS = (DIGEST_CHECK, ZIP_CHECK)
 TENSOR_CHECK = check_spec(
     "tensor_matches_images",
     IF_TENSORS,
@@ -75,7 +77,7 @@ TENSOR_CHECK = check_spec(
     group=GROUP,
     kinds={"dataverse", "zip"},
     tags=TAGS,
-    checks=[DIGEST_CHECK, ZIP_CHECK],
+    checks=ARCHIVE_CHECKS,
     pool="dataverse",
     output_required=False,  # an archive that may not be fetched yet is a state of the release, not a failed run
 )
@@ -85,44 +87,20 @@ def if_archive(
     """The IF ZIP of one condition, fetched once, verified, stored by content."""
     partition = partition_of(context.partition_key)
     file = _if_zip(release_files, partition)
-    where: dict[str, Any] = {
-        "doi": file.doi,
-        "version": file.version,
-        "file_id": file.file_id,
-        "label": file.label,
-        "source": dg.MetadataValue.url(f"{platform.settings.dataverse_url}/api/access/datafile/{file.file_id}"),
-        "landing_page": dg.MetadataValue.url(f"https://doi.org/{file.doi.removeprefix('doi:')}"),
-        "license": file.license or "not stated",
-    }
+    where = origin(platform, file)
     try:
-        with platform.archive() as archive:
-            stored = acquire(
-                file, archive, platform.blobs, platform.settings.scratch, progress=DownloadLog(context.log)
-            )
-    except AccessDeniedError as error:
-        context.log.warning(f"Skipped: {error}")
-        context.log_event(
-            dg.AssetObservation(
-                IF_ARCHIVE.name,
-                partition=context.partition_key,
-                description=str(error),
-                metadata={**where, "access": error.state},
-            )
-        )
-        # Dagster asks for the outcome of every check; that there is none is no pass and no failure.
-        for check in (DIGEST_CHECK, ZIP_CHECK, schema_check(IF_ARCHIVE)):
-            yield dg.AssetCheckResult(
-                check_name=check.name,
-                passed=False,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"Not evaluated: {error}",
-            )
+        stored = acquire_file(context, platform, file)
+    except AccessDeniedError as denied:
+        state = {**where, "access": denied.state or file.access}
+        yield from skipped(context, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], str(denied), state)
         return
     except (DigestMismatchError, SizeMismatchError) as error:
         outcome = [(IF_ARCHIVE, Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where))]
         yield from evaluations(outcome)
         refuse(context.partition_key, outcome)
         return
+    except ArchiveError as error:
+        raise as_dagster(error) from error
     hazards, members = _hazards(platform, stored)
     frame = IF_ARCHIVE.from_rows([_archive_row(file, stored)], release=partition.release, condition=partition.treatment)
     against = (

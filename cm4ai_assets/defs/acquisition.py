@@ -1,0 +1,79 @@
+"""Getting published files inside a step: progress in the log, states that are no failures, retries where waiting helps.
+
+Belongs here: what Dagster is told about an acquisition. Does not belong here: the acquisition (`archives.acquire`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from cm4ai_assets.archives.acquire import Acquired, acquire
+from cm4ai_assets.archives.errors import ArchiveError
+from cm4ai_assets.archives.lock import LockedFile
+from cm4ai_assets.defs.progress import DownloadLog
+from cm4ai_assets.defs.resources import Platform
+
+# A download has already waited and tried again for as long as `archives.pacing` says. What is left is an outage.
+RETRIES = 3
+RETRY_SECONDS = 300
+
+
+def acquire_file(context: dg.AssetExecutionContext, platform: Platform, file: LockedFile) -> Acquired:
+    """The stored bytes of a locked file, fetched if no release before had them.
+
+    Raises:
+        AccessDeniedError: It may not be had, or not yet. A state; see `skipped`.
+        SizeMismatchError: Other bytes came than were published.
+        DigestMismatchError: The same.
+        ArchiveError: Anything else; `as_dagster` says what becomes of it.
+    """
+    with platform.archive() as archive:
+        return acquire(file, archive, platform.blobs, platform.settings.scratch, progress=DownloadLog(context.log))
+
+
+def as_dagster(error: ArchiveError) -> Exception:
+    """What to raise for an archive's error: a retry by Dagster where waiting helps, a plain failure where not."""
+    if error.retryable:
+        return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)
+    return dg.Failure(str(error), allow_retries=False)
+
+
+def origin(platform: Platform, file: LockedFile) -> dict[str, Any]:
+    """Where a file comes from, for the page of what is made from it."""
+    return {
+        "doi": file.doi,
+        "version": file.version,
+        "file_id": file.file_id,
+        "label": file.label,
+        "source": dg.MetadataValue.url(f"{platform.settings.dataverse_url}/api/access/datafile/{file.file_id}"),
+        "landing_page": dg.MetadataValue.url(f"https://doi.org/{file.doi.removeprefix('doi:')}"),
+        "license": file.license or "not stated",
+    }
+
+
+def skipped(
+    context: dg.AssetExecutionContext,
+    checks: Sequence[dg.AssetCheckSpec],
+    reason: str,
+    metadata: Mapping[str, Any],
+) -> Iterator[dg.AssetCheckResult]:
+    """Say that nothing is made, and why, where that is a state of the release and not a failure.
+
+    Each asset gets an observation. Dagster asks for the outcome of every check; that there is none is no pass.
+    """
+    context.log.warning(f"Skipped: {reason}")
+    for key in sorted({check.asset_key for check in checks}):
+        context.log_event(
+            dg.AssetObservation(key, partition=context.partition_key, description=reason, metadata=metadata)
+        )
+    for check in checks:
+        yield dg.AssetCheckResult(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"Not evaluated: {reason}",
+        )
