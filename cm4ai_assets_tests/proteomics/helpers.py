@@ -1,0 +1,54 @@
+"""What the tests of this room share: where the shared data is, byte sources and ZIPs in memory."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cm4ai_assets.tables import Table
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+HEADERS = SHARED / "data" / "secms" / "headers"
+REPORTS = ("CTRL_1", "CTRL_2", "CTRL_4", "PTXL_1", "PTXL_2", "PTXL_3", "VRST_1", "VRST_2", "VRST_3")
+
+needs_shared = pytest.mark.skipif(not HEADERS.is_dir(), reason=f"The real headers are not at {HEADERS}.")
+
+
+@dataclass
+class MemoryBytes:
+    """A byte source in memory."""
+
+    name: str
+    data: bytes
+
+    def __post_init__(self) -> None:
+        self.size = len(self.data)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return self.data[offset : offset + length]
+
+
+def zipped(name: str, files: dict[str, bytes]) -> MemoryBytes:
+    """Files below one folder of the archive's stem, as published."""
+    target, top = io.BytesIO(), name.removesuffix(".zip")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(f"{top}/{path}", data)
+    return MemoryBytes(name, target.getvalue())
+
+
+def real_header(report: str) -> str:
+    return (HEADERS / f"Biosep_MDAMB468_{report}_Report.header.tsv").read_text().rstrip("\n")
+
+
+def own_columns(table: Table) -> dict[str, object]:
+    return {column.name: column.dtype for column in table.own_columns}
+
+
+def small_report(*rows: str, columns: str = "[1] R_MDAMB468_Ctrl_R1_F07_1_1_1.d.PG.Quantity") -> bytes:
+    """A report of a few lines: group, gene, then what `columns` (tab separated) name."""
+    return "\n".join([f"PG.ProteinGroups\tPG.Genes\t{columns}", *rows, ""]).encode()
