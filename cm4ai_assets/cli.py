@@ -190,6 +190,7 @@ def _materialize(args: argparse.Namespace) -> int:
     from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
     from cm4ai_assets.defs.launching import materialize, waves  # noqa: PLC0415
+    from cm4ai_assets.defs.progress import bars_on  # noqa: PLC0415
     from cm4ai_assets.defs.resources import Platform  # noqa: PLC0415
 
     settings = Settings.from_env()
@@ -203,7 +204,7 @@ def _materialize(args: argparse.Namespace) -> int:
     release = _resolve(args.release, settings, store)
     _out.print(f"Release {release}: {', '.join(conditions)}; storage {store.location('')}")
     outcomes: list[Outcome] = []
-    with open_instance() as instance:
+    with open_instance() as instance, bars_on(_err):
         sync_partitions(instance, ReleaseRegistry(store))
         for outcome in materialize(
             defs, instance, release=release, conditions=conditions, selection=args.select,

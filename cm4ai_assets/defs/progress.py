@@ -1,52 +1,102 @@
-"""Progress of long work as sentences in the run's log, often enough to see it move and seldom enough to read."""
+"""Progress of long work: sentences in the run's log, and a bar where a person watches a terminal.
+
+Belongs here: how often and in which words progress is told. Does not belong here: measuring it (`archives.download`,
+`images.pixels`).
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from dagster import DagsterLogManager
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from cm4ai_assets.archives.download import Progress
+from cm4ai_assets.archives.download import Progress as DownloadProgress
 from cm4ai_assets.images.pixels import PassProgress
 
 EVERY_SECONDS = 10.0
+_terminal: ContextVar[Progress | None] = ContextVar("terminal", default=None)
+
+
+@contextmanager
+def bars_on(console: Console) -> Iterator[None]:
+    """Show a bar for each long piece of work of this process, if the console is a terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True) as bars:
+        token = _terminal.set(bars)
+        try:
+            yield
+        finally:
+            _terminal.reset(token)
 
 
 class _Log:
+    """Tells the log seldom enough to read, and the terminal's bar each time."""
+
+    what = ""
+
     def __init__(self, log: DagsterLogManager) -> None:
         self._log, self._told = log, time.monotonic()
+        self._bar: TaskID | None = None
 
-    def _say(self, sentence: str, *, last: bool) -> None:
+    def _tell(self, done: float, total: float, sentence: str, brief: str) -> None:
+        last = done >= total
+        self._show(done, total, brief, last=last)
         now = time.monotonic()
         if last or now - self._told >= EVERY_SECONDS:
             self._told = now
             self._log.info(sentence)
 
+    def _show(self, done: float, total: float, brief: str, *, last: bool) -> None:
+        bars = _terminal.get()
+        if bars is None:
+            return
+        if self._bar is None:
+            self._bar = bars.add_task(self.what, total=total, told=brief)
+        bars.update(self._bar, completed=done, total=total, told=brief, visible=not last)
+
 
 class DownloadLog(_Log):
     """Bytes, rate and time left of a download."""
 
-    def __call__(self, progress: Progress) -> None:
+    what = "download"
+
+    def __call__(self, progress: DownloadProgress) -> None:
         """Tell, if it is time to."""
         share = progress.done / progress.total if progress.total else 1.0
-        self._say(
-            f"{progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB ({share:.0%}), "
-            f"{progress.rate / 1e6:,.1f} MB/s{_left(progress.seconds_left)}",
-            last=progress.done >= progress.total,
+        counts = f"{progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
+        rate = f"{progress.rate / 1e6:,.1f} MB/s"
+        self._tell(
+            progress.done,
+            progress.total,
+            f"{counts} ({share:.0%}), {rate}{_left(progress.seconds_left)}",
+            f"{counts}, {rate}",
         )
 
 
 class PassLog(_Log):
     """Fields, images per second and time left of the pass over the pixels."""
 
+    what = "images"
+
     def __call__(self, progress: PassProgress) -> None:
         """Tell, if it is time to."""
         failed = f", {progress.fields_failed:,} left out" if progress.fields_failed else ""
         share = progress.fields_done / progress.fields_total if progress.fields_total else 1.0
-        self._say(
-            f"{progress.fields_done:,} of {progress.fields_total:,} fields ({share:.0%}){failed}, "
-            f"{progress.images_per_second:,.0f} images/s{_left(progress.eta_seconds)}",
-            last=progress.fields_done >= progress.fields_total,
+        counts = f"{progress.fields_done:,} of {progress.fields_total:,} fields"
+        rate = f"{progress.images_per_second:,.0f} images/s"
+        self._tell(
+            progress.fields_done,
+            progress.fields_total,
+            f"{counts} ({share:.0%}){failed}, {rate}{_left(progress.eta_seconds)}",
+            f"{counts}{failed}, {rate}",
         )
 
 
