@@ -13,16 +13,14 @@ import httpx
 import pytest
 
 from cm4ai_assets import cli
-from cm4ai_assets.sandbox import SandboxServer, build
+from cm4ai_assets.sandbox import SandboxServer
 
 RELEASE = "2026-06-v2.0"
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
-    folder = tmp_path_factory.mktemp("cli") / "archive"
-    build(folder, fields=8)
-    with SandboxServer(folder) as server:
+def archive(sandbox: Path) -> Iterator[SandboxServer]:
+    with SandboxServer(sandbox) as server:
         yield server
 
 
@@ -64,6 +62,35 @@ def test_a_release_is_materialized_verified_and_found(environment: Path, capsys:
     damaged.write_bytes(damaged.read_bytes()[:-50])
     assert cli.main(["verify"]) == cli.FAILED
     assert "DAMAGED table if_fields" in capsys.readouterr().out
+
+
+def test_people_without_dagster_get_verified_files_too(environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        cli.main(["materialize", "--release", RELEASE, "--condition", "untreated", "--select", "+if_archive"])
+        == cli.DONE
+    )
+    folder = environment / "by-name"
+    capsys.readouterr()
+    assert cli.main(["link", "--release", RELEASE, str(folder)]) == cli.DONE
+    assert "not stored: " in capsys.readouterr().out
+    sums = {}
+    for name, tool in (("md5sums", "md5sum"), ("sha256sums", "sha256sum")):
+        assert cli.main(["export", "--release", RELEASE, "--format", name]) == cli.DONE
+        sums[name] = "".join(
+            line for line in capsys.readouterr().out.splitlines(keepends=True) if "untreated.zip" in line
+        )
+        checked = subprocess.run(
+            [tool, "-c", "-"], input=sums[name], text=True, capture_output=True, cwd=folder, check=False
+        )
+        assert checked.stdout.strip().endswith("untreated.zip: OK"), checked.stderr
+    for name, said in (
+        ("pooch", " md5:"),
+        ("aria2", "checksum=md5="),
+        ("metalink", '<hash type="md5">'),
+        ("bagit", "data/"),
+    ):
+        assert cli.main(["export", "--release", RELEASE, "--format", name]) == cli.DONE
+        assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cm4ai_assets.sandbox import SandboxServer, build
+from cm4ai_assets.sandbox import SandboxServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -38,12 +38,11 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("ui")
-    build(folder / "archive", fields=8)
     screenshots = Path(os.environ.get("CM4AI_SCREENSHOTS") or folder / "screenshots")
     screenshots.mkdir(parents=True, exist_ok=True)
-    with SandboxServer(folder / "archive") as archive:
+    with SandboxServer(sandbox) as archive:
         environ = {
             **os.environ,
             "CM4AI_DATAVERSE_URL": archive.url,

@@ -17,20 +17,14 @@ from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.launching import Outcome, materialize
 from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.releases import ReleaseRecord
-from cm4ai_assets.sandbox import SandboxServer, build
+from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import table
+from cm4ai_assets_tests.conftest import SANDBOX_FIELDS
 
-FIELDS = 8
+FIELDS = SANDBOX_FIELDS
 RELEASE = "2026-06-v2.0"
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sandbox") / "archive"
-    build(folder, fields=FIELDS)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import socket
 import zipfile
 from pathlib import Path
 
@@ -131,6 +132,21 @@ def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same
     assert event is not None
     assert event.asset_materialization is not None
     assert event.asset_materialization.metadata["images_decoded"].value == 0
+
+
+def test_with_everything_stored_no_socket_is_opened(
+    bench: Workbench, storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+
+    def refuse(_: socket.socket, address: object) -> None:
+        opened.append(address)
+        raise AssertionError(f"a socket to {address} was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    outcomes = bench.run(RELEASE, "paclitaxel", selection="key:if_*")
+    assert [outcome.succeeded for outcome in outcomes] == [True], [outcome.failure for outcome in outcomes]
+    assert opened == []
 
 
 def test_a_tensor_made_again_has_the_same_bytes(bench: Workbench, storage: Path) -> None:

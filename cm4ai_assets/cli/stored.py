@@ -1,0 +1,102 @@
+"""`cm4ai verify`, `export` and `link`: what is stored, checked again and given to people who do not use Dagster."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
+from cm4ai_assets.releases import ReleaseKey, newest
+from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+
+if TYPE_CHECKING:
+    from cm4ai_assets.archives.lock import LockedFile
+
+_FORMATS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser."""
+    verify = commands.add_parser("verify", help="re-read what is stored and re-check every digest and table")
+    verify.add_argument("--release", metavar="KEY", help="only this release, or latest")
+    verify.set_defaults(run=_verify)
+
+    export = commands.add_parser("export", help="the file list of a release with digests, for other download tools")
+    export.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest")
+    export.add_argument("--format", required=True, choices=_FORMATS, help="what to write to standard output")
+    export.set_defaults(run=_export)
+
+    link = commands.add_parser("link", help="the stored files of a release under their published names")
+    link.add_argument("directory", type=Path, metavar="DIR")
+    link.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest")
+    link.set_defaults(run=_link)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from cm4ai_assets.verification import verify  # noqa: PLC0415 - reads tensors with zarr, slow to import
+
+    settings = Settings.from_env()
+    store = Store.from_settings(settings)
+    published = {part.release for part in store.partitions("release_files")}
+    release = args.release
+    if release == "latest":
+        release = newest(published)
+    elif release is not None:
+        release = str(ReleaseKey.parse(release))
+    checked = problems = 0
+    for item in verify(store, release=release):
+        checked += 1
+        problems += len(item.problems)
+        out.print(f"{'ok     ' if not item.problems else 'DAMAGED'} {item.what} ({item.detail})", markup=False)
+        for problem in item.problems:
+            out.print(f"        {problem}", markup=False)
+    out.print(f"{checked} things checked, {problems} problems. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    if not checked:
+        err.print("cm4ai: nothing is stored here yet. Run `cm4ai materialize --release latest`.")
+        return FAILED
+    return FAILED if problems else DONE
+
+
+def _export(args: argparse.Namespace) -> int:
+    from cm4ai_assets.archives import exports  # noqa: PLC0415
+    from cm4ai_assets.archives.blobs import BlobStore  # noqa: PLC0415
+
+    store = Store.from_settings(Settings.from_env())
+    key, files = _locked(args.release, store)
+    archive = ReleaseRegistry(store).get(key).archive
+    written = {
+        "sha256sums": lambda: exports.sha256_sums(files, BlobStore(store.fs, store.root)),
+        "md5sums": lambda: exports.published_sums(files, "MD5"),
+        "pooch": lambda: exports.pooch_registry(files, archive),
+        "aria2": lambda: exports.aria2_input(files, archive),
+        "metalink": lambda: exports.metalink(files, archive),
+        "bagit": lambda: exports.bagit_fetch(files, archive),
+    }
+    print(written[args.format](), end="")
+    return DONE
+
+
+def _link(args: argparse.Namespace) -> int:
+    from cm4ai_assets.archives import exports  # noqa: PLC0415
+    from cm4ai_assets.archives.blobs import BlobStore  # noqa: PLC0415
+
+    store = Store.from_settings(Settings.from_env())
+    key, files = _locked(args.release, store)
+    missing = exports.link_tree(files, BlobStore(store.fs, store.root), args.directory)
+    out.print(f"{len(files) - len(missing)} of {len(files)} files of {key} are in {args.directory}")
+    for file in missing:
+        out.print(f"  not stored: {file.path} ({file.access})", markup=False)
+    return DONE
+
+
+def _locked(key: str, store: Store) -> tuple[str, list[LockedFile]]:
+    """The files of a release, by its lock."""
+    from cm4ai_assets.access import open_release  # noqa: PLC0415
+    from cm4ai_assets.archives.lock import locked_files  # noqa: PLC0415
+
+    release = open_release(key, storage=store.url)
+    return release.key, locked_files(release.table("release_files").collect())
