@@ -33,11 +33,11 @@ from cm4ai_assets.archives.errors import (
     SizeMismatchError,
     UnverifiableError,
 )
-from cm4ai_assets.archives.files import make_folder, place, require_space, typed_disk_errors
+from cm4ai_assets.archives.files import RESERVE, make_folder, place, require_space, typed_disk_errors
 from cm4ai_assets.archives.lock import LockedFile, access_state, fetched_size, published_digest
 from cm4ai_assets.archives.model import File
 from cm4ai_assets.archives.pacing import Pacing
-from cm4ai_assets.archives.parts import Wanted, forget, is_kept
+from cm4ai_assets.archives.parts import Wanted, forget, is_kept, outstanding
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Acquired:
     """A stored file: where its bytes are, what they were held against, and what it cost.
 
     `verified` is "digest" where a published digest was matched, "size" where none is published; `requests` counts how
-    often the archive was asked for bytes; `reused` says that they were stored before and it was not asked at all.
+    often the archive was asked for bytes; `reused` says that they were stored before.
     """
 
     sha256: str
@@ -87,16 +87,17 @@ def acquire(
         DigestMismatchError: The same; as `ReplacedError` where it has meanwhile published others.
         ArchiveError: It could not be fetched; what has arrived is kept for the next time.
     """
-    if stored := _stored(file, blobs):
+    if stored := stored_blob(file, blobs):
         _clear(scratch, _key(file))
-        return _acquired(file, stored, blobs)
+        return _acquired(file, stored, blobs, reused=True)
     if client is None:
         raise OfflineError(f"{file.path} of {file.doi} {file.version} is not stored, and no archive may be asked.")
     _permit(file, client, datetime.now(UTC).date())
     wanted = _wanted(file, blobs)
+    client.share(scratch / "hosts")
     with _alone(scratch, wanted.key):
-        if stored := _stored(file, blobs):
-            return _acquired(file, stored, blobs)
+        if stored := stored_blob(file, blobs):
+            return _acquired(file, stored, blobs, reused=True)
         blobs.require_room(wanted.size, beside=scratch)
         with _explaining(file, client):
             fetched = fetch(
@@ -106,6 +107,7 @@ def acquire(
                 counted=counted,
                 progress=progress,
                 pacing=pacing or client.pacing,
+                reserve=RESERVE + _promised(scratch, wanted.key),
             )
         blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
         if file.digest is None:
@@ -122,6 +124,7 @@ def fetch_file(file: LockedFile, client: DataverseClient, target: Path, scratch:
     """
     _permit(file, client, datetime.now(UTC).date())
     wanted = _wanted(file, None)
+    client.share(scratch / "hosts")
     with _alone(scratch, wanted.key):
         require_space({target.parent: wanted.size})
         with _explaining(file, client):
@@ -130,7 +133,9 @@ def fetch_file(file: LockedFile, client: DataverseClient, target: Path, scratch:
         fetched.forget()
 
 
-def _acquired(file: LockedFile, blob: Blob, blobs: BlobStore, *, fetched_bytes: int = 0, requests: int = 0) -> Acquired:
+def _acquired(
+    file: LockedFile, blob: Blob, blobs: BlobStore, *, fetched_bytes: int = 0, requests: int = 0, reused: bool = False
+) -> Acquired:
     return Acquired(
         sha256=blob.sha256,
         size=blob.size,
@@ -138,7 +143,7 @@ def _acquired(file: LockedFile, blob: Blob, blobs: BlobStore, *, fetched_bytes: 
         verified="digest" if file.digest else "size",
         fetched_bytes=fetched_bytes,
         requests=requests,
-        reused=requests == 0,
+        reused=reused,
     )
 
 
@@ -147,7 +152,8 @@ def _identity(file: LockedFile) -> str:
     return f"{file.doi} {file.file_id} {file.size}"
 
 
-def _stored(file: LockedFile, blobs: BlobStore) -> Blob | None:
+def stored_blob(file: LockedFile, blobs: BlobStore) -> Blob | None:
+    """The stored bytes of a locked file, whatever release they came with; None if they are not stored."""
     if file.digest_type and file.digest:
         blob = blobs.find(file.digest_type, file.digest)
     else:
@@ -165,7 +171,7 @@ def _wanted(file: LockedFile, blobs: BlobStore | None) -> Wanted:
     if file.digest_type and file.digest:
         return Wanted(_key(file), file.size, file.digest_type, file.digest)
     if blobs and (noted := blobs.first_use(_identity(file))):
-        return Wanted(_key(file), file.size, "SHA-256", noted.sha256)
+        return Wanted(_key(file), file.size, "SHA-256", noted.sha256, as_known="as when it was first stored")
     return Wanted(_key(file), file.size, None, None)
 
 
@@ -269,6 +275,20 @@ def _alone(scratch: Path, key: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _promised(scratch: Path, key: str) -> int:
+    """Bytes that other processes are about to write into the same folder."""
+    missing = 0
+    for other, bytes_missing in outstanding(scratch):
+        if other != key:
+            lock = FileLock(_lock_path(scratch, other), timeout=0)
+            try:
+                with lock:
+                    continue
+            except Timeout:
+                missing += bytes_missing
+    return missing
 
 
 def _lock_path(scratch: Path, key: str) -> Path:

@@ -16,7 +16,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,13 @@ class BlobStore:
         """What a file without a published digest consisted of when it was first stored, stored still or not."""
         return self._read_index(_index_path("first_use", _named(identity)))
 
+    def first_uses(self, identities: Iterable[str]) -> dict[str, Blob]:
+        """Those of many files without a published digest that were ever stored, by one listing."""
+        folder = self._full("blobs/index/first_use")
+        there = {str(path).rsplit("/", 1)[-1] for path in self._fs.find(folder)} if self._fs.exists(folder) else set()
+        hits = [one for one in identities if f"{_named(one)}.json" in there]
+        return {one: blob for one in hits if (blob := self.first_use(one))}
+
     def note_first_use(self, identity: str, blob: Blob) -> None:
         """Remember what a file without a published digest consists of, to hold later bytes against."""
         self._write_index(_index_path("first_use", _named(identity)), blob)
@@ -139,6 +146,34 @@ class BlobStore:
             return LocalBytes(Path(full), name=sha256)
         return RemoteBytes(self._fs, full, name=sha256)
 
+    def link(self, sha256: str, target: Path) -> None:
+        """Give the bytes another name, as a local file: a hard link where that is possible, else a copy.
+
+        Raises:
+            NotMaterializedError: They are not stored.
+        """
+        source = Path(self._full(self.path(sha256)))
+        if self._is_local and target.exists() and source.exists() and target.samefile(source):
+            return
+        partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.new")
+        with typed_disk_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if not (self._is_local and _linked(source, partial)):
+                    self._copy_out(sha256, partial)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+            fsync_folder(target.parent)
+
+    def _copy_out(self, sha256: str, target: Path) -> None:
+        with self.open(sha256) as source, target.open("wb") as file:
+            require_space({target.parent: source.size})
+            for at in range(0, source.size, 8 * BLOCK):
+                file.write(source.read_at(at, min(8 * BLOCK, source.size - at)))
+            file.flush()
+            os.fsync(file.fileno())
+
     def verify(self, sha256: str) -> Blob:
         """Read the bytes again and see that they still have their digest.
 
@@ -182,21 +217,11 @@ class BlobStore:
         target = Path(self._full(self.path(sha256)))
         with typed_disk_errors(target.parent):
             make_folder(target.parent)
-            if not self._linked(source, target):
+            fsync_file(source)
+            source.chmod(0o444)
+            if not _linked(source, target):
                 self._copied(source, target, sha256, size)
             fsync_folder(target.parent)
-
-    def _linked(self, source: Path, target: Path) -> bool:
-        """A second name for the same bytes, on the same filesystem; False where that is not to be had."""
-        fsync_file(source)
-        source.chmod(0o444)
-        try:
-            os.link(source, target)
-        except FileExistsError:
-            return True
-        except OSError:
-            return False
-        return True
 
     def _copied(self, source: Path, target: Path, sha256: str, size: int) -> None:
         """The bytes copied beside their place, held against their digest on the way, and renamed into it."""
@@ -262,6 +287,17 @@ class BlobStore:
         else:
             self._fs.makedirs(self._fs._parent(target), exist_ok=True)  # noqa: SLF001
             self._fs.pipe_file(target, data)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Make a second name for the same bytes, on the same filesystem; False where that is not to be had."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _index_path(kind: str, digest: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -62,7 +63,7 @@ class DataverseClient:
     Args:
         base_url: Where it is, without `/api`.
         token: API token, for what guests may not see. Sent to exactly this origin.
-        gate: Courtesy shared with other processes; None for a client that is alone.
+        gate: Courtesy shared with other processes; None for a client that is alone, until it is told to `share`.
         pacing: How patiently calls are repeated, and downloads by default.
         guestbook: The answers to give where a file asks for a guestbook response (`name`, `email`, `institution`,
             `position`, `answers`); without them such a file is reported. Nobody's form is filled in unasked.
@@ -80,7 +81,7 @@ class DataverseClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = HttpClient(base_url, token=token, gate=gate, pacing=pacing, timeouts=timeouts, sleep=sleep)
-        self._gate, self._guestbook = gate, guestbook
+        self._guestbook = guestbook
         self.pacing = pacing or Pacing()
         self._drift: set[str] = set()
 
@@ -106,6 +107,11 @@ class DataverseClient:
     def has_token(self) -> bool:
         """Whether requests are made as somebody, who may see more than a guest."""
         return self._http.has_token
+
+    def share(self, folder: Path) -> None:
+        """Be one of the processes that share transfer slots and cool-downs by this folder, if of none so far."""
+        if self._http.gate is None:
+            self._http.gate = HostGate(folder, pacing=self.pacing)
 
     @property
     def drift(self) -> frozenset[str]:
@@ -172,7 +178,8 @@ class DataverseClient:
         ids = [file.data_file.id for file in version.files]
         if None in ids or len(set(ids)) != len(ids):
             raise ProtocolError(f"Version {number} of {doi} lists a file twice, or one without an id.")
-        return version.model_copy(update={"seen_on": reply.served.date() if reply.served else None})
+        seen_on = reply.served.date() if reply.served else None
+        return version.model_copy(update={"seen_on": seen_on, "dataset_persistent_id": doi})
 
     def _version(self, doi: str, number: str, params: Mapping[str, str]) -> Reply:
         return self._http.json(f"/api/datasets/:persistentId/versions/{number}", {"persistentId": doi, **params})
@@ -226,8 +233,8 @@ class DataverseClient:
         if original:
             params["format"] = "original"
         url = self._http.url(f"/api/access/datafile/{file_id}", params)
-        scheme, host, port = self._http.home
-        slot = self._gate.slot(f"{scheme}_{host}_{port}") if self._gate else nullcontext()
+        _, host, port = self._http.home
+        slot = self._http.gate.slot(f"{host}_{port}") if self._http.gate else nullcontext()
         with slot, self._opened(url, file_id, offset, length) as answer:
             yield _positioned(answer, offset)
 
@@ -331,9 +338,10 @@ def _positioned(answer: Answer, offset: int) -> FileStream:
     """Where the body begins and how long the whole is, if the answer is a possible one for the piece asked for."""
     length = answer.headers.get("content-length")
     announced = int(length) if length and length.isdigit() else None
-    if answer.status == HTTPStatus.OK:
-        return FileStream(0, announced, answer.url, answer.headers, answer)
     stated = answer.headers.get("content-range", "")
+    # Servers before 5.11 send a piece with status 200 (protocol reference, 3.1).
+    if answer.status == HTTPStatus.OK and not stated:
+        return FileStream(0, announced, answer.url, answer.headers, answer)
     match = _CONTENT_RANGE.fullmatch(stated.strip())
     if match is None:
         raise RangeError(f"{answer.url} answered 206 with Content-Range {stated!r}.")

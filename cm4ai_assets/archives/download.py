@@ -260,7 +260,7 @@ class _Transfer:
             return found
         told = (
             f"{self.source.name} has the {self.wanted.digest_type} {found[self.wanted.digest_type]}, not"
-            f" {self.wanted.digest} as published."
+            f" {self.wanted.digest} {self.wanted.as_known}."
         )
         path = self.part.quarantine(self.with_problem(told), found)
         self.restart()

@@ -17,7 +17,7 @@ ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sh
 """Digest types as the archive names them, and as hashlib does."""
 
 BLOCK = 1024 * 1024
-_AHEAD = 16
+_AHEAD = 8
 
 
 class Digests:

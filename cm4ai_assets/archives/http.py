@@ -128,7 +128,7 @@ class HttpClient:
                 f"An API token is not sent over plain http to {self.home[1]}.", remedy="Use https, or unset the token."
             )
         self._token = SecretStr(token) if token else None
-        self._gate, self._sleep = gate, sleep
+        self.gate, self._sleep = gate, sleep
         self._pacing, limits = pacing or Pacing(), timeouts or Timeouts()
         self._timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": None}
         quiet_http_logs()
@@ -233,8 +233,8 @@ class HttpClient:
 
     def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx.Response:
         host = _host(url)
-        if self._gate:
-            self._gate.wait(host)
+        if self.gate:
+            self.gate.wait(host)
         secret = {"X-Dataverse-key": self._token.get_secret_value()} if self._token and with_token else {}
         with _typed_failures(redacted(url, home=self.home)):
             # Built and sent without the client's defaults: no other header, no cookie goes along.
@@ -252,8 +252,8 @@ class HttpClient:
                 f"{answer.url} was sent with Content-Encoding {encoding}, which was not asked for.",
                 remedy="A proxy on the way changes what passes; go around it.",
             )
-        if self._gate and answer.status < HTTPStatus.BAD_REQUEST:
-            self._gate.served(answer.host)
+        if self.gate and answer.status < HTTPStatus.BAD_REQUEST:
+            self.gate.served(answer.host)
         return answer
 
     def _refusal(self, answer: Answer) -> ArchiveError:
@@ -261,8 +261,8 @@ class HttpClient:
             answer.status, answer.headers, answer.beginning(BODY_LIMIT), what=answer.url, now=datetime.now(UTC)
         )
         named = isinstance(error, WaitError) and error.retry_after is not None
-        if self._gate and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
-            self._gate.limited(answer.host, error.retry_after)
+        if self.gate and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
+            self.gate.limited(answer.host, error.retry_after)
         return error
 
     def raise_refusal(self, answer: Answer) -> None:

@@ -71,7 +71,7 @@ class Patience:
         self._gained += count
         if self._gained >= self.pacing.progress:
             self._gained = 0
-            self.fruitless = self.turned_away = 0
+            self.fruitless = self.turned_away = self.malformed = 0
 
     def wait_after(self, error: ArchiveError) -> float:
         """Seconds to wait before the next try.
@@ -79,12 +79,12 @@ class Patience:
         Raises:
             ArchiveError: The error itself, when trying again is useless or was tried often enough.
         """
-        if isinstance(error, ProtocolError) and not isinstance(error, RangeError):
+        if isinstance(error, ProtocolError):
             # A garbled answer may be an accident of the way once; twice it is what the server says.
             self.malformed += 1
             if self.malformed > 1:
                 raise error
-            return self._jittered(self.pacing.first)
+            return 0.0 if isinstance(error, RangeError) else self._jittered(self.pacing.first)
         if not error.retryable:
             raise error
         self.fruitless += 1
@@ -97,7 +97,7 @@ class Patience:
             return self._jittered(self.pacing.waf_wait)
         if isinstance(error, WaitError) and error.retry_after is not None:
             return min(error.retry_after, self.pacing.limited_longest) + self._jittered(self.pacing.first) / 2
-        if isinstance(error, LinkExpiredError | RangeError | StalledError) and self.fruitless == 1:
+        if isinstance(error, LinkExpiredError | StalledError) and self.fruitless == 1:
             return 0.0
         doubled: float = 2.0 ** (self.fruitless - 1)
         if isinstance(error, RateLimitedError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ _BEGINNING = 512
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file to fetch: its size, and its published digest if there is one.
+    """A file to fetch: its size, and its digest if one is known; `as_known` says since when, for messages.
 
     `key` names it in the scratch folder: letters, digits, dots and dashes. The same key means the same bytes.
     """
@@ -35,6 +35,7 @@ class Wanted:
     size: int
     digest_type: str | None
     digest: str | None
+    as_known: str = "as published"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Evidence:
 def is_kept(folder: Path, key: str) -> bool:
     """Whether an earlier run left anything under this key."""
     return (folder / f"{key}.part").exists() or (folder / f"{key}.json").exists()
+
+
+def outstanding(folder: Path) -> Iterator[tuple[str, int]]:
+    """Key and missing bytes of every download that was begun in this folder."""
+    for journal in folder.glob("*.json"):
+        try:
+            size = int(json.loads(journal.read_bytes())["wanted"]["size"])
+            present = journal.with_suffix(".part").stat().st_size
+        except (OSError, ValueError, RecursionError, KeyError, TypeError):
+            continue
+        yield journal.stem, max(0, size - present)
 
 
 def forget(folder: Path, key: str) -> None:

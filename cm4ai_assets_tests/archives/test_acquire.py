@@ -151,7 +151,7 @@ def test_a_file_without_a_digest_is_verified_by_size_and_then_by_its_first_use(
 
     blobs.withdraw(first.sha256)
     archive.on(FILE, whole(b"x" * len(DATA)))
-    with pytest.raises(DigestMismatchError, match=f"not {sha256(DATA)}"):
+    with pytest.raises(DigestMismatchError, match=f"not {sha256(DATA)} as when it was first stored"):
         acquire(bare, client, blobs, scratch)
 
 

@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cm4ai_assets.archives import errors
+from cm4ai_assets.archives.acquire import acquire
+from cm4ai_assets.archives.blobs import BlobStore
 from cm4ai_assets.archives.dataverse import DataverseClient
 from cm4ai_assets.archives.gate import HostGate
 from cm4ai_assets.archives.pacing import MIB, Pacing, Patience, StallFloor
-from cm4ai_assets_tests.archives.conftest import DATA, FAST, FILE
-from cm4ai_assets_tests.archives.server import Exchange, Server, body, fixture, refused, whole
+from cm4ai_assets_tests.archives.conftest import DATA, FAST, FILE, locked, sha256
+from cm4ai_assets_tests.archives.server import Exchange, Server, body, fixture, redirect, refused, whole
 
 PACING = Pacing()
 
@@ -174,6 +176,33 @@ def test_no_more_transfers_at_once_than_there_are_slots(
 
     with ThreadPoolExecutor(5) as threads:
         assert list(threads.map(read, range(5))) == [DATA] * 5
+    assert archive.most_at_once == 2
+
+
+def test_32_the_object_store_is_left_alone_for_a_while_not_the_archive(
+    archive: Server, store_host: Server, make_client: Callable[..., DataverseClient], tmp_path: Path
+) -> None:
+    gate = HostGate(tmp_path, pacing=FAST)
+    archive.on(FILE, redirect(lambda: f"{store_host.url}/bucket"))
+    store_host.on("/bucket", refused("s3_503_slowdown.xml", 503))
+    with pytest.raises(errors.RateLimitedError), make_client(gate=gate).open_file(103725):
+        pass
+    assert [path.stem.split("_")[0] for path in tmp_path.glob("*.json")] == ["localhost"]
+
+
+def test_acquiring_shares_by_the_scratch_folder(
+    archive: Server, make_client: Callable[..., DataverseClient], blobs: BlobStore, scratch: Path
+) -> None:
+    def held(exchange: Exchange) -> None:
+        time.sleep(0.05)
+        whole(DATA)(exchange)
+
+    archive.on(FILE, held)
+    distinct = [locked(digest_type=None, digest=None, doi=f"doi:{number}") for number in range(5)]
+    with ThreadPoolExecutor(5) as threads:
+        done = list(threads.map(lambda file: acquire(file, make_client(), blobs, scratch), distinct))
+    assert {one.sha256 for one in done} == {sha256(DATA)}
+    assert len(archive.log) == 5
     assert archive.most_at_once == 2
 
 

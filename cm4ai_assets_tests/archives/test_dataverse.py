@@ -6,8 +6,9 @@ import json
 import logging
 import ssl
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -99,6 +100,13 @@ def test_a_version_with_its_files(archive: Server, client: DataverseClient) -> N
     assert version.license_text == "CC BY-NC-SA 4.0"
     assert archive.log[0].query == {"persistentId": DOI, "excludeFiles": "false"}
     assert client.drift == frozenset()
+
+
+def test_a_version_that_does_not_name_its_dataset_is_of_the_one_asked_for(
+    archive: Server, client: DataverseClient
+) -> None:
+    archive.on(VERSION, as_json(altered("version_2.1_F3TD5R_6.6.json", datasetPersistentId=None)))
+    assert client.version(DOI, "2.1").doi == DOI
 
 
 def test_41_only_a_pinned_version_is_asked_for(client: DataverseClient, archive: Server) -> None:
@@ -442,13 +450,21 @@ def test_22_a_signed_link_to_elsewhere_is_not_followed(
 # --- 53, 54: below HTTP ---
 
 
-def test_53_an_unknown_authority_and_a_wrong_name_are_refused(tmp_path: Path) -> None:
-    from http.server import BaseHTTPRequestHandler, HTTPServer  # noqa: PLC0415
-    from threading import Thread  # noqa: PLC0415
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
+
+@pytest.mark.parametrize(
+    ("name", "until", "told"),
+    [
+        ("archive.example", None, "IP address mismatch"),
+        ("127.0.0.1", YESTERDAY, "certificate has expired"),
+    ],
+    ids=["wrong name", "expired"],
+)
+def test_53_certificates_that_are_not_trusted(name: str, until: datetime | None, told: str) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("archive.example").configure_cert(context)
+    authority.issue_cert(name, not_after=until).configure_cert(context)
     server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -466,7 +482,7 @@ def test_53_an_unknown_authority_and_a_wrong_name_are_refused(tmp_path: Path) ->
         authority.configure_trust(trusting)
         with (
             HttpClient(url, pacing=FAST, verify=trusting) as client,
-            pytest.raises(TlsError, match="IP address mismatch"),
+            pytest.raises(TlsError, match=told),
         ):
             client.json(INFO)
     finally:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from cm4ai_assets.archives import files, parts
 from cm4ai_assets.archives.acquire import acquire
@@ -152,6 +153,12 @@ def test_07_a_server_that_can_only_begin_again_and_always_breaks_off_is_given_up
 def test_08_a_wrong_piece_is_rejected_and_the_whole_asked_for(bench: Bench, stated: str) -> None:
     bench.assert_stored(bench.fetch(cut(DATA, 100_000), claiming(DATA, stated), whole(DATA)))
     assert bench.starts == [None, 100_000, None]
+
+
+def test_08_a_piece_with_status_200_is_a_piece(bench: Bench) -> None:
+    piece = claiming(DATA, f"bytes 100000-{SIZE - 1}/{SIZE}", status=200)
+    bench.assert_stored(bench.fetch(cut(DATA, 100_000), piece))
+    assert bench.starts == [None, 100_000]
 
 
 def test_08_a_wrong_piece_again_is_an_error(bench: Bench) -> None:
@@ -346,6 +353,23 @@ def test_50_a_disk_that_will_be_full_is_told_before_the_first_byte(
         bench.fetch(whole(DATA))
     assert "CM4AI_SCRATCH" in caught.value.remedy
     assert bench.archive.log == []
+
+
+def test_50_what_others_are_about_to_write_counts_as_taken(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.scratch.mkdir()
+    other = Wanted("md5-other", 10**9, "MD5", "0" * 32)
+    record = {"version": 1, "wanted": vars(other), "counted": True}
+    (bench.scratch / "md5-other.json").write_text(json.dumps(record))
+    (bench.scratch / "md5-other.part").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=files.RESERVE + 10**9))
+    (bench.scratch / "locks").mkdir()
+    with (
+        FileLock(bench.scratch / "locks/md5-other.lock"),
+        pytest.raises(NoSpaceError, match=r"300,000 bytes are to be written"),
+    ):
+        bench.fetch(whole(DATA))
+    # Nobody is writing it any more: it takes no more than it has.
+    bench.assert_stored(bench.fetch(whole(DATA)), others=["md5-other"])
 
 
 def test_50_a_disk_that_fills_up_keeps_what_arrived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,11 @@ from cm4ai_assets.archives.filesystem import DataverseFileSystem
 from cm4ai_assets.images.zips import read_directory
 from cm4ai_assets.storage.bytes import RemoteBytes
 from cm4ai_assets_tests.archives.conftest import DATA, DOI, bytes_of, md5
-from cm4ai_assets_tests.archives.server import Server, as_json, cut, fixture, ignoring_range, refused, whole
+from cm4ai_assets_tests.archives.server import Server, as_json, body, cut, fixture, ignoring_range, refused, whole
 
 VERSIONS = "/api/datasets/:persistentId/versions"
 MEMBERS = {
-    f"paclitaxel/{channel}/B2AI_1_Paclitaxel_A{well}_R1_z01_{channel}.jpg": bytes_of(3000, well)
+    f"paclitaxel/{channel}/B2AI_1_Paclitaxel_A{well}_R1_z01_{channel}.jpg": bytes_of(10_000, well)
     for channel in ("blue", "green")
     for well in range(1, 40)
 }
@@ -250,9 +250,7 @@ def test_the_token_of_another_archive_is_not_used(served: Server, monkeypatch: p
 
 
 def test_the_real_release_lists(archive: Server) -> None:
-    archive.on(
-        f"{VERSIONS}/2.1", lambda exchange: as_json(json.loads(fixture("version_2.1_F3TD5R_6.6.json")))(exchange)
-    )
+    archive.on(f"{VERSIONS}/2.1", body(200, fixture("version_2.1_F3TD5R_6.6.json")))
     fs = opened(archive)
     assert len(fs.find("")) == 21
     assert fs.du("") == 13_543_311_235
