@@ -76,7 +76,7 @@ def _child(options: argparse.Namespace) -> int:
 
 
 def _report(runs: dict[str, list[Measured]], edge: int) -> list[str]:
-    """Print every ratio: the median over rounds, and best against best."""
+    """Print every ratio. Best against best counts: what others do to the machine only ever slows a side down."""
     ours, missed = runs.get("platform", []), []
     if not ours:
         return []
@@ -87,7 +87,7 @@ def _report(runs: dict[str, list[Measured]], edge: int) -> list[str]:
             continue
         rounds = statistics.median(one.rate / other.rate for one, other in zip(ours, made, strict=True))
         peak, target = best / max(run.rate for run in made), TARGETS.get(edge, {}).get(side)
-        verdict = "" if target is None else f"target {target:g}: {'met' if max(rounds, peak) >= target else 'MISSED'}"
+        verdict = "" if target is None else f"target {target:g}: {'met' if peak >= target else 'MISSED'}"
         print(f"  / {side:16s} {rounds:6.2f} in the median of rounds, {peak:6.2f} best to best  {verdict}")
         missed += [side] if "MISSED" in verdict else []
     share = ours[0].stored / (ours[0].images * edge * edge)

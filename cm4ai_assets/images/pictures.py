@@ -133,8 +133,8 @@ def _described(counts: Histogram) -> str:
     cumulative = np.cumsum(counts, dtype=np.int64)
     if not cumulative[-1]:
         return "no pixels"
-    saturated = int(counts[-1]) / int(cumulative[-1])
-    return f"median {percentile(cumulative, 500)}, 99 % below {percentile(cumulative, 990)}, {100 * saturated:.2f} % at 255"
+    median, high = percentile(cumulative, 500), percentile(cumulative, 990)
+    return f"median {median}, 99 % up to {high}, {100 * int(counts[-1]) / int(cumulative[-1]):.2f} % at 255"
 
 
 def _palette(shades: int) -> Image.Image:
