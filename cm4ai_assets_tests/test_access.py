@@ -15,7 +15,7 @@ import zarr
 from cm4ai_assets import open_release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.resources import Platform
-from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError, UnknownTreatmentError
+from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError, TensorStoreError, UnknownTreatmentError
 from cm4ai_assets.sandbox import write_if_zip
 from cm4ai_assets.settings import Settings
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
@@ -95,3 +95,15 @@ def test_a_loader_with_workers_reads_what_is_stored(storage: Path) -> None:
     )
     with pytest.raises(NotMaterializedError, match="splits"):
         release.torch(split="train")
+
+
+def test_a_tensor_that_lost_a_shard_is_refused_and_not_read_as_zeros(storage: Path) -> None:
+    release = open_release(storage=str(storage))
+    shard = storage / release.table("if_tensors").collect()["path"].item() / "image" / "c" / "0" / "0" / "0" / "0"
+    aside = shard.rename(shard.with_name("aside"))
+    try:
+        with pytest.raises(TensorStoreError, match=r"incomplete: image/c/0/0/0/0 is missing"):
+            release.tensors("untreated")
+    finally:
+        aside.rename(shard)
+    assert release.tensors("untreated")[0].max() > 0

@@ -154,11 +154,30 @@ def read_record(fs: fsspec.AbstractFileSystem, path: str) -> StoreRecord:
 def is_complete(fs: fsspec.AbstractFileSystem, path: str) -> bool:
     """Everything that the record names is there, at its size. The pixels are not read; see `verify_store`."""
     try:
-        record = read_record(fs, path)
-        fs.info(f"{path}/{ARRAY}/{METADATA}")
-        return all(fs.size(f"{path}/{shard_key(n)}") == size for n, size in enumerate(record.shard_sizes))
-    except (TensorStoreError, FileNotFoundError):
+        return not _absent(fs, path, read_record(fs, path))
+    except TensorStoreError:
         return False
+
+
+def _absent(fs: fsspec.AbstractFileSystem, path: str, record: StoreRecord) -> list[str]:
+    """Files that are missing or of another size, by one listing however many shards there are."""
+    found = {name.removeprefix(f"{path}/"): int(info["size"]) for name, info in fs.find(path, detail=True).items()}
+    wanted: dict[str, int | None] = {f"{ARRAY}/{METADATA}": None}
+    wanted |= {shard_key(number): size for number, size in enumerate(record.shard_sizes)}
+    return [name for name, size in wanted.items() if name not in found or size not in {None, found[name]}]
+
+
+def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> None:
+    """See that a store may be read: Zarr takes a shard that is not there for zeros.
+
+    Raises:
+        TensorStoreError: There is none, or not all of it.
+    """
+    if absent := _absent(fs, path, read_record(fs, path)):
+        raise TensorStoreError(
+            f"{path} is incomplete: {absent[0]} is missing or of another size ({len(absent)} files in all).",
+            remedy=_REMEDY,
+        )
 
 
 def open_array(fs: fsspec.AbstractFileSystem, path: str) -> zarr.Array[Any]:
