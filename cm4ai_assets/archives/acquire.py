@@ -34,10 +34,10 @@ from cm4ai_assets.archives.errors import (
     UnverifiableError,
 )
 from cm4ai_assets.archives.files import RESERVE, make_folder, place, require_space, typed_disk_errors
-from cm4ai_assets.archives.lock import LockedFile, access_state, fetched_size, published_digest
 from cm4ai_assets.archives.model import File
 from cm4ai_assets.archives.pacing import Pacing
 from cm4ai_assets.archives.parts import Wanted, forget, is_kept, outstanding
+from cm4ai_assets.archives.published import LockedFile, access_state, fetched_size, published_digest
 
 _log = logging.getLogger(__name__)
 

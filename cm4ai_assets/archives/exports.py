@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 from cm4ai_assets.archives.acquire import stored_blob
 from cm4ai_assets.archives.blobs import BlobStore
-from cm4ai_assets.archives.lock import LockedFile
 from cm4ai_assets.archives.paths import refuse_collisions, safe_path
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.errors import NotMaterializedError
 
 METALINK = "urn:ietf:params:xml:ns:metalink"

@@ -23,8 +23,9 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from cm4ai_assets.archives.acquire import DataverseFile, fetch_file
 from cm4ai_assets.archives.dataverse import DataverseClient
 from cm4ai_assets.archives.errors import NotFoundError, ProtocolError, RangeError
-from cm4ai_assets.archives.lock import LockedFile, lock_frame, locked_files
+from cm4ai_assets.archives.lock import lock_frame, locked_files
 from cm4ai_assets.archives.origins import is_loopback_http, origin
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.settings import Settings
 
 LATEST = frozenset({":latest", ":latest-published"})

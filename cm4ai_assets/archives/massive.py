@@ -11,6 +11,7 @@ import io
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,17 +20,18 @@ from typing import Self
 
 import httpx
 
-from cm4ai_assets.archives.errors import ArchiveError, NotFoundError, ProtocolError
+from cm4ai_assets.archives.errors import ArchiveError, NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.archives.http import Answer, HttpClient, Timeouts
 from cm4ai_assets.archives.massive_ftps import FtpsLister, rewritten
 from cm4ai_assets.archives.massive_inventory import ACCESSION, Entry, Inventory
 from cm4ai_assets.archives.pacing import Pacing
+from cm4ai_assets.settings import MASSIVE_URL
 
-MASSIVE_URL = "https://massive.ucsd.edu"
 CACHE_URL = "https://datasetcache.gnps2.org"
 
 _PROXI = "/ProteoSAFe/proxi/v0.1/datasets"
 _CACHE = "/datasette/database/filename.csv"
+_DOWNLOAD = "/ProteoSAFe/DownloadResultFile"
 _FTP_LOCATION, _DATASET_URI, _SPECIES = "MS:1002852", "MS:1002488", "MS:1001469"
 _COLUMNS = ("filepath", "size")
 _LISTING_LIMIT = 512 * 1024 * 1024
@@ -79,6 +81,11 @@ class MassiveClient:
             for url in (base_url, mirror)
         )
         self.ftps = FtpsLister(context=context, timeout=timeouts.read, pacing=pacing, sleep=sleep)
+
+    @property
+    def has_ftps(self) -> bool:
+        """Whether files may be asked for by FTPS: not where another server stands in for MassIVE."""
+        return self._web.base_url == MASSIVE_URL
 
     def __enter__(self) -> Self:
         return self
@@ -157,8 +164,33 @@ class MassiveClient:
             notes.append(f"The dataset cache does not know {accession}.")
         except ArchiveError as error:
             notes.append(f"Dataset cache: {error.message}")
+        if not root and not self.has_ftps:
+            raise NetworkError(f"Nobody lists {accession}. {' '.join(notes)}")
         root = root or self.ftps.find_root(accession)
         return Inventory(accession, root, tuple(self.ftps.walk(root)), "ftps", tuple(notes))
+
+    @contextmanager
+    def open_file(self, accession: str, path: str) -> Iterator[Answer]:
+        """A file of a deposit by HTTPS, from its beginning.
+
+        Whether ranges are served is not known (protocol reference, section 4), so none is asked for.
+
+        Raises:
+            NotFoundError: There is no such file.
+            ArchiveError: It could not be had; a page that was sent instead of it is a `ProtocolError`.
+        """
+        _require_accession(accession)
+        with self._web.stream(
+            self._web.url(_DOWNLOAD, {"forceDownload": "true", "file": f"f.{accession}/{path}"})
+        ) as answer:
+            if answer.status != HTTPStatus.OK:
+                self._web.raise_refusal(answer)
+            if answer.headers.get("content-type", "").startswith("text/html") and not path.endswith((".html", ".htm")):
+                raise ProtocolError(
+                    f"MassIVE sent a page instead of {accession}/{path}.",
+                    remedy="If this lasts, open the deposit in a browser: a maintenance page may stand before it.",
+                )
+            yield answer
 
     def _cached_once(self, url: str, accession: str) -> list[Entry]:
         with self._cache.stream(url) as answer:

@@ -112,7 +112,7 @@ def rows(inventory: Inventory) -> pl.DataFrame:
         if path in seen:
             raise ProtocolError(f"The listing of {inventory.accession} names {path} twice.", remedy="List it again.")
         seen.add(path)
-        units.setdefault(_unit(path), []).append(entry)
+        units.setdefault(unit_of(path), []).append(entry)
     accession = inventory.accession
     return pl.DataFrame(
         [
@@ -189,17 +189,6 @@ def differences(one: Inventory, other: Inventory) -> pl.DataFrame:
     return told.drop_nulls("difference").sort("path")
 
 
-def remembered(files: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the SHA-256 that earlier ones recorded for the same file: MassIVE publishes none to ask for.
-
-    A file of another size is another file: its digest is not carried over.
-    """
-    keys = ["accession", "path", "size"]
-    known = before.select(*keys, pl.col("sha256").alias("known")).drop_nulls().unique(keys)
-    joined = files.join(known, on=keys, how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce("sha256", "known").alias("sha256")).select(files.columns)
-
-
 def plan_pull(files: pl.DataFrame, budget_bytes: int) -> PullPlan:
     """What pulling these rows of `massive_files` takes, if it fits into the budget. Nothing is pulled in part.
 
@@ -230,7 +219,7 @@ def _checked(path: str) -> str:
     return safe_path(directory or slash, name)
 
 
-def _unit(path: str) -> str:
+def unit_of(path: str) -> str:
     """The path of the acquisition folder that a file lies in; its own path if it lies in none."""
     parts = path.split("/")
     for depth, part in enumerate(parts[:-1], start=1):

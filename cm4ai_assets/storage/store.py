@@ -18,7 +18,7 @@ import polars as pl
 
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.settings import Settings
-from cm4ai_assets.storage import layout, parquet
+from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.staging import Staging, is_local
 from cm4ai_assets.tables import Partitioning, Table, Violation, table
@@ -127,6 +127,8 @@ class Store:
     @contextmanager
     def stage_table(self, name: str, partition: Partition, frame: pl.DataFrame) -> Iterator[StagedTable]:
         """Write a partition's file under a temporary name. It is gone at the end unless it was published."""
+        from cm4ai_assets.storage import parquet  # noqa: PLC0415 - readers need no pyarrow
+
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"

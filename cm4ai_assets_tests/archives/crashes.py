@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from cm4ai_assets.archives.acquire import acquire
 from cm4ai_assets.archives.blobs import BlobStore
 from cm4ai_assets.archives.dataverse import DataverseClient
-from cm4ai_assets.archives.lock import LockedFile
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets_tests.archives.conftest import FAST
 
 # Everything that changes what is on the disk.
