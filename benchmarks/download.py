@@ -45,10 +45,9 @@ def main() -> None:
         ours = rounds["platform"]
         for side, times in rounds.items():
             ratios = [theirs / mine for theirs, mine in zip(times, ours, strict=True)]
-            print(
-                f"{side:<14} {args.megabytes / statistics.median(times):5.0f} MB/s (median of {len(times)}); the platform "
-                f"has {statistics.median(ratios):.2f} of its rate (best to best {min(times) / min(ours):.2f})"
-            )
+            rate = f"{side:<14} {args.megabytes / statistics.median(times):5.0f} MB/s (median of {len(times)})"
+            shares = f"{statistics.median(ratios):.2f} of its rate (best to best {min(times) / min(ours):.2f})"
+            print(f"{rate}; the platform has {shares}")
         print(f"peak memory of the platform's process: {peak / 1024:.0f} MB for a file of {args.megabytes:,} MB")
 
 

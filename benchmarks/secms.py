@@ -7,8 +7,6 @@ same files and write one Parquet file per condition with the same rows; that the
 extra `bench` (pandas).
 """
 
-# ruff: noqa: PLC0415 - a side imports only what it needs, as the modules are part of its memory
-
 from __future__ import annotations
 
 import argparse

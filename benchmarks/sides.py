@@ -218,7 +218,7 @@ def _baseline(archive: Archive, started: float, folder: Path, note: str) -> Meas
 
 def _resize() -> tuple[Callable[[Pixels, int], Pixels], str]:
     try:
-        from skimage.transform import resize  # noqa: PLC0415
+        from skimage.transform import resize
     except ImportError:
         return _pillow_resize, "SUBSTITUTE: Pillow's BOX instead of scikit-image, which is far slower"
     return lambda plane, edge: resize(plane, (edge, edge), anti_aliasing=True), "scikit-image"
@@ -230,7 +230,7 @@ def _pillow_resize(plane: Pixels, edge: int) -> Pixels:
 
 def _save() -> tuple[Callable[[Pixels, Path], None], str]:
     try:
-        import torch  # noqa: PLC0415
+        import torch
     except ImportError:
         return lambda array, path: np.save(path, array), "SUBSTITUTE: np.save instead of torch.save"
     return lambda array, path: torch.save(torch.from_numpy(array), path.with_suffix(".pt")), "torch.save"
