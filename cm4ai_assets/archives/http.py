@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
+import httpcore
 import httpx
 from pydantic import SecretStr
 
@@ -40,6 +41,10 @@ from cm4ai_assets.archives.origins import allow_redirect, is_loopback_http, orig
 from cm4ai_assets.archives.pacing import Pacing, Patience, StallFloor
 from cm4ai_assets.archives.refusals import BODY_LIMIT, error_envelope, refusal
 from cm4ai_assets.errors import ConfigurationError
+
+# What one read from a socket may return. At 64 KiB, the default, a third of a download's CPU time goes into handing
+# 15,000 pieces a gigabyte through four layers.
+httpcore.HTTP11Connection.READ_NUM_BYTES = 512 * 1024
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
