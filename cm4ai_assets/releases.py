@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 
 from cm4ai_assets.errors import ReleaseKeyError
 
@@ -72,6 +72,11 @@ class ReleaseRecord:
         """The version as the archive writes it: "2.1"."""
         return f"{self.major}.{self.minor}"
 
+    @property
+    def came_out(self) -> datetime:
+        """When this version came out, as far as it is stated."""
+        return self.released or datetime.combine(self.published, time(), UTC)
+
 
 def release_month(title: str, published: date) -> str:
     """The month a release is named after: the one in its title, else the one it was published in.
@@ -108,6 +113,21 @@ def assign_key(
             remedy="Two datasets with one identifier were listed; report this.",
         )
     return longer
+
+
+def releases_before(record: ReleaseRecord, known: Iterable[ReleaseRecord]) -> list[ReleaseRecord]:
+    """The releases that one may be compared with, the best first: earlier versions of its dataset, then what was there.
+
+    A new version is compared with the version before it. The first version of a dataset is compared with the newest
+    release, by key, that was out when it came out. What is published later changes neither.
+    """
+    others = [other for other in known if other.key != record.key]
+    own = [o for o in others if o.doi == record.doi and (o.major, o.minor) < (record.major, record.minor)]
+    there = [o for o in others if o.doi != record.doi and o.came_out <= record.came_out]
+    return [
+        *sorted(own, key=lambda o: (o.major, o.minor), reverse=True),
+        *sorted(there, key=lambda o: ReleaseKey.parse(o.key), reverse=True),
+    ]
 
 
 def newest(keys: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """The lock of a release: a version of the archive as rows of `release_files`, and those rows as typed objects.
 
-Belongs here: the table of a release's files, and whether their names are safe. Does not belong here: what a size, digest
-or access state is (`published`), what a file is about (`recognition`), fetching it (`acquire`).
+Belongs here: the table of a release's files, and whether their names are safe. Does not belong here: what a size,
+digest or access state is (`published`), what a file is about (`recognition`), fetching it (`acquire`).
 """
 
 from __future__ import annotations

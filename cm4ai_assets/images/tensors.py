@@ -1,7 +1,7 @@
 """The tensor of a ZIP: made once, audited before it is published, and taken from the store by every later release.
 
-Belongs here: whether the pass over the pixels is needed, and where its products go. Does not belong here: the pass itself
-(`pixels`), or what a store is (`storage.tensors`).
+Belongs here: whether the pass over the pixels is needed, and where its products go. Does not belong here: the pass
+itself (`pixels`), or what a store is (`storage.tensors`).
 """
 
 from __future__ import annotations

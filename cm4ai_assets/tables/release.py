@@ -1,4 +1,4 @@
-"""Tables about a release as the archive published it: the lock, and where its image archives are stored."""
+"""Tables about a release as the archive published it: the lock, what changed, and where its image archives stand."""
 
 from __future__ import annotations
 
@@ -127,6 +127,56 @@ RELEASE_FILES = Table(
     source="Dataverse native API, GET /datasets/:persistentId/versions/{version}",
 )
 
+CHANGES = ("unchanged", "renamed", "replaced", "added", "removed")
+
+RELEASE_CHANGES = Table(
+    name="release_changes",
+    description="A release against the one before it, one row per file of either: unchanged, renamed, replaced, added "
+    "or removed, and whether its access changed. Identity is the bytes, then the place; never the base name.",
+    partitioning=Partitioning.RELEASE,
+    key=("file_id", "previous_file_id"),
+    own_columns=(
+        Column("against", pl.String(), "Release key it is compared with; null for the first release.", nullable=True),
+        Column("change", pl.String(), "What happened to the file: same bytes in the same place, the same under another "
+               "directory or name, other bytes in the same place, or in one of the two releases only.",
+               allowed=CHANGES),
+        Column("directory", pl.String(), "Directory label in this release; null if removed.", nullable=True),
+        Column("label", pl.String(), "File name in this release; null if removed.", nullable=True),
+        Column("file_id", pl.Int64(), "Data file id in this release; null if removed.", nullable=True),
+        Column("size", pl.Int64(), "Size in this release; null if removed or not stated.", unit="bytes", nullable=True),
+        Column("digest_type", pl.String(), "Algorithm of `digest`.", nullable=True),
+        Column("digest", pl.String(), "Published digest in this release; null if removed or not published.",
+               nullable=True),
+        Column("access", pl.String(), "Access state in this release; null if removed.", nullable=True,
+               allowed=ACCESS_STATES),
+        Column("previous_directory", pl.String(), "Directory label before; null if added.", nullable=True),
+        Column("previous_label", pl.String(), "File name before; null if added.", nullable=True),
+        Column("previous_file_id", pl.Int64(), "Data file id before; null if added.", nullable=True),
+        Column("previous_size", pl.Int64(), "Size before; null if added or not stated.", unit="bytes", nullable=True),
+        Column("previous_digest_type", pl.String(), "Algorithm of `previous_digest`.", nullable=True),
+        Column("previous_digest", pl.String(), "Published digest before; null if added or not published.",
+               nullable=True),
+        Column("previous_access", pl.String(), "Access state before; null if added.", nullable=True,
+               allowed=ACCESS_STATES),
+        Column("access_changed", pl.Boolean(), "The file is in both releases and its access state differs."),
+        Column("counterpart", pl.String(), "Of an added or removed file: the one file of the same modality, cell line, "
+               "condition and role on the other side, with its directory; null where there is not exactly one.",
+               nullable=True),
+        Column("modality", pl.String(), "Recognised modality.", nullable=True, allowed=MODALITIES),
+        Column("cell_line", pl.String(), "Recognised cell line.", nullable=True),
+        Column("file_condition", pl.String(), "Recognised treatment condition.", nullable=True),
+        Column("role", pl.String(), "What the file is.", nullable=True, allowed=ROLES),
+    ),
+    rules=(
+        Rule("sides", "an added file has no side before, a removed one no side now, every other both",
+             lambda: (pl.col("previous_file_id").is_null() == (pl.col("change") == "added"))
+             & (pl.col("file_id").is_null() == (pl.col("change") == "removed"))),
+        Rule("against_something", "without a release before, every file is added",
+             lambda: pl.col("against").is_not_null() | (pl.col("change") == "added")),
+    ),
+    source="The locks of the two releases",
+)  # fmt: skip
+
 IF_ARCHIVE = Table(
     name="if_archive",
     description="The immunofluorescence ZIP of one condition: where its verified bytes are, and what verified them.",
@@ -153,4 +203,4 @@ IF_ARCHIVE = Table(
     source="Dataverse access API, GET /access/datafile/{id}",
 )  # fmt: skip
 
-TABLES = (RELEASE_FILES, IF_ARCHIVE)
+TABLES = (RELEASE_FILES, RELEASE_CHANGES, IF_ARCHIVE)

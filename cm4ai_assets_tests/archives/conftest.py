@@ -16,9 +16,9 @@ from cm4ai_assets.archives.acquire import Acquired, acquire
 from cm4ai_assets.archives.blobs import BlobStore
 from cm4ai_assets.archives.dataverse import DataverseClient
 from cm4ai_assets.archives.http import Timeouts
-from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.archives.pacing import Pacing
 from cm4ai_assets.archives.parts import Wanted
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets_tests.archives.server import FIXTURES, Answer, Server, serving
 
 DOI = "doi:10.18130/V3/F3TD5R"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from cm4ai_assets.archives.errors import ProtocolError, UnsafePathError
 from cm4ai_assets.archives.lock import lock_frame, locked_files
-from cm4ai_assets.archives.published import access_state
 from cm4ai_assets.archives.model import File, Version
+from cm4ai_assets.archives.published import access_state
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets_tests.archives.server import FIXTURES, fixture
 

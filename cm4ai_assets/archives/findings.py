@@ -1,0 +1,109 @@
+"""What the quality checks say about a release as it was published, as plain data: one function per check.
+
+Belongs here: checks that warn, over the lock alone, and over the dates of the releases. Does not belong here: what a
+name means (`recognition`), whether the archive still offers it (`standing`), and Dagster, which shows the findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+
+import polars as pl
+
+from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.releases import ReleaseRecord
+
+OVERDUE_AFTER = timedelta(days=365)
+"""Promised quarterly, releases came after 10, 4, 4 and 7.5 months (data reference, 5): a year is no false alarm."""
+QUARTER = timedelta(days=92)
+
+
+def files_recognised(lock: pl.DataFrame) -> Finding:
+    """Every file is known: its modality, cell line, treatment and role.
+
+    Protects from a new treatment, cell line or modality that is published and silently made into nothing, or guessed to
+    be something else.
+    """
+    unknown = lock.filter(pl.col("unrecognised_reason").is_not_null())
+    reasons = sorted(set(unknown["unrecognised_reason"]))
+    told = (
+        f"{unknown.height} of {lock.height} files are not known. {' '.join(reasons)} Nothing is made from them. Add a "
+        "new treatment to cm4ai_assets/conditions.py, a new kind of name to cm4ai_assets/archives/recognition.py."
+    )
+    return Finding(
+        "files_recognised",
+        passed=unknown.is_empty(),
+        summary=f"All {lock.height} files are known." if unknown.is_empty() else told,
+        rows=unknown.select("directory", "label", "size", "unrecognised_reason"),
+        counts={"files": lock.height, "unknown": unknown.height},
+    )
+
+
+def image_archives_paired(lock: pl.DataFrame) -> Finding:
+    """A release with image archives has exactly one for each condition.
+
+    Protects from a condition that is missing from every table without anybody having left it out, and from two archives
+    of which one would be taken by chance.
+    """
+    images = lock.filter(pl.col("modality") == "if", pl.col("role") == "images")
+    found = {str(c): images.filter(pl.col("file_condition") == c) for c in CONDITIONS}
+    odd = [f"{condition} has {rows.height}" for condition, rows in found.items() if rows.height != 1]
+    if images.is_empty():
+        return Finding("image_archives_paired", passed=True, summary="This release has no image archives.")
+    return Finding(
+        "image_archives_paired",
+        passed=not odd,
+        summary=f"Not one image archive each: {', '.join(odd)}." if odd else "One image archive for each condition.",
+        rows=images.select("directory", "label", "size", "file_condition"),
+        counts={"image_archives": images.height},
+    )
+
+
+def files_accessible(lock: pl.DataFrame) -> Finding:
+    """Every file can be had; tells which cannot, and until when.
+
+    Protects from taking a partial release for a whole one. An embargo or a restriction is a state of the release and no
+    fault: what depends on such a file waits.
+    """
+    closed = lock.filter(pl.col("access") != "public")
+    per_state = ", ".join(
+        f"{count} {state}" for state, count in closed["access"].value_counts(sort=True).sort("access").iter_rows()
+    )
+    until: list[date] = sorted(closed["available_on"].drop_nulls())
+    first = f" The first embargo ends on {until[0]}; the file is fetched then." if until else ""
+    return Finding(
+        "files_accessible",
+        passed=closed.is_empty(),
+        summary=f"{per_state} of {lock.height} files.{first}" if closed.height else "Every file is public.",
+        rows=closed.select("directory", "label", "size", "access", "available_on", "unavailable_from"),
+        counts={"files": lock.height, "not_public": closed.height},
+    )
+
+
+LOCK_CHECKS = (files_recognised, image_archives_paired, files_accessible)
+
+
+def release_due(records: Sequence[ReleaseRecord], now: datetime) -> Finding:
+    """A new dataset is published about every quarter; warns when none has been for a year, longer than any gap so far.
+
+    Protects from silence: either the project has stopped, or releases go elsewhere and this platform does not see them.
+    """
+    first_seen: dict[str, datetime] = {}
+    for record in records:
+        first_seen[record.doi] = min(record.came_out, first_seen.get(record.doi, record.came_out))
+    if not first_seen:
+        return Finding("release_due", passed=False, summary="No release is registered yet.")
+    days = sorted(first_seen.values())
+    longest = max((later - earlier for earlier, later in pairwise(days)), default=timedelta())
+    since = now - days[-1]
+    late = f", {(since - QUARTER).days} days more than a quarter" if since > QUARTER else ""
+    return Finding(
+        "release_due",
+        passed=since <= OVERDUE_AFTER,
+        summary=f"The newest dataset came out on {days[-1]:%Y-%m-%d}, {since.days} days ago{late}. The longest gap so "
+        f"far was {longest.days} days; this warns after {OVERDUE_AFTER.days}.",
+        counts={"days_since_last": since.days, "longest_gap_days": longest.days, "datasets": len(days)},
+    )

@@ -1,0 +1,53 @@
+"""Automation conditions: when what is made from other tables is made again by itself.
+
+Belongs here: conditions, and the sensor that evaluates them. Does not belong here: what reads published bytes; that is
+requested for what is new in a release (`feeds`, `release_sensor`), because a new version of the same bytes is news to
+Dagster and nothing to us.
+
+Put `automation_condition=follows_its_inputs()` on an asset that gathers tables, such as those of all conditions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+from dagster import AutomationCondition as When
+
+
+def follows_its_inputs() -> dg.AutomationCondition[Any]:
+    """Make a partition when all its inputs are there and one of them has other content than before.
+
+    It holds for every input of the partition, not for some of it:
+
+    - none is missing, being made, or failed when it was last made, and each has passed its blocking checks. Dagster's
+      own condition on checks lets a fan-in pass when one of several conditions has passed;
+    - content is compared by data version, so that making the same again makes nothing below;
+    - a failure is not repeated by itself. The next change of an input, or an operator, tries again.
+
+    A release that was there before the condition was put on an asset is not made unasked.
+    """
+    # Dagster types conditions on assets and those on checks apart, and takes them together.
+    changed: Any = When.any_deps_updated().replace("newly_updated", When.data_version_changed())
+    unaudited = When.any_deps_match(
+        When.any_checks_match(~When.check_passed() & ~When.will_be_requested(), blocking_only=True)
+    )
+    condition: dg.AutomationCondition[Any] = (
+        (When.newly_missing() | changed).since_last_handled()
+        & ~When.any_deps_missing()
+        & ~When.any_deps_in_progress()
+        & ~When.any_deps_match(When.execution_failed())
+        & ~unaudited
+        & ~When.in_progress()
+    ).with_label("follows_its_inputs")
+    return condition
+
+
+automation = dg.AutomationConditionSensorDefinition(
+    "automation",
+    target=dg.AssetSelection.all(),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=30,
+    run_tags={"cm4ai/requested_by": "automation"},
+    description="Makes what follows its inputs. Switch it off to make nothing unasked.",
+)

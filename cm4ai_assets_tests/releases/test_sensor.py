@@ -1,0 +1,476 @@
+"""The release sensor: exactly the runs that a change needs, whatever was missed, repeated or done by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+from cm4ai_assets.defs.instance import sync_partitions
+from cm4ai_assets.defs.release_cursor import Cursor
+from cm4ai_assets.defs.requests import REQUEST_TAG
+from cm4ai_assets.sandbox.catalog import Embargo, Entry
+from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets_tests.releases.archives import altering, file_of, released, with_version, withdrawing
+from cm4ai_assets_tests.releases.conftest import Daemon, daemon_over, image_runs, told
+
+ALL = {
+    "2024-05-v1.0", "2025-03-v1.0", "2025-03-v1.1", "2025-06-v1.0", "2025-06-v2.0", "2025-06-v2.1", "2025-10-v1.0",
+    "2025-10-v1.1", "2026-06-v1.0", "2026-06-v2.0",
+}  # fmt: skip
+NEWEST = "2026-06-v2.0"
+
+
+def lock_runs(keys: set[str]) -> set[str]:
+    return {f"release_lock:{key}" for key in keys}
+
+
+@pytest.fixture
+def quarter(daemon: Daemon) -> Daemon:
+    """A daemon that has arrived at March 2025, and fetched it."""
+    daemon.server.publish_until(released(_archive(daemon), "B3SBXX", "1.1") + timedelta(days=1))
+    daemon.settle()
+    daemon.server.clear_log()
+    return daemon
+
+
+def _archive(daemon: Daemon) -> Path:
+    return daemon.server._archive._directory
+
+
+# --- what is requested
+
+
+def test_at_first_contact_everything_is_locked_and_only_the_newest_is_fetched(daemon: Daemon) -> None:
+    first = daemon.tick()
+    assert daemon.partitions == ALL
+    assert {f"{r.job_name}:{r.partition_key}" for r in first.run_requests or ()} == lock_runs(ALL)
+    newest = next(request for request in first.run_requests or () if request.partition_key == NEWEST)
+    assert int(newest.tags["dagster/priority"]) > max(
+        int(r.tags["dagster/priority"]) for r in first.run_requests or () if r is not newest
+    )
+    for request in first.run_requests or ():
+        assert daemon.run(request)
+    assert sorted(daemon.requests()) == sorted(image_runs(NEWEST))
+    assert daemon.downloads() == []
+
+
+def test_a_look_asks_six_light_questions_and_never_the_search(quarter: Daemon) -> None:
+    quarter.server.publish_until(None)
+    quarter.tick()
+    asked = quarter.questions()
+    assert len(asked) == 7  # the collection, five datasets, the files of one locked release
+    assert not [path for path in asked if "search" in path]
+    listings = [record for record in quarter.server.log if record.path.endswith("/versions")]
+    assert {record.query["excludeFiles"] for record in listings} == {"true"}
+    assert sum(record.sent for record in quarter.server.log) < 100_000
+
+
+def test_a_broken_search_index_hides_nothing(daemon: Daemon) -> None:
+    daemon.server.faults.append(lambda request: pytest.fail("asked") if request.path == "/search" else None)
+    daemon.tick()
+    assert daemon.partitions == ALL
+
+
+def test_a_second_tick_a_lost_cursor_and_a_new_instance_request_nothing_else(quarter: Daemon) -> None:
+    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0") + timedelta(days=1))
+    first = quarter.tick()
+    (request,) = first.run_requests or ()
+    assert (request.job_name, request.partition_key) == ("release_lock", "2025-06-v1.0")
+    assert quarter.requests() == []
+    quarter.cursor = None
+    (again,) = quarter.tick().run_requests or ()
+    assert again.run_key == request.run_key == "release_lock:2025-06-v1.0@doi:10.5072/FK2/F3SBX5#1"
+    with dg.DagsterInstance.ephemeral() as lost:
+        quarter.instance, quarter.cursor = lost, None
+        (once_more,) = quarter.tick().run_requests or ()
+        assert quarter.partitions == {"2024-05-v1.0", "2025-03-v1.0", "2025-03-v1.1", "2025-06-v1.0"}
+        assert once_more.run_key == request.run_key
+
+
+def test_the_run_keys_of_two_versions_and_datasets_differ(daemon: Daemon) -> None:
+    keys = [request.run_key for request in daemon.tick().run_requests or ()]
+    assert len(set(keys)) == len(ALL)
+    assert all("@doi:10.5072/FK2/" in str(key) for key in keys)
+
+
+def test_what_another_process_registered_becomes_a_partition_too(daemon: Daemon) -> None:
+    with daemon.platform.archive() as client:
+        daemon.platform.registry.register(client.releases("CM4AI"))
+    daemon.tick()
+    assert daemon.partitions == ALL
+    assert sync_partitions(daemon.instance, daemon.platform.registry) == []
+
+
+def _replaced(entries: tuple[Entry, ...]) -> Iterator[Entry]:
+    """The paclitaxel ZIP of March replaced by the one of October, under the old name."""
+    for entry in entries:
+        yield entry.model_copy(update={"file_id": 999001}) if "paclitaxel" in entry.label else entry
+
+
+@pytest.fixture
+def with_replacement(sandbox: Path, tmp_path: Path) -> Path:
+    other = file_of(sandbox, 703725).model_copy(update={"id": 999001})
+    return with_version(sandbox, tmp_path / "replaced", "B3SBXX 1.2", _replaced, [other])
+
+
+def test_a_version_that_replaces_one_archive_needs_that_condition_only(with_replacement: Path, tmp_path: Path) -> None:
+    for daemon in daemon_over(with_replacement, tmp_path):
+        daemon.server.publish_until(released(with_replacement, "B3SBXX", "1.1"))
+        daemon.settle()
+        daemon.server.publish_until(released(with_replacement, "B3SBXX", "1.2"))
+        assert daemon.settle() == ["release_lock:2025-03-v1.2", "images:paclitaxel|2025-03-v1.2"]
+
+
+def test_a_late_version_of_an_old_release_is_fetched_if_that_release_is_kept(
+    with_replacement: Path, tmp_path: Path
+) -> None:
+    for daemon in daemon_over(with_replacement, tmp_path):
+        daemon.server.publish_until(released(with_replacement, "F3SBX5", "1.0"))
+        hidden = altering(daemon.server, _without_version("B3SBXX", 2))
+        daemon.server.faults.append(hidden)
+        daemon.settle()
+        daemon.claim_tensor("untreated|2025-03-v1.0")  # somebody had asked for one condition of the old release
+        daemon.server.faults.remove(hidden)
+        runs = daemon.settle()
+        assert runs[0] == "release_lock:2025-03-v1.2"
+        assert set(runs[1:]) == {"images:paclitaxel|2025-03-v1.2", "images:vorinostat|2025-03-v1.2"}
+
+
+def test_a_late_version_of_an_old_release_that_is_not_kept_is_only_locked(
+    with_replacement: Path, tmp_path: Path
+) -> None:
+    for daemon in daemon_over(with_replacement, tmp_path):
+        daemon.server.publish_until(released(with_replacement, "F3SBX5", "1.0"))
+        hidden = altering(daemon.server, _without_version("B3SBXX", 2))
+        daemon.server.faults.append(hidden)
+        daemon.settle()
+        daemon.server.faults.remove(hidden)
+        assert daemon.settle() == ["release_lock:2025-03-v1.2"]
+
+
+def _without_version(suffix: str, minor: int) -> Callable[[Request, Any], Any]:
+    def change(request: Request, answer: Any) -> Any:
+        if not request.path.endswith("/versions") or suffix not in request.query["persistentId"]:
+            return None
+        answer["data"] = [version for version in answer["data"] if version["versionMinorNumber"] != minor]
+        return answer
+
+    return change
+
+
+def test_an_embargoed_archive_is_fetched_when_its_embargo_ends(sandbox: Path, tmp_path: Path) -> None:
+    until = date.today() + timedelta(days=40)  # noqa: DTZ011 - any day to come
+    closed = file_of(sandbox, 700636).model_copy(update={"embargo": Embargo(available=until, reason="paper")})
+    archive = with_version(sandbox, tmp_path / "embargoed", "B3SBXX 1.2", lambda entries: entries, [closed])
+    for daemon in daemon_over(archive, tmp_path):
+        daemon.server.publish_until(released(archive, "B3SBXX", "1.2"))
+        daemon.effort = "fetches"
+        runs = daemon.settle()
+        assert set(runs[-2:]) == {"images:untreated|2025-03-v1.2", "images:vorinostat|2025-03-v1.2"}
+        assert f"paclitaxel.zip is embargoed until {until}" in daemon.said()
+        assert not daemon.check("release_files", "files_accessible", "2025-03-v1.2").passed
+        daemon.late = timedelta(days=40)
+        assert daemon.requests() == ["images:paclitaxel|2025-03-v1.2"]
+
+
+def test_an_unknown_treatment_and_cell_line_are_told_and_not_guessed(sandbox: Path, tmp_path: Path) -> None:
+    def entries(before: tuple[Entry, ...]) -> Iterator[Entry]:
+        yield from before
+        yield Entry(file_id=999002, label="cm4ai_ifimages_MDA-MB-468_doxorubicin.zip", directory="Images")
+        yield Entry(file_id=999003, label="cm4ai_ifimages_U2OS_paclitaxel.zip", directory="Images")
+
+    files = [file_of(sandbox, 700636).model_copy(update={"id": number}) for number in (999002, 999003)]
+    archive = with_version(sandbox, tmp_path / "unknown", "B3SBXX 1.2", entries, files)
+    for daemon in daemon_over(archive, tmp_path):
+        daemon.server.publish_until(released(archive, "B3SBXX", "1.2"))
+        daemon.effort = "fetches"
+        runs = daemon.settle()
+        assert set(runs[-3:]) == set(image_runs("2025-03-v1.2"))
+        check = daemon.check("release_files", "files_recognised", "2025-03-v1.2")
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "Treatment 'doxorubicin' is not known." in str(check.description)
+        assert "Treatment 'U2OS_paclitaxel' is not known." in str(check.description)
+        assert "conditions.py" in str(check.description)
+
+
+# --- operators and failures
+
+
+def _start(daemon: Daemon, request: dg.RunRequest) -> dg.DagsterRun:
+    assert request.job_name is not None
+    tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+    return daemon.instance.create_run_for_job(daemon.defs.resolve_job_def(request.job_name), tags=tags)
+
+
+@pytest.fixture
+def asked(quarter: Daemon) -> tuple[Daemon, dg.RunRequest]:
+    """The lock of June 2025 is requested."""
+    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
+    (request,) = quarter.tick().run_requests or ()
+    return quarter, request
+
+
+def _fail(daemon: Daemon, request: dg.RunRequest) -> None:
+    run = _start(daemon, request)
+    daemon.instance.report_run_failed(run)
+
+
+def test_a_failed_run_is_requested_again_twice_and_then_left_to_a_person(asked: tuple[Daemon, dg.RunRequest]) -> None:
+    daemon, request = asked
+    _fail(daemon, request)
+    assert "is tried again after" in daemon.said()
+    daemon.late = timedelta(minutes=11)
+    (second,) = daemon.tick().run_requests or ()
+    assert str(second.run_key) == str(request.run_key).replace("#1", "#2")
+    _fail(daemon, second)
+    daemon.late = timedelta(hours=1)
+    assert "is tried again after" in daemon.said()
+    daemon.late = timedelta(hours=7)
+    (third,) = daemon.tick().run_requests or ()
+    _fail(daemon, third)
+    for days in (1, 10, 100):
+        daemon.late = timedelta(days=days)
+        assert "3 runs of release_lock came to nothing, so it is left to you" in daemon.said()
+
+
+def test_a_cancelled_run_is_not_requested_again(asked: tuple[Daemon, dg.RunRequest]) -> None:
+    daemon, request = asked
+    daemon.instance.report_run_canceled(_start(daemon, request))
+    daemon.late = timedelta(days=3)
+    assert "a run was cancelled, so it is left to you" in daemon.said()
+
+
+def test_what_an_operator_is_making_is_not_requested_beside(asked: tuple[Daemon, dg.RunRequest]) -> None:
+    daemon, request = asked
+    own = dg.RunRequest(job_name=request.job_name, partition_key=request.partition_key)
+    run = _start(daemon, own)
+    daemon.late = timedelta(hours=1)
+    assert "2025-06-v1.0 is being made" in daemon.said()
+    daemon.instance.report_run_failed(run)
+    assert daemon.requests() == ["release_lock:2025-06-v1.0"]  # a failure of theirs is not one of ours
+
+
+def test_an_operator_may_make_an_old_release_and_the_sensor_leaves_it(quarter: Daemon) -> None:
+    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
+    quarter.settle()
+    quarter.server.clear_log()
+    old = dg.RunRequest(job_name="images", partition_key="untreated|2025-03-v1.0")
+    quarter.effort = "fetches"
+    assert quarter.run(old)
+    assert quarter.platform.store.has_table("if_archive", Partition("2025-03-v1.0", "untreated"))
+    assert len(quarter.downloads()) == 1
+    assert quarter.settle() == []
+
+
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`")  # Dagster calls it itself
+def test_what_a_backfill_may_still_make_is_not_requested_beside(quarter: Daemon) -> None:
+    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
+    for request in quarter.tick().run_requests or ():
+        assert quarter.run(request)
+    backfill = PartitionBackfill.from_asset_partitions(
+        backfill_id="theirs", asset_graph=quarter.defs.resolve_asset_graph(), backfill_timestamp=1.0, tags={},
+        asset_selection=[dg.AssetKey("if_archive"), dg.AssetKey("if_images")],
+        partition_names=["untreated|2025-06-v1.0"], dynamic_partitions_store=quarter.instance, all_partitions=False,
+        title=None, description=None, run_config=None,
+    )  # fmt: skip
+    quarter.instance.add_backfill(backfill)
+    assert "paclitaxel|2025-06-v1.0 waits for backfill theirs" in quarter.said()
+    quarter.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
+    assert quarter.requests() == image_runs("2025-06-v1.0")
+
+
+def test_a_renamed_version_waits_for_the_run_that_makes_the_same_bytes(quarter: Daemon) -> None:
+    archive = _archive(quarter)
+    quarter.server.publish_until(released(archive, "F3SBX5", "2.0"))
+    for request in quarter.tick().run_requests or ():
+        assert quarter.run(request)
+    images = list(quarter.tick().run_requests or ())
+    running = [_start(quarter, request) for request in images]
+    quarter.server.publish_until(released(archive, "F3SBX5", "2.1"))
+    for request in quarter.tick().run_requests or ():
+        assert quarter.run(request)
+    assert "paclitaxel|2025-06-v2.0 is being made from the same bytes" in quarter.said()
+    for run, request in zip(running, images, strict=True):
+        quarter.instance.report_run_canceled(run)
+        quarter.claim_tensor(str(request.partition_key))
+    assert "Same bytes as before, nothing to make" in quarter.said()
+
+
+def test_runs_tell_what_requested_them(daemon: Daemon) -> None:
+    request = next(iter(daemon.tick().run_requests or ()))
+    assert request.tags[REQUEST_TAG].startswith("release_lock:")
+    assert request.tags["cm4ai/release"] == request.partition_key
+    assert request.tags["cm4ai/reason"]
+
+
+# --- what the archive takes back
+
+
+def test_a_withdrawn_version_is_told_once_and_everything_is_kept(quarter: Daemon) -> None:
+    key, doi = "2025-03-v1.1", "doi:10.5072/FK2/B3SBXX"
+    before = {name: quarter.platform.store.partitions(name) for name in ("release_files", "if_archive")}
+    link = "https://doi.org/10.5072/FK2/K7SBXM"
+    quarter.server.faults.append(withdrawing(quarter.server, doi, "1.1", note="A mistake.", link=link))
+    assert quarter.settle() == [f"still_published:{key}"]
+    check = quarter.check("release_files", "still_published", key)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert str(check.description) == (
+        f"Version 1.1 of {doi} was withdrawn: A mistake. The archive points to {link}. What is stored is kept."
+    )
+    assert f"{key} is withdrawn: Version 1.1" in quarter.said()
+    assert key in quarter.partitions
+    assert {name: quarter.platform.store.partitions(name) for name in before} == before
+    quarter.server.clear_log()
+    for _ in range(6):
+        quarter.said()
+    # Not at every look, but when its turn comes: the version, and why it is not there.
+    assert len([path for path in quarter.questions() if path.endswith("/versions/1.1")]) == 2 * 2
+    quarter.server.faults.clear()
+    assert quarter.settle() == [f"still_published:{key}"]
+    assert quarter.check("release_files", "still_published", key).passed
+
+
+def test_nothing_is_fetched_of_a_withdrawn_version(quarter: Daemon) -> None:
+    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "2.0"))
+    for request in quarter.tick().run_requests or ():
+        assert quarter.run(request)
+    fault = withdrawing(quarter.server, "doi:10.5072/FK2/F3SBX5", "2.0", note="Wrong files.", link="")
+    quarter.server.faults.append(fault)
+    assert quarter.requests() == ["still_published:2025-06-v2.0", *image_runs("2025-06-v1.0")]
+
+
+def test_the_evaluation_counts_for_the_lock_that_is_there(daemon: Daemon) -> None:
+    daemon.effort = "fetches"
+    daemon.server.publish_until(released(_archive(daemon), "B3SBXX", "1.1"))
+    daemon.settle()
+    daemon.server.faults.append(withdrawing(daemon.server, "doi:10.5072/FK2/B3SBXX", "1.1", note="", link=""))
+    daemon.settle()
+    key = dg.AssetCheckKey(dg.AssetKey("release_files"), "still_published")
+    info = {i.partition_key: i for i in daemon.instance.event_log_storage.get_asset_check_partition_info([key])}
+    assert {k: (i.is_current, i.latest_execution_status.value) for k, i in info.items()} == {
+        "2024-05-v1.0": (True, "SUCCEEDED"),
+        "2025-03-v1.0": (True, "SUCCEEDED"),
+        "2025-03-v1.1": (True, "FAILED"),
+    }
+
+
+def test_a_file_that_is_embargoed_again_is_told(quarter: Daemon) -> None:
+    def close(_: Request, answer: Any) -> Any:
+        files = answer["data"].get("files", ()) if isinstance(answer["data"], dict) else ()
+        for file in files:
+            if "vorinostat" in file["label"]:
+                file["dataFile"]["embargo"] = {"dateAvailable": "2099-01-01", "reason": "again"}
+        return answer
+
+    quarter.server.faults.append(altering(quarter.server, close))
+    runs = [run for _ in range(3) for run in quarter.settle()]  # each locked release has its turn
+    assert sorted(runs) == ["still_published:2025-03-v1.0", "still_published:2025-03-v1.1"]
+    check = quarter.check("release_files", "still_published", "2025-03-v1.1")
+    assert not check.passed
+    assert str(check.description) == "1 of 6 files can no longer be had as before. What is stored is kept."
+    assert "embargoed" in str(check.metadata["differences"].value)
+
+
+def test_a_dataset_is_gone_only_if_the_collection_agrees(quarter: Daemon) -> None:
+    doi = "doi:10.5072/FK2/B3SBXX"
+
+    def unlisted(request: Request, answer: Any) -> Any:
+        if request.path.endswith("/contents"):
+            answer["data"] = [entry for entry in answer["data"] if "B3SBXX" not in entry["identifier"]]
+        return answer
+
+    def unknown(request: Request) -> Answer | None:
+        if request.query.get("persistentId") != doi:
+            return None
+        told = {"status": "ERROR", "message": f"Dataset with Persistent ID {doi} not found."}
+        return json_answer(HTTPStatus.NOT_FOUND, told)
+
+    quarter.server.faults.append(unknown)
+    assert f"{doi}: The archive does not have it" in quarter.said()
+    quarter.server.faults.append(altering(quarter.server, unlisted))
+    assert quarter.settle() == ["still_published:2025-03-v1.0", "still_published:2025-03-v1.1"]
+    assert "2025-03-v1.0 is gone" in quarter.said()
+    assert not quarter.check("release_files", "still_published", "2025-03-v1.0").passed
+
+
+# --- more than images
+
+
+def test_other_jobs_follow_the_same_rule_and_what_they_do_not_find_is_an_answer(
+    sandbox: Path, tmp_path: Path, every_feed: None
+) -> None:
+    for daemon in daemon_over(sandbox, tmp_path, "fetches"):
+        daemon.server.publish_until(released(sandbox, "H1SBXC", "1.0"))
+        first = [request for request in daemon.tick().run_requests or () if request.partition_key == "2026-06-v1.0"]
+        daemon.effort = "claims"
+        for request in first:
+            daemon.run(request)
+        daemon.effort = "fetches"
+        proteomics = [request for request in daemon.tick().run_requests or () if request.job_name in {"secms", "apms"}]
+        assert sorted(told(request) for request in proteomics) == [
+            "apms:paclitaxel|2026-06-v1.0",
+            "apms:vorinostat|2026-06-v1.0",
+            *(f"secms:{condition}|2026-06-v1.0" for condition in ("paclitaxel", "untreated", "vorinostat")),
+        ]
+        # The ZIPs of June 2026 are named like tables and hold metadata: the runs succeed and make nothing.
+        assert all(daemon.run(request) for request in proteomics)
+        assert daemon.platform.store.partitions("secms_profiles") == []
+        daemon.late = timedelta(days=1)
+        daemon.server.publish_until(None)
+        for request in daemon.tick().run_requests or ():
+            if request.partition_key == NEWEST:
+                daemon.claim_lock(request)
+        again = [told(r) for r in daemon.tick().run_requests or () if r.job_name in {"secms", "apms"}]
+        assert again == [], "the same bytes hold no more under another version"
+
+
+# --- what it shows
+
+
+def test_the_cursor_and_the_collections_page_tell_what_was_seen(quarter: Daemon) -> None:
+    cursor = Cursor.model_validate_json(quarter.cursor or "")
+    assert cursor.versions == {"doi:10.5072/FK2/DXSBX5": ["1.0"], "doi:10.5072/FK2/B3SBXX": ["1.0", "1.1"]}
+    assert cursor.last_success is not None
+    assert cursor.trouble == ""
+    shown = quarter.metadata("dataverse_collection")
+    assert shown["newest_release"] == "2025-03-v1.1"
+    assert "2025-03-v1.0, 2025-03-v1.1" in shown["datasets"]
+    assert shown["requests"] == 3
+    due = quarter.check("dataverse_collection", "release_due")
+    assert "The newest dataset came out on 2025-03-03" in str(due.description)
+    assert not due.passed
+
+
+def test_the_page_is_not_written_at_every_look(quarter: Daemon) -> None:
+    assert not quarter.tick().asset_events
+    quarter.late = timedelta(hours=3)
+    shown = [event for event in quarter.tick().asset_events if isinstance(event, dg.AssetMaterialization)]
+    assert [event.asset_key.to_user_string() for event in shown] == ["dataverse_collection"]
+
+
+def test_the_lag_of_a_release_is_measured_only_under_watch(quarter: Daemon) -> None:
+    archive, cursor = _archive(quarter), Cursor.model_validate_json(quarter.cursor or "")
+    assert cursor.lag == {}
+    watched_since = released(archive, "F3SBX5", "1.0") - timedelta(minutes=5)
+    quarter.cursor = cursor.model_copy(update={"last_success": watched_since}).text()
+    quarter.server.publish_until(released(archive, "F3SBX5", "1.0"))
+    quarter.tick()
+    assert set(Cursor.model_validate_json(quarter.cursor or "").lag) == {"2025-06-v1.0"}
+
+
+def test_the_sensor_is_on_and_takes_the_platform_from_the_definitions(daemon: Daemon) -> None:
+    sensor = daemon.defs.get_repository_def().get_sensor_def("release_sensor")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 30
+    context = dg.build_sensor_context(instance=daemon.instance, resources={"platform": daemon.platform})
+    result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    assert len(result.run_requests or ()) == len(ALL)
