@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.feeds import feed_of, holder
 from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import Partitioning
 
 if TYPE_CHECKING:
     import zarr
@@ -37,16 +40,43 @@ class Release:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions whose tensors are published."""
-        parts = self.store.partitions("if_tensors")
-        return tuple(c for c in Condition if Partition(self.key, c) in parts)
+        return tuple(c for c in Condition if self._partition("if_tensors", c) is not None)
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """The conditions whose images are read from the tables of another release, and which that is.
+
+        A version that only renames files carries the same bytes as the one before. Nothing is made for it unasked, and
+        what was made from those bytes holds for it too.
+        """
+        found = {str(c): self._partition("if_tensors", c) for c in Condition}
+        return {c: part.release for c, part in found.items() if part is not None and part.release != self.key}
 
     def table(self, name: str) -> pl.LazyFrame:
         """A table of this release; those that know a condition hold all published ones, in the column `condition`.
 
+        What is made from published bytes alone may stand under another release with the same bytes: see `shared`.
+
         Raises:
             NotMaterializedError: There is no such table, or it is not published for this release.
         """
-        return self.store.release_table(name, self.key)
+        if tables.table(name).partitioning is Partitioning.NONE:
+            return self.store.release_table(name, self.key)
+        conditions = [None] if tables.table(name).partitioning is Partitioning.RELEASE else list(Condition)
+        found = [part for c in conditions if (part := self._partition(name, c)) is not None]
+        if not found:
+            return self.store.release_table(name, self.key)  # which says what to do
+        own = pl.lit(self.key).alias("release")
+        return pl.concat([self.store.table(name, part).with_columns(own) for part in found])
+
+    def _partition(self, name: str, condition: Condition | None) -> Partition | None:
+        """Where a partition of a table of this release stands; None if nowhere."""
+        own = Partition(self.key, condition)
+        if self.store.has_table(name, own):
+            return own
+        feed = feed_of(name)
+        release = holder(self.store, feed, own) if feed else None
+        return Partition(release, condition) if release else None
 
     def tensors(self, condition: str) -> zarr.Array[Any]:
         """The image tensor of one condition: uint8, axes field, channel, y, x; channels red, green, blue, yellow.
@@ -57,11 +87,16 @@ class Release:
         Raises:
             UnknownTreatmentError: No such condition.
             NotMaterializedError: Its tensor is not published for this release.
+            TensorStoreError: The store has lost a part.
         """
-        from cm4ai_assets.storage.tensors import open_array  # noqa: PLC0415 - zarr is slow to import
+        from cm4ai_assets.storage.tensors import open_array, require_complete  # noqa: PLC0415 - zarr is slow to import
 
-        row = self.store.table("if_tensors", Partition(self.key, condition_of(condition))).collect().row(0, named=True)
-        return open_array(self.store.fs, f"{self.store.root}/{row['path']}")
+        own = Partition(self.key, condition_of(condition))
+        partition = self._partition("if_tensors", condition_of(condition)) or own
+        row = self.store.table("if_tensors", partition).collect().row(0, named=True)
+        path = f"{self.store.root}/{row['path']}"
+        require_complete(self.store.fs, path)
+        return open_array(self.store.fs, path)
 
     def torch(self, *, split: str | None = None, conditions: Sequence[str] | None = None) -> FieldDataset:
         """A map-style `torch.utils.data.Dataset` over fields of view, safe in worker processes (extra: torch).

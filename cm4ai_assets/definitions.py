@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import image_assets, image_checks, jobs, loggers, release_assets
+from cm4ai_assets.defs import (
+    automation,
+    image_assets,
+    image_checks,
+    jobs,
+    loggers,
+    massive_assets,
+    metadata_assets,
+    metadata_checks,
+    proteomics_assets,
+    proteomics_checks,
+    release_assets,
+    release_checks,
+    schedules,
+)
 from cm4ai_assets.defs.io import TableIOManager
+from cm4ai_assets.defs.release_sensor import TICK_SECONDS, build_release_sensor
 from cm4ai_assets.defs.resources import Platform
 
 
-def build(platform: Platform | None = None) -> dg.Definitions:
-    """The definitions; `platform` in place of the one that reads the environment, for tests."""
+def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS) -> dg.Definitions:
+    """The definitions; for tests with another `platform` than that of the environment, and a faster sensor."""
     platform = platform or Platform()
     return dg.Definitions(
-        assets=[*release_assets.ASSETS, *image_assets.ASSETS],
-        asset_checks=[*image_checks.CHECKS],
+        assets=[
+            release_assets.collection,
+            *release_assets.ASSETS,
+            *metadata_assets.ASSETS,
+            *image_assets.ASSETS,
+            *proteomics_assets.ASSETS,
+            *massive_assets.ASSETS,
+        ],
+        asset_checks=[
+            *release_checks.CHECKS,
+            *metadata_checks.CHECKS,
+            *image_checks.CHECKS,
+            *proteomics_checks.CHECKS,
+        ],
         jobs=[*jobs.JOBS],
+        sensors=[build_release_sensor(tick_seconds), automation.automation],
+        schedules=[*schedules.SCHEDULES],
         resources={"platform": platform, "io_manager": TableIOManager(platform)},
         loggers={"console": loggers.console_logger},
         executor=jobs.executor,

@@ -27,7 +27,8 @@ def main() -> int:
     _out.rule("Building the embedded archive", align="left")
     build(sandbox, fields=FIELDS, progress=_out.print)
     with SandboxServer(sandbox) as server:
-        os.environ["CM4AI_DATAVERSE_URL"] = server.url
+        for service in ("DATAVERSE", "MASSIVE", "DATACITE"):
+            os.environ[f"CM4AI_{service}_URL"] = server.url
         _out.print(f"Serving it at {server.url}")
         for words in (
             ["releases", "--register"],

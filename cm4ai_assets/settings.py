@@ -16,6 +16,9 @@ from cm4ai_assets.errors import ConfigurationError
 PROJECT = Path(__file__).resolve().parent.parent
 DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
 COLLECTION = "CM4AI"
+_LONGEST_POLL = 10_800  # a collection that nobody has looked at for six hours counts as stale
+MASSIVE_URL = "https://massive.ucsd.edu"
+DATACITE_URL = "https://api.datacite.org"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Settings:
     dataverse_token: str | None = field(default=None, repr=False)
     executor: str = "threads"
     tensor_size: int = 1024
+    poll_seconds: int = 300
+    massive_url: str = MASSIVE_URL
+    datacite_url: str = DATACITE_URL
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -46,6 +52,9 @@ class Settings:
             dataverse_token=env.get("DATAVERSE_API_TOKEN") or None,
             executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
+            poll_seconds=_poll_seconds(env.get("CM4AI_POLL_SECONDS") or "300"),
+            massive_url=_url("CM4AI_MASSIVE_URL", env.get("CM4AI_MASSIVE_URL") or MASSIVE_URL),
+            datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
         )
 
 
@@ -75,5 +84,14 @@ def _tensor_size(value: str) -> int:
     if value not in {"256", "512", "1024", "2048"}:
         raise ConfigurationError(
             f"CM4AI_TENSOR_SIZE={value!r} is not an edge length.", remedy="Set it to 256, 512, 1024 or 2048."
+        )
+    return int(value)
+
+
+def _poll_seconds(value: str) -> int:
+    if not value.isdecimal() or int(value) > _LONGEST_POLL:
+        raise ConfigurationError(
+            f"CM4AI_POLL_SECONDS={value!r} is not a number of seconds up to {_LONGEST_POLL}.",
+            remedy="Set it to 300, or leave it out. To look at the archive no more, switch the release sensor off.",
         )
     return int(value)

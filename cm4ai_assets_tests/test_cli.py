@@ -27,6 +27,8 @@ def archive(sandbox: Path) -> Iterator[SandboxServer]:
 @pytest.fixture
 def environment(archive: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CM4AI_DATAVERSE_URL", archive.url)
+    monkeypatch.setenv("CM4AI_MASSIVE_URL", archive.url)
+    monkeypatch.setenv("CM4AI_DATACITE_URL", archive.url)
     monkeypatch.setenv("CM4AI_STORAGE", str(tmp_path / "storage"))
     monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))

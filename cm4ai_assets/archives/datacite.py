@@ -26,7 +26,6 @@ from cm4ai_assets.tables.metadata import USAGE_METRICS
 
 _log = logging.getLogger(__name__)
 
-DATACITE_URL = "https://api.datacite.org"
 PACING = Pacing(tries=2, first=1.0, longest=5.0, limited_first=5.0, limited_longest=30.0, waf_tries=1)
 """Little patience: a metric that cannot be had today is had next month."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from cm4ai_assets.cli import materialize, releases, sandbox, stored
+from cm4ai_assets.cli import materialize, pull, releases, sandbox, stored
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError, UnknownTreatmentError
 
@@ -37,6 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (releases, materialize, stored, sandbox):
+    for module in (releases, materialize, pull, stored, sandbox):
         module.add_to(commands)
     return parser

@@ -97,8 +97,10 @@ def _print_outcome(outcome: Outcome) -> None:
         out.print(check.description or "", markup=False)
     if outcome.failure:
         out.print(f"  {outcome.failure}", markup=False)
-    if outcome.unmade:
-        out.print(f"  not made: {', '.join(outcome.unmade)}", markup=False)
+    why = {name: outcome.observed.get(name, "") for name in outcome.unmade}
+    for reason in dict.fromkeys(why.values()):
+        names = ", ".join(name for name in why if why[name] == reason)
+        out.print(f"  not made: {names}" + (f" ({reason})" if reason else ""), markup=False)
 
 
 def _summary(outcomes: Sequence[Outcome], store: Store) -> int:

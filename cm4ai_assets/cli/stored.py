@@ -14,7 +14,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 if TYPE_CHECKING:
-    from cm4ai_assets.archives.lock import LockedFile
+    from cm4ai_assets.archives.published import LockedFile
 
 _FORMATS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
 

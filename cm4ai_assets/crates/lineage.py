@@ -13,6 +13,8 @@ from cm4ai_assets.crates.vocabulary import MADE_WITH
 
 # A report is five steps from its cell line: computation, raw data, experiment, sample, cell line.
 STEPS = 8
+# What tells that a thing is a product: something made it, or it was stained.
+_MAKERS = ("generated_by", "derived_from", "stained_with")
 
 AnyFrame = pl.DataFrame | pl.LazyFrame
 
@@ -72,3 +74,25 @@ def made_with(edges: AnyFrame) -> pl.LazyFrame:
         relation=pl.lit("generated_by"), entity_id="source_id", via="target_id"
     )
     return pl.concat([forward, backward]).unique()
+
+
+def outputs(edges: AnyFrame, limit: int) -> list[str]:
+    """Examples of what was made and not used any further, at most one of each crate, those with most inputs first."""
+    stated = edges.lazy().filter(pl.col("source_id").is_not_null())
+    own = stated.select("crate_file", via="source_id", order=pl.int_range(pl.len()))
+    lineage = made_with(edges)
+    behind = lineage.filter(pl.col("relation").is_in(_MAKERS)).group_by("via").agg(pl.col("entity_id").first())
+    inputs = lineage.group_by("via").agg(pl.len().alias("inputs"))
+    deeper = inputs.select(entity_id="via", more="inputs")
+    return (
+        own.unique(["crate_file", "via"], keep="first")
+        .join(behind, on="via")
+        .join(lineage.select("entity_id").unique(), left_on="via", right_on="entity_id", how="anti")
+        .join(inputs, on="via")
+        .join(deeper, on="entity_id", how="left")
+        .sort(pl.col("inputs") + pl.col("more").fill_null(0), "order", descending=[True, False])
+        .unique("crate_file", keep="first", maintain_order=True)
+        .select(pl.col("via").unique(maintain_order=True).head(limit))
+        .collect()["via"]
+        .to_list()
+    )

@@ -12,7 +12,7 @@ import dagster as dg
 
 from cm4ai_assets.archives.acquire import Acquired, acquire
 from cm4ai_assets.archives.errors import ArchiveError
-from cm4ai_assets.archives.lock import LockedFile
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.defs.resources import Platform
 
@@ -34,9 +34,13 @@ def acquire_file(context: dg.AssetExecutionContext, platform: Platform, file: Lo
         return acquire(file, archive, platform.blobs, platform.settings.scratch, progress=DownloadLog(context.log))
 
 
-def as_dagster(error: ArchiveError) -> Exception:
-    """What to raise for an archive's error: a retry by Dagster where waiting helps, a plain failure where not."""
-    if error.retryable:
+def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Exception:
+    """What to raise for an archive's error: a retry by Dagster where waiting helps, a plain failure where not any more.
+
+    Dagster's own word on the last retry would be that they are exceeded, and not what was wrong.
+    """
+    if error.retryable and context.retry_number < RETRIES:
+        context.log.warning(f"{error} It is tried again in {RETRY_SECONDS} s.")
         return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)
     return dg.Failure(str(error), allow_retries=False)
 
@@ -52,6 +56,13 @@ def origin(platform: Platform, file: LockedFile) -> dict[str, Any]:
         "landing_page": dg.MetadataValue.url(f"https://doi.org/{file.doi.removeprefix('doi:')}"),
         "license": file.license or "not stated",
     }
+
+
+def not_there(context: dg.AssetExecutionContext, reason: str) -> None:
+    """Say of each table of the step that it is not made, and why, where the release does not have it."""
+    context.log.warning(f"Not made: {reason}")
+    for key in sorted(context.selected_asset_keys):
+        context.log_event(dg.AssetObservation(key, partition=context.partition_key, description=reason))
 
 
 def skipped(

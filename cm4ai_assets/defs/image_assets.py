@@ -14,7 +14,8 @@ import polars as pl
 
 from cm4ai_assets.archives.acquire import Acquired
 from cm4ai_assets.archives.errors import AccessDeniedError, ArchiveError, DigestMismatchError, SizeMismatchError
-from cm4ai_assets.archives.lock import LockedFile, locked_files
+from cm4ai_assets.archives.lock import locked_files
+from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.defs import image_metadata
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, skipped
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
@@ -100,7 +101,7 @@ def if_archive(
         refuse(context.partition_key, outcome)
         return
     except ArchiveError as error:
-        raise as_dagster(error) from error
+        raise as_dagster(context, error) from error
     hazards, members = _hazards(platform, stored)
     frame = IF_ARCHIVE.from_rows([_archive_row(file, stored)], release=partition.release, condition=partition.treatment)
     against = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import image_assets, release_assets
+from cm4ai_assets.defs import image_assets, massive_assets, metadata_assets, proteomics_assets, release_assets
 
 # Few fat steps in one process: a step costs half a second here and several seconds in a process of its own, and the
 # heavy one uses every core by itself.
@@ -12,8 +12,8 @@ executor = dg.in_process_executor
 
 release_lock = dg.define_asset_job(
     "release_lock",
-    selection=dg.AssetSelection.groups(release_assets.GROUP),
-    description="Ask the archive what a release consists of, and lock it: every file with id, size, digest and state.",
+    selection=dg.AssetSelection.assets(*release_assets.ASSETS),
+    description="Ask the archive what a release consists of, lock it, and tell what changed since the one before.",
 )
 
 images = dg.define_asset_job(
@@ -22,4 +22,36 @@ images = dg.define_asset_job(
     description="One condition of a release, from its published ZIP to tensors, with every check. Needs the lock.",
 )
 
-JOBS = (release_lock, images)
+secms = dg.define_asset_job(
+    "secms",
+    selection=dg.AssetSelection.assets(proteomics_assets.secms),
+    description="Elution profiles and protein groups of one condition of a release, with every check. Needs the lock.",
+)
+
+apms = dg.define_asset_job(
+    "apms",
+    selection=dg.AssetSelection.assets(proteomics_assets.apms_interactions, proteomics_assets.apms_runs),
+    description="Scored interactions and annotated runs of one condition of a release, with every check. Needs the "
+    "lock; the runs stand in the deposits that massive_files lists.",
+)
+
+massive = dg.define_asset_job(
+    "massive",
+    selection=dg.AssetSelection.assets(massive_assets.massive_files),
+    description="What the release's deposits at MassIVE hold. Asks for listings; pulls nothing. Needs the lock.",
+)
+
+release_metadata = dg.define_asset_job(
+    "release_metadata",
+    selection=dg.AssetSelection.assets(*metadata_assets.METADATA),
+    description="What the release's crates and datasheets claim, with every check against the archive. Fetches "
+    "metadata and small packages only. Needs the lock.",
+)
+
+usage = dg.define_asset_job(
+    "usage",
+    selection=dg.AssetSelection.assets(metadata_assets.usage_metrics),
+    description="How often every registered dataset was viewed, downloaded and cited, as the services say now.",
+)
+
+JOBS = (release_lock, images, secms, apms, massive, release_metadata, usage)

@@ -6,7 +6,7 @@ release is materialized in waves: all assets that are partitioned alike and whos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,32 +14,35 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from cm4ai_assets.defs.partitions import condition_releases, partition_key
+from cm4ai_assets.defs.publishing import optional_inputs
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables import Partitioning
 
 
 @dataclass(frozen=True)
 class Wave:
     """Assets with the same partitions whose upstream assets are all in earlier waves or not selected."""
 
-    by_condition: bool
+    partitioning: Partitioning
     assets: tuple[dg.AssetKey, ...]
 
     def partitions(self, release: str, conditions: Sequence[str]) -> list[Partition]:
         """The partitions of one release in which these assets are materialized."""
-        return (
-            [Partition(release, condition) for condition in conditions] if self.by_condition else [Partition(release)]
-        )
+        if self.partitioning is Partitioning.CONDITION_RELEASE:
+            return [Partition(release, condition) for condition in conditions]
+        return [Partition(release) if self.partitioning is Partitioning.RELEASE else Partition()]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: what it was for, how it ended, the checks it evaluated, and why assets were not made."""
+    """One run: what it was for, how it ended, the checks it evaluated, and what was observed of assets not made."""
 
     partition: Partition
     run_id: str
     succeeded: bool
     made: tuple[str, ...]
     unmade: tuple[str, ...]
+    observed: Mapping[str, str]
     checks: tuple[dg.AssetCheckEvaluation, ...]
     failure: str
 
@@ -56,17 +59,20 @@ def waves(defs: dg.Definitions, selection: str) -> list[Wave]:
     left = {key for key in chosen if graph.get(key).is_materializable}
     found: list[Wave] = []
     while left:
-        for by_condition in (False, True):
-            ready = _closed({key for key in left if _by_condition(graph, key) is by_condition}, graph, left)
+        for partitioning in Partitioning:
+            ready = _closed({key for key in left if _partitioning(graph, key) is partitioning}, graph, left)
             if ready:
                 order = [key for key in graph.toposorted_asset_keys if key in ready]
-                found.append(Wave(by_condition, tuple(order)))
+                found.append(Wave(partitioning, tuple(order)))
                 left -= ready
     return found
 
 
-def _by_condition(graph: BaseAssetGraph[Any], key: dg.AssetKey) -> bool:
-    return bool(graph.get(key).partitions_def == condition_releases)
+def _partitioning(graph: BaseAssetGraph[Any], key: dg.AssetKey) -> Partitioning:
+    partitions_def = graph.get(key).partitions_def
+    if partitions_def is None:
+        return Partitioning.NONE
+    return Partitioning.CONDITION_RELEASE if partitions_def == condition_releases else Partitioning.RELEASE
 
 
 def _closed(candidates: set[dg.AssetKey], graph: BaseAssetGraph[Any], left: set[dg.AssetKey]) -> set[dg.AssetKey]:
@@ -106,7 +112,7 @@ def materialize(
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=ready,
-                partition_key=partition_key(partition),
+                partition_key=partition_key(partition) if partition.release else None,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
                 tags={"cm4ai/release": release},
@@ -120,10 +126,10 @@ def _blocked(
     graph: BaseAssetGraph[Any], key: dg.AssetKey, partition: Partition, unmade: set[tuple[dg.AssetKey, str | None]]
 ) -> bool:
     """An input of this partition was to be made and was not. A fan-in needs every condition of its inputs."""
-    gathers = partition.condition is None
+    gathers, node = partition.condition is None, graph.get(key)
     return any(
         parent == missing and (condition is None or gathers or condition == partition.condition)
-        for parent in graph.get(key).parent_keys
+        for parent in node.parent_keys - optional_inputs(node.metadata)
         for missing, condition in unmade
     )
 
@@ -140,6 +146,20 @@ def _outcome(assets: Sequence[dg.AssetKey], partition: Partition, result: dg.Exe
         succeeded=result.success,
         made=tuple(key.to_user_string() for key in assets if key in made),
         unmade=tuple(key.to_user_string() for key in assets if key not in made),
+        observed=_observed([key for key in assets if key not in made], result),
         checks=tuple(result.get_asset_check_evaluations()),
         failure=" ".join(failures),
     )
+
+
+def _observed(unmade: Sequence[dg.AssetKey], result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """Why assets were not made, where their step said so."""
+    observations = [
+        event.asset_observation_data.asset_observation
+        for event in result.filter_events(lambda event: event.is_asset_observation)
+    ]
+    return {
+        one.asset_key.to_user_string(): one.description
+        for one in observations
+        if one.asset_key in unmade and one.description
+    }

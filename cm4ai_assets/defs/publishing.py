@@ -18,10 +18,13 @@ import polars as pl
 
 from cm4ai_assets.defs.metadata import column_schema
 from cm4ai_assets.defs.partitions import condition_releases, partition_of, releases
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import DATA_LICENSE, StagedTable, Store
 from cm4ai_assets.tables import Partitioning, Table
+from cm4ai_assets.tables import table as table_named
 
 SCHEMA_CHECK = "schema"
+_OPTIONAL = "made_without_if_absent"
 OWNERS = ("team:cm4ai",)
 
 Published = dg.AssetCheckResult | dg.MaterializeResult[object]
@@ -38,8 +41,10 @@ class Gate:
     metadata: Metadata = field(default_factory=dict)
 
 
-def partitions_of(table: Table) -> dg.PartitionsDefinition[str]:
+def partitions_of(table: Table) -> dg.PartitionsDefinition[str] | None:
     """The partitions definition of a table's asset."""
+    if table.partitioning is Partitioning.NONE:
+        return None
     return releases if table.partitioning is Partitioning.RELEASE else condition_releases
 
 
@@ -107,32 +112,73 @@ def table_asset(
     )
 
 
+def tables_if_there(
+    *specs: dg.AssetSpec, name: str, pool: str
+) -> Callable[[Callable[..., Iterator[Published]]], dg.AssetsDefinition]:
+    """Decorator: a step that publishes tables, or some of them, or tells that the release does not have them.
+
+    Where there is nothing to publish there is nothing to check: the checks are then skipped, not failed. Dagster allows
+    that to a step of which parts can be run.
+    """
+    tables = [table_named(spec.key.to_user_string()) for spec in specs]
+    return dg.multi_asset(
+        name=name,
+        partitions_def=partitions_of(tables[0]),
+        specs=specs,
+        check_specs=[schema_check(one) for one in tables],
+        can_subset=True,
+        pool=pool,
+    )
+
+
 def table_spec(
-    table: Table, *, group: str, kinds: set[str], tags: Mapping[str, str], deps: Sequence[str], code_version: str
+    table: Table,
+    *,
+    group: str,
+    kinds: set[str],
+    tags: Mapping[str, str],
+    deps: Sequence[str],
+    code_version: str,
+    optional: Sequence[str] = (),
+    skippable: bool = False,
+    automation_condition: dg.AutomationCondition[Any] | None = None,
 ) -> dg.AssetSpec:
-    """The spec of a table that a step publishes together with others; see `table_asset`."""
+    """The spec of a table that a step publishes together with others; see `table_asset`.
+
+    `optional` are upstream assets without which it can be made, too (`optional_inputs`); `skippable` says that not
+    making it is an answer.
+    """
     return dg.AssetSpec(
         table.name,
-        deps=list(deps),
+        deps=[*deps, *optional],
+        skippable=skippable,
+        automation_condition=automation_condition,
         partitions_def=partitions_of(table),
         group_name=group,
         kinds=kinds,
         owners=list(OWNERS),
         tags=tags,
         code_version=code_version,
-        metadata=definition_metadata(table),
+        metadata=definition_metadata(table, optional),
         description=table.description,
     )
 
 
-def definition_metadata(table: Table) -> dict[str, object]:
+def definition_metadata(table: Table, optional: Sequence[str] = ()) -> dict[str, object]:
     """What the catalog tells about an asset before its first run."""
     return {
         "dagster/column_schema": column_schema(table),
         "source": table.source,
         "license": DATA_LICENSE,
         "key": ", ".join(table.key),
+        **({_OPTIONAL: ", ".join(optional)} if optional else {}),
     }
+
+
+def optional_inputs(metadata: Mapping[str, Any]) -> frozenset[dg.AssetKey]:
+    """The inputs of an asset that may be absent, by its metadata: then it is made without, or says what is missing."""
+    names = str(metadata.get(_OPTIONAL, ""))
+    return frozenset(dg.AssetKey(name) for name in names.split(", ") if name)
 
 
 @dataclass(frozen=True)
@@ -158,24 +204,28 @@ def publish(
 ) -> Iterator[Published]:
     """Stage tables, hold them against their schemas and gates, and publish all of them if all pass.
 
-    Yields the evaluation of every blocking check, then the materializations. `commit` is called between: it publishes
-    what the tables refer to.
+    Yields the materializations, each with the evaluations of its blocking checks. `commit` is called before: it
+    publishes what the tables refer to. If a check failed, yields the evaluations only.
 
     Raises:
         dagster.Failure: A blocking check failed. Nothing was published; the old content stays.
     """
-    partition = partition_of(context.partition_key)
+    partition = partition_of(context.partition_key) if context.has_partition_key else Partition()
     with ExitStack() as stack:
         staged = [stack.enter_context(store.stage_table(draft.table.name, partition, draft.frame)) for draft in drafts]
         outcomes = [
-            (draft.table, gate)
+            [(draft.table, gate) for gate in (_schema_gate(file), *draft.gates)]
             for draft, file in zip(drafts, staged, strict=True)
-            for gate in (_schema_gate(file), *draft.gates)
         ]
-        yield from evaluations(outcomes)
-        refuse(context.partition_key, outcomes)
+        every = [outcome for of_draft in outcomes for outcome in of_draft]
+        if not all(gate.passed for _, gate in every):
+            yield from _asked_for(context, every)
+            refuse(str(partition), every)
         commit()
-        for draft, file in zip(drafts, staged, strict=True):
+        for draft, file, of_draft in zip(drafts, staged, outcomes, strict=True):
+            if dg.AssetKey(draft.table.name) not in context.selected_asset_keys:
+                yield from _asked_for(context, of_draft)
+                continue
             digest = file.digest()
             path = store.publish_table(file)
             context.log.info(f"{draft.table.name}: {draft.frame.height:,} rows published")
@@ -189,7 +239,19 @@ def publish(
                     "table_sha256": digest,
                     **draft.metadata,
                 },
+                # An evaluation recorded before the materialization counts as one of the content before: the UI would
+                # show the check as not evaluated, and automation that asks for passed checks would wait for ever.
+                check_results=list(_asked_for(context, of_draft)),
             )
+
+
+def _asked_for(
+    context: dg.AssetExecutionContext, outcomes: Sequence[tuple[Table, Gate]]
+) -> Iterator[dg.AssetCheckResult]:
+    """The evaluations of the checks that the run selected: of a step that can make a part, others are no outcome."""
+    for (table, gate), result in zip(outcomes, evaluations(outcomes), strict=True):
+        if dg.AssetCheckKey(dg.AssetKey(table.name), gate.check) in context.selected_asset_check_keys:
+            yield result
 
 
 def evaluations(outcomes: Sequence[tuple[Table, Gate]]) -> Iterator[dg.AssetCheckResult]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import BinaryIO, cast
 
+from cm4ai_assets.archives import datacite, watch
 from cm4ai_assets.archives.blobs import BlobStore
 from cm4ai_assets.archives.dataverse import DataverseClient
+from cm4ai_assets.archives.http import HttpClient
+from cm4ai_assets.archives.massive import MassiveClient
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -56,6 +60,33 @@ class Platform:
         with self.blobs.open(sha256) as source:
             yield source
 
+    def open_stream(self, sha256: str) -> BinaryIO:
+        """Stored bytes as a file to be read from its beginning; close it after use."""
+        return cast("BinaryIO", self.store.fs.open(f"{self.store.root}/{self.blobs.path(sha256)}", "rb"))
+
     def archive(self) -> DataverseClient:
         """A new client of the archive; close it after use (it is a context manager)."""
         return DataverseClient(self.settings.dataverse_url, token=self.settings.dataverse_token)
+
+    def massive(self) -> MassiveClient:
+        """A new client of MassIVE; close it after use (it is a context manager)."""
+        return MassiveClient(self.settings.massive_url)
+
+    @contextmanager
+    def usage_services(self) -> Iterator[tuple[HttpClient, HttpClient]]:
+        """Clients of the archive and of DataCite that ask for usage, with little patience."""
+        urls = (self.settings.dataverse_url, self.settings.datacite_url)
+        with (
+            HttpClient(urls[0], pacing=datacite.PACING) as archive,
+            HttpClient(urls[1], pacing=datacite.PACING) as other,
+        ):
+            yield archive, other
+
+    def watcher(self) -> DataverseClient:
+        """A client for one look at the archive: impatient, because the next look is the second try."""
+        return DataverseClient(
+            self.settings.dataverse_url,
+            token=self.settings.dataverse_token,
+            pacing=watch.PACING,
+            timeouts=watch.TIMEOUTS,
+        )

@@ -6,7 +6,7 @@ belong here: mapping one to the other, and the raw files (`archives.massive`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -168,6 +168,20 @@ def read_interactions(data: bytes, file: str, *, context: str = "") -> Interacti
         next(iter(stated)) if len(stated) == 1 else None,
         rows.select(pl.col(column.name).cast(column.dtype) for column in APMS_INTERACTIONS.own_columns),
         (*text.defects, *found),
+    )
+
+
+def together(tables: Sequence[Interactions]) -> pl.DataFrame:
+    """The rows of several tables as one: a pair that stands in more than one of them is a repetition."""
+    rows = pl.concat([table.rows for table in tables]).with_columns(
+        pl.int_range(pl.len()).over("bait_symbol", "prey").cast(pl.Int16).alias("occurrence")
+    )
+    repeated = (pl.col("occurrence") > 0) & ~pl.col("defects").list.contains("duplicate_pair")
+    return rows.with_columns(
+        pl.when(repeated)
+        .then(pl.col("defects").list.concat(pl.lit(["duplicate_pair"])))
+        .otherwise("defects")
+        .alias("defects")
     )
 
 

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import BinaryIO
 
@@ -77,13 +77,17 @@ class Reading:
     """
 
     condition: Condition
-    profiles: pl.DataFrame
     proteins: pl.DataFrame
     replicates: tuple[Elution, ...]
     packages: tuple[Package, ...]
     defects: tuple[Defect, ...]
     unusable: tuple[Defect, ...]
     unplaced: tuple[str, ...]
+
+    @cached_property
+    def profiles(self) -> pl.DataFrame:
+        """The rows of `secms_profiles`: made when asked for, as they take a gigabyte where the rest takes a tenth."""
+        return pl.concat([profile_rows(elution) for elution in self.replicates])
 
 
 def form_of(header: tuple[str, ...]) -> str | None:
@@ -145,7 +149,6 @@ def read_condition(
         raise _no_tables(packages, loose, condition, unusable, unplaced)
     return Reading(
         condition=condition,
-        profiles=pl.concat([profile_rows(replicate.elution) for replicate in mine]),
         proteins=pl.concat([protein_rows(replicate) for replicate in mine]),
         replicates=tuple(replicate.elution for replicate in mine),
         packages=packages,

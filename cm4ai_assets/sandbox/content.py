@@ -10,8 +10,7 @@ import io
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from cm4ai_assets.conditions import Condition
-from cm4ai_assets.sandbox import proteomics, sequencing, subsets
+from cm4ai_assets.sandbox import graphs, proteomics, sequencing, subsets
 from cm4ai_assets.sandbox.crates import ARK
 from cm4ai_assets.sandbox.subsets import SUBSETS
 from cm4ai_assets.sandbox.zipwriter import ZipWriter, folder, pack
@@ -49,7 +48,7 @@ def _preview(subset: str) -> bytes:
 
 
 def _graph(subset: str) -> bytes:
-    return subsets.page("Evidence Graph Visualization", SUBSETS[subset].name, [subsets.root_of(subset)])
+    return graphs.graph_page(subset, keyed=False)
 
 
 def _datasheet(month: str) -> bytes:
@@ -61,14 +60,10 @@ def _metadata(subset: str, month: str) -> bytes:
     """A ZIP that is named like data and holds metadata only."""
     top = f"{subset}-rocrate"
     files = {
-        f"{top}/ro-crate-metadata.json": subsets.subset_crate(subset, ark=ARK),
+        f"{top}/ro-crate-metadata.json": subsets.subset_crate(subset, ark=ARK, month=month),
         f"{top}/ro-crate-preview.html": _preview(subset),
-        f"{top}/ro-crate-prov-graph.html": _graph(subset),
+        f"{top}/ro-crate-prov-graph.html": graphs.graph_page(subset, keyed=True),
     }
-    if subset.startswith("apms-"):
-        condition = Condition(subset.removeprefix("apms-"))
-        name = f"{top}/metadata/APMS_{condition.capitalize()}_Sample_Annotation.tsv"
-        files[name] = proteomics.run_annotation(condition)
     return _zip(files, _DAYS[month])
 
 
@@ -83,7 +78,7 @@ def _release_metadata(month: str) -> bytes:
     }
     for subset in subsets.parts_of(month):
         files[f"{top}/{SUBSETS[subset].folder}/ro-crate-preview.html"] = _preview(subset)
-        files[f"{top}/{SUBSETS[subset].folder}/ro-crate-prov-graph.html"] = _graph(subset)
+        files[f"{top}/{SUBSETS[subset].folder}/ro-crate-prov-graph.html"] = graphs.graph_page(subset, keyed=True)
     return _zip(files, _DAYS[month])
 
 

@@ -1,7 +1,7 @@
 """A synthetic MassIVE: what its deposits hold, and what PROXI and the dataset cache say of them.
 
-Belongs here: deposits under the accessions that the releases name, in the published folders, with invented sizes. Does
-not belong here: serving them, and the tables in them (`proteomics`).
+Belongs here: deposits under the accessions that the releases name, in the published folders; raw runs have sizes only.
+Does not belong here: serving them (`massive_routes`), and the tables in them (`proteomics`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.sandbox import proteomics, seeds
 
-_HOST = "massive-ftp.ucsd.edu"
+# A name that never resolves: nobody shall ask the real MassIVE for what only the sandbox has.
+_HOST = "massive.invalid"
 _STAMP = "2025-06-20 10:00:00"
 _CACHE_COLUMNS = (
     "usi", "filepath", "dataset", "collection", "is_update", "update_name", "create_time", "size", "size_mb",
     "sample_type", "spectra_ms1", "spectra_ms2", "instrument_vendor", "instrument_model", "file_processed",
 )  # fmt: skip
+_SMALL_RUN = "/Cardio_Rep1_F07.d/"  # the one acquisition that can be pulled
 _SEC_CSV, _FEATURES = "quant/sec.csv", "search/peak_file_kolf2.tsv"
 
 
@@ -33,6 +36,11 @@ class Deposit:
     title: str
     instrument: str
     files: Callable[[], list[str]]
+
+    @property
+    def root(self) -> str:
+        """Its folder by FTP. Nobody serves it."""
+        return f"ftp://{_HOST}/{self.volume}/{self.accession}"
 
 
 def _acquisitions(folder: str, replicates: tuple[proteomics.Replicate, ...]) -> list[str]:
@@ -126,7 +134,7 @@ def cache_csv(accession: str) -> bytes:
 
 
 def content(accession: str, path: str, *, groups: int = 24) -> bytes | None:
-    """The bytes of a table in a deposit; None for what is listed only.
+    """The bytes of a table in a deposit, or of its one small acquisition; None for what is listed only.
 
     `groups` is the number of protein groups, which the size of a long table follows.
     """
@@ -140,12 +148,15 @@ def content(accession: str, path: str, *, groups: int = 24) -> bytes | None:
     for one in proteomics.MDA_REPLICATES:
         if path == f"search/{one.file}":
             return proteomics.report(one, groups=groups)
+    if _SMALL_RUN in path:
+        return seeds.generator("run", accession, path).bytes(4096)
     return None
 
 
+@cache
 def _size(accession: str, path: str) -> int:
-    if path.endswith("_Sample_Annotation.tsv"):
-        return len(content(accession, path) or b"")
+    if (body := content(accession, path)) is not None:
+        return len(body)
     largest = 2_000_000_000 if path.endswith((".tdf_bin", ".raw")) else 60_000_000
     return 1_000 + seeds.number("massive", accession, path) % largest
 

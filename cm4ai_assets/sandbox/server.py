@@ -110,7 +110,9 @@ class SandboxServer:
 
 
 def _announce(url: str) -> None:
-    print(f"Sandbox archive at {url}", flush=True)  # noqa: T201 - what the command is for
+    settings = " ".join(f"CM4AI_{service}_URL={url}" for service in ("DATAVERSE", "MASSIVE", "DATACITE"))
+    told = f"Sandbox archive at {url}\nexport {settings}"
+    print(told, flush=True)  # noqa: T201 - what the command is for
 
 
 def serve(directory: Path, port: int = 0, *, ready: Callable[[str], None] = _announce) -> None:

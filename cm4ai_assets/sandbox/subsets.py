@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
-from cm4ai_assets.sandbox import seeds
 from cm4ai_assets.sandbox.crates import ARK, ARK_2025, LICENSE, Entity, crate, image_root
+from cm4ai_assets.sandbox.massive import DEPOSITS, Deposit
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,12 @@ SUBSETS = {
         for condition in CONDITIONS
     },
 }
+_DEPOSITED = {
+    "mass-spec-cancer-cells": "MSV000098237",
+    "mass-spec-iPSCs": "MSV000097606",
+    "apms-paclitaxel": "MSV000101915",
+    "apms-vorinostat": "MSV000101917",
+}
 MONTHS = ("March 2025", "June 2025", "October 2025", "January 2026", "June 2026")
 # The crate of June 2025 still states the DOI of March; that of January 2026 was published with October's dataset.
 _STATED_DOI = dict(zip(MONTHS, ("B3SBXX", "B3SBXX", "K7SBXM", "K7SBXM", "H1SBXC"), strict=True))
@@ -104,14 +110,21 @@ def root_of(subset: str, ark: str = ARK_2025) -> Entity:
     }
 
 
-def subset_crate(subset: str, *, draft: bool = False, ark: str = ARK_2025) -> bytes:
+def subset_crate(subset: str, *, draft: bool = False, ark: str = ARK_2025, month: str = "June 2025") -> bytes:
     """The `ro-crate-metadata.json` of a subset. Drafts (March 2025) list no parts."""
     root = root_of(subset, ark)
-    entities = [] if draft else list(_entities(subset, ark))
+    entities = [] if draft else list(_entities(subset, ark, _deposit(subset, month)))
     return crate({**root, "hasPart": [{"@id": entity["@id"]} for entity in entities]}, entities, draft=draft)
 
 
-def _entities(subset: str, ark: str) -> Iterator[Entity]:
+def _deposit(subset: str, month: str) -> Deposit | None:
+    """Where the subset's raw data is; that of iPSCs was deposited anew for June 2026."""
+    if subset == "mass-spec-iPSCs" and month == "June 2026":
+        return DEPOSITS["MSV000100676"]
+    return DEPOSITS[_DEPOSITED[subset]] if subset in _DEPOSITED else None
+
+
+def _entities(subset: str, ark: str, deposit: Deposit | None) -> Iterator[Entity]:
     """A sample, an instrument, a computation, and the data sets between them."""
     sample, instrument = f"{ark}/sample-{subset}", f"{ark}/instrument-{subset}"
     yield {"@id": sample, "@type": "https://w3id.org/EVI#Sample", "name": f"{subset} sample"}
@@ -146,7 +159,7 @@ def _entities(subset: str, ark: str) -> Iterator[Entity]:
             "format": "TSV",
             "datePublished": "2025-06-23",
             "generatedBy": [{"@id": run}],
-            "contentUrl": f"ftp://massive.invalid/v10/MSV{seeds.number(subset) % 10**9:09d}/search/{number}.tsv",
+            "contentUrl": f"{deposit.root}/search/{number}.tsv" if deposit else "Embargoed",
         }
 
 

@@ -20,15 +20,15 @@ PIXEL_STATISTICS = "tensors/if_quality"
 RELEASES = "registry/releases"
 
 _TABLE = re.compile(
-    r"tables/(?P<name>\w+)/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?/data\.parquet$"
+    r"tables/(?P<name>\w+)(?:/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?)?/data\.parquet$"
 )
 
 
 @dataclass(frozen=True, order=True)
 class Partition:
-    """What a table's file is about: a release, and a condition where the table has one."""
+    """What a table's file is about: a release, and a condition where the table has one; neither, if it has none."""
 
-    release: str
+    release: str = ""
     condition: str | None = None
 
     @property
@@ -43,7 +43,7 @@ class Partition:
         return self.condition
 
     def __str__(self) -> str:
-        return self.release if self.condition is None else f"{self.condition}|{self.release}"
+        return (self.release or "all releases") if self.condition is None else f"{self.condition}|{self.release}"
 
 
 def table_path(table: Table, partition: Partition) -> str:
@@ -53,6 +53,10 @@ def table_path(table: Table, partition: Partition) -> str:
         ReleaseKeyError: The partition does not fit the table, or is not a release key (which also keeps hostile text
             out of paths).
     """
+    if table.partitioning is Partitioning.NONE:
+        if partition != Partition():
+            raise ReleaseKeyError(f"Table {table.name} has no releases.")
+        return f"tables/{table.name}/data.parquet"
     release = str(ReleaseKey.parse(partition.release))
     if table.partitioning is Partitioning.RELEASE:
         if partition.condition is not None:
@@ -66,7 +70,7 @@ def table_path(table: Table, partition: Partition) -> str:
 def table_partition(path: str) -> tuple[str, Partition] | None:
     """The table's name and partition that a path stands for; None if it is not a table's path."""
     match = _TABLE.search(path)
-    return None if match is None else (match["name"], Partition(match["release"], match["condition"]))
+    return None if match is None else (match["name"], Partition(match["release"] or "", match["condition"]))
 
 
 def tensor_path(tensor_id: str) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP = 65_536
+STRETCH = 8 * ROW_GROUP
 LEVEL = 3
 
 
@@ -23,10 +24,13 @@ def write(frame: pl.DataFrame, path: Path, *, metadata: Mapping[str, str]) -> No
     Polars' own Arrow schema says `large_string`, which pyarrow cannot unite with the `string` of a hive partition's
     path; so the types are written plain.
     """
-    table = frame.to_arrow()
-    table = table.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema]))
-    table = table.replace_schema_metadata({**metadata})
-    pq.write_table(table, path, compression="zstd", compression_level=LEVEL, row_group_size=ROW_GROUP)
+    told = {**metadata}
+    schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in frame.clear().to_arrow().schema], told)
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=LEVEL) as writer:
+        # In stretches of whole row groups: Arrow's copy of a long table would be as large as the table.
+        for begin in range(0, max(1, frame.height), STRETCH):
+            stretch = frame.slice(begin, STRETCH).to_arrow().cast(schema.remove_metadata())
+            writer.write_table(stretch.replace_schema_metadata(told), row_group_size=ROW_GROUP)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -92,9 +92,10 @@ class Store:
         """
         path = layout.table_path(table(name), partition)
         if not self.exists(path):
+            release = partition.release or "latest"
             raise NotMaterializedError(
                 f"{name} is not materialized for {partition}.",
-                remedy=f"Run `cm4ai materialize --release {partition.release}`, or materialize it in the UI.",
+                remedy=f"Run `cm4ai materialize --release {release}`, or materialize it in the UI.",
             )
         if self.is_local:
             return pl.scan_parquet(f"{self.root}/{path}", hive_partitioning=False)
@@ -109,11 +110,13 @@ class Store:
         return sorted((hit[1] for hit in found if hit is not None), key=str)
 
     def release_table(self, name: str, release: str) -> pl.LazyFrame:
-        """A table of one release, all its published conditions together.
+        """A table of one release, all its published conditions together; the whole table if it knows no releases.
 
         Raises:
             NotMaterializedError: None is published.
         """
+        if table(name).partitioning is Partitioning.NONE:
+            return self.table(name, Partition())
         if table(name).partitioning is Partitioning.RELEASE:
             return self.table(name, Partition(release))
         parts = [part for part in self.partitions(name) if part.release == release]

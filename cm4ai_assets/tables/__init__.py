@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.tables import images, release
+from cm4ai_assets.tables import images, metadata, proteomics, release
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table, Violation
 
-ALL: tuple[Table, ...] = (*release.TABLES, *images.TABLES)
+ALL: tuple[Table, ...] = (*release.TABLES, *metadata.TABLES, *images.TABLES, *proteomics.TABLES)
 _BY_NAME = {table.name: table for table in ALL}
 
 

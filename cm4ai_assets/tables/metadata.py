@@ -227,7 +227,7 @@ RELEASE_DATASHEET = Table(
 USAGE_METRICS = Table(
     name="usage_metrics",
     description="Views, downloads and citations of the datasets over time, as the services counted them each month.",
-    partitioning=Partitioning.RELEASE,
+    partitioning=Partitioning.NONE,
     key=("snapshot_month", "doi", "service", "metric", "period"),
     own_columns=(
         Column("snapshot_month", pl.Date(), "First day of the month in which the services were asked."),
@@ -258,4 +258,4 @@ USAGE_METRICS = Table(
     source="Dataverse Make Data Count and DataCite",
 )  # fmt: skip
 
-TABLES = (CRATE_ENTITIES, CRATE_EDGES, RELEASE_DATASHEET)
+TABLES = (CRATE_ENTITIES, CRATE_EDGES, RELEASE_DATASHEET, USAGE_METRICS)

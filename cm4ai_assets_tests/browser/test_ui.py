@@ -46,6 +46,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
         environ = {
             **os.environ,
             "CM4AI_DATAVERSE_URL": archive.url,
+            "CM4AI_MASSIVE_URL": archive.url,
+            "CM4AI_DATACITE_URL": archive.url,
             "CM4AI_STORAGE": str(folder / "storage"),
             "CM4AI_SCRATCH": str(folder / "scratch"),
             "DAGSTER_HOME": str(folder / "home"),

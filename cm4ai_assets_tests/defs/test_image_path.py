@@ -27,13 +27,14 @@ from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets.verification import verify
 from cm4ai_assets_tests.defs.conftest import FIELDS, RELEASE, Workbench
 
+PATH = "key:release_files or key:release_changes or group:images"
 PLANE = {"red": 0, "green": 1, "blue": 2, "yellow": 0}
 
 
 @pytest.fixture(scope="module")
 def outcomes(bench: Workbench) -> list[Outcome]:
     assert RELEASE in bench.register_offered()
-    return bench.run(RELEASE)
+    return bench.run(RELEASE, selection=PATH)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same
 ) -> None:
     before = {path: hashlib.sha256(path.read_bytes()).digest() for path in storage.rglob("*") if path.is_file()}
     archive.clear_log()
-    again = bench.run(RELEASE, "paclitaxel")
+    again = bench.run(RELEASE, "paclitaxel", selection=PATH)
     assert [outcome.succeeded for outcome in again] == [True, True]
     after = {path: hashlib.sha256(path.read_bytes()).digest() for path in storage.rglob("*") if path.is_file()}
     assert after == before
@@ -185,7 +186,7 @@ def test_the_whole_path_works_on_storage_that_is_not_local(
     )
     remote = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
     remote.register_offered()
-    outcomes = remote.run(RELEASE, "paclitaxel")
+    outcomes = remote.run(RELEASE, "paclitaxel", selection=PATH)
     assert [outcome.succeeded for outcome in outcomes] == [True, True], [outcome.failure for outcome in outcomes]
     assert [item for item in verify(remote.platform.store) if item.problems] == []
     here, there = open_release(RELEASE, storage=str(storage)), Release(RELEASE, remote.platform.store)

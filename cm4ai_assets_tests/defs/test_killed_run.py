@@ -12,7 +12,8 @@ from pathlib import Path
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets_tests.defs.conftest import RELEASE
 
-WORDS = [sys.executable, "-m", "cm4ai_assets.cli", "materialize", "--release", RELEASE, "--condition", "untreated"]
+IMAGES = ["--condition", "untreated", "--select", "key:release_files or group:images"]
+WORDS = [sys.executable, "-m", "cm4ai_assets.cli", "materialize", "--release", RELEASE, *IMAGES]
 
 
 def test_kill_in_the_middle_of_the_pixel_pass(archive: SandboxServer, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""`cm4ai pull`: raw files of the deposits, which nothing else fetches, within a budget of bytes."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from cm4ai_assets.cli.terminal import DONE, err, out
+from cm4ai_assets.releases import ReleaseKey, newest
+from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.layout import Partition
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("pull", help="fetch raw files of the MassIVE deposits, which nothing else does")
+    parser.add_argument("patterns", nargs="+", metavar="PATTERN", help="accession/path: 'MSV000101915/metadata/*'")
+    parser.add_argument("--release", default="latest", metavar="KEY", help="whose massive_files to choose from")
+    parser.add_argument("--budget", required=True, type=_size, metavar="SIZE", help="at most so much, e.g. 20GB")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="give each file its name below this folder as well")
+    parser.set_defaults(run=_pull)
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError("must be a size like 500MB or 20GB")
+    return int(float(match[1]) * 1000 ** ("kMGT".index(match[2]) + 1 if match[2] else 0))
+
+
+def _pull(args: argparse.Namespace) -> int:
+    from cm4ai_assets.archives.massive_inventory import plan_pull  # noqa: PLC0415
+    from cm4ai_assets.defs.resources import Platform  # noqa: PLC0415 - Dagster is slow to import
+    from cm4ai_assets.pulling import chosen, pull_all  # noqa: PLC0415
+
+    platform = Platform(Settings.from_env())
+    published = [part.release for part in platform.store.partitions("massive_files")]
+    release = newest(published) if args.release == "latest" else str(ReleaseKey.parse(args.release))
+    files = platform.store.table("massive_files", Partition(release)).collect()
+    plan = plan_pull(chosen(files, args.patterns), args.budget)
+    out.print(f"{plan.files.height:,} entries of {release}: {plan.members:,} files, {plan.total_bytes:,} bytes.")
+    with platform.massive() as client:
+        for one in pull_all(plan, client, platform.blobs, platform.settings.scratch, target=args.to):
+            out.print(f"{one.sha256}  {one.accession}/{one.path}", markup=False)
+    record = f"cm4ai materialize --release {release} --select 'key:massive_files or key:secms_*'"
+    err.print(f"To record the digests, and to read pulled SEC-MS tables: {record}")
+    return DONE
