@@ -172,6 +172,7 @@ def test_offsets_beyond_four_gibibytes_are_read() -> None:
         (zipped({"a.jpg": TEXT})[:40], "is truncated"),
         (zipped({"a.jpg": TEXT})[:2], "is not a ZIP"),
     ],
+    ids=["empty", "text", "without its end", "without its directory", "two bytes"],
 )
 def test_what_has_no_directory_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ArchiveDamagedError, match=message):
