@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache, partial
 from typing import Any
 
 from cm4ai_assets.feeds import FEEDS, Feed, Rows, lock_of, twins
@@ -89,10 +90,10 @@ def plan(
             archive named like data may hold only metadata.
         feeds: What the jobs read.
     """
-    made = Plan()
+    made, locks = Plan(), cache(partial(lock_of, store))
     needs = list(_locks([record for record in records if record.key in offered], store))
     for latest in _followed([record for record in records if record.key in offered], records, store, feeds):
-        lock = lock_of(store, latest.key)
+        lock = locks(latest.key)
         if lock is None:
             continue
         versions = sorted((r for r in records if r.doi == latest.doi), key=_version, reverse=True)
@@ -102,7 +103,7 @@ def plan(
                 partition = Partition(latest.key, condition)
                 if store.has_table(feed.product, partition) or settled(feed.job, partition):
                     continue
-                same = [Partition(key, condition) for key in twins(store, feed, partition, earlier)]
+                same = [Partition(key, condition) for key in twins(locks, feed, partition, earlier)]
                 kept = next((t for t in same if store.has_table(feed.product, t) or settled(feed.job, t)), None)
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:

@@ -10,9 +10,10 @@ A job that reads published bytes is listed here; what is made from tables only f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -28,6 +29,7 @@ from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SEC
 from cm4ai_assets.tables.release import RELEASE_FILES
 
 Rows = Sequence[Mapping[str, Any]]
+Locks = Callable[[str], pl.DataFrame | None]  # the lock of a release; see `lock_of`
 
 METADATA_ROLES = ("crate", "crate_bundle", "package", "tables", "raw_index", "provenance_graph", "images")
 """Roles of files that are metadata of the release, or ZIPs that hold some beside the data."""
@@ -137,12 +139,12 @@ def lock_of(store: Store, release: str) -> pl.DataFrame | None:
     )
 
 
-def twins(store: Store, feed: Feed, partition: Partition, among: Iterable[str]) -> Iterator[str]:
+def twins(locks: Locks, feed: Feed, partition: Partition, among: Iterable[str]) -> Iterator[str]:
     """Those of some releases whose lock has the very bytes from which this partition is made, under whatever names."""
-    lock = lock_of(store, partition.release)
+    lock = locks(partition.release)
     wanted = feed.inputs(lock).get(partition.condition) if lock is not None else None
     for release in among:
-        other = lock_of(store, release) if wanted and release != partition.release else None
+        other = locks(release) if wanted and release != partition.release else None
         if wanted and other is not None and _same(wanted, feed.inputs(other).get(partition.condition, ())):
             yield release
 
@@ -151,7 +153,7 @@ def holder(store: Store, feed: Feed, partition: Partition) -> str | None:
     """The newest release whose published tables hold for this partition too, because its bytes are the same."""
     published = {part.release for part in store.partitions(feed.product) if part.condition == partition.condition}
     newest_first = sorted(published, key=ReleaseKey.parse, reverse=True)
-    return next(twins(store, feed, partition, newest_first), None)
+    return next(twins(partial(lock_of, store), feed, partition, newest_first), None)
 
 
 def _same(ones: Rows, others: Rows) -> bool:

@@ -73,7 +73,7 @@ def files_accessible(lock: pl.DataFrame) -> Finding:
         f"{count} {state}" for state, count in closed["access"].value_counts(sort=True).sort("access").iter_rows()
     )
     until: list[date] = sorted(closed["available_on"].drop_nulls())
-    first = f" The first embargo ends on {until[0]}; the file is fetched then." if until else ""
+    first = f" The first embargo ends on {until[0]}; from then on the file can be had." if until else ""
     return Finding(
         "files_accessible",
         passed=closed.is_empty(),

@@ -72,7 +72,11 @@ def release_datasheet(
     if found.unreadable:
         not_there(context, found.unreadable)
         return
-    frame = datasheet_table(found.documents, release=context.partition_key)
+    page = inputs.landing_page(platform, context.partition_key, found)
+    documents = found.documents if page is None else [page, *found.documents]
+    frame = datasheet_table(documents, release=context.partition_key)
+    if page is None:
+        frame = pl.concat([inputs.described_before(platform, context.partition_key), frame])
     yield from publish(
         context, platform.store, Draft(RELEASE_DATASHEET, frame, metadata=pages.of_datasheet(frame, found))
     )

@@ -15,7 +15,8 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.archives.acquire import stored_blob
-from cm4ai_assets.archives.errors import AccessDeniedError
+from cm4ai_assets.archives.errors import AccessDeniedError, ArchiveError, NotFoundError
+from cm4ai_assets.archives.landing import json_ld
 from cm4ai_assets.archives.lock import locked_files
 from cm4ai_assets.archives.published import LockedFile
 from cm4ai_assets.crates.claims import Published
@@ -28,9 +29,12 @@ from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import ArchiveDamagedError
 from cm4ai_assets.feeds import METADATA_ROLES, lock_of
 from cm4ai_assets.images.zips import MIB, MemberUnreadableError, read_directory, read_member
-from cm4ai_assets.releases import releases_before
+from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables.metadata import RELEASE_DATASHEET
 
+LANDING_PAGE = "landing-page.jsonld"
 FETCHED_AT_MOST = 64 * MIB  # the largest ZIP of tables that was published so far has 25 MB
 
 Fetch = Callable[[LockedFile], object]
@@ -142,6 +146,33 @@ def _add_document(found: Found, name: str, data: bytes) -> None:
         found.graphs.append(read_graph(data, source=name))
     else:
         found.datasheets.append(Document(name, "d4d", data))
+
+
+def landing_page(platform: Platform, release: str, found: Found) -> Document | None:
+    """What the archive's page says of a release; None, told in `left_out`, where that cannot be had now."""
+    record = platform.registry.get(release)
+    later = [other.key for other in platform.registry.all() if other.doi == record.doi and _later(other, record)]
+    try:
+        if later:
+            raise NotFoundError(f"The archive describes {later[-1]} by now.")
+        with platform.describer() as client:
+            data = json_ld(client, record.doi, record.version)
+    except ArchiveError as error:
+        found.left_out.append(f"The landing page of {record.doi} is not read: {error}")
+        return None
+    return Document(LANDING_PAGE, "landing_page", data)
+
+
+def _later(one: ReleaseRecord, other: ReleaseRecord) -> bool:
+    return (one.major, one.minor) > (other.major, other.minor)
+
+
+def described_before(platform: Platform, release: str) -> pl.DataFrame:
+    """What the landing page said when it could be had: the archive describes the latest version of a dataset only."""
+    partition = Partition(release)
+    if not platform.store.has_table(RELEASE_DATASHEET.name, partition):
+        return RELEASE_DATASHEET.empty()
+    return platform.store.table(RELEASE_DATASHEET.name, partition).filter(source_kind="landing_page").collect()
 
 
 def published(platform: Platform, release: str, lock: pl.DataFrame) -> tuple[Published, list[Published]]:

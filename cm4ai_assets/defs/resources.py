@@ -82,6 +82,10 @@ class Platform:
         ):
             yield archive, other
 
+    def describer(self) -> HttpClient:
+        """A client that asks the archive for a dataset's own description, with little patience: it is no data."""
+        return HttpClient(self.settings.dataverse_url, pacing=datacite.PACING)
+
     def watcher(self) -> DataverseClient:
         """A client for one look at the archive: impatient, because the next look is the second try."""
         return DataverseClient(

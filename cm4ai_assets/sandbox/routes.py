@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cm4ai_assets.sandbox import massive_routes
+from cm4ai_assets.sandbox import landing, massive_routes
 from cm4ai_assets.sandbox.answers import VERSION, View, is_open
 from cm4ai_assets.sandbox.catalog import Catalog, Dataset, Version
 from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer, slices
@@ -132,6 +132,8 @@ def _span(header: str, size: int) -> tuple[int, int]:
 
 
 def _dataset(view: View, identifier: str, rest: list[str], query: Mapping[str, str]) -> Answer:
+    if identifier == "export":
+        return _export(view, query)
     if identifier == ":persistentId":
         doi = query.get("persistentId", "")
         dataset = view.dataset(doi)
@@ -154,6 +156,16 @@ def _dataset(view: View, identifier: str, rest: list[str], query: Mapping[str, s
         case ["versions", spec, "files"]:
             return _files(view, _version(view, dataset, spec), query)
     raise LookupError(rest)
+
+
+def _export(view: View, query: Mapping[str, str]) -> Answer:
+    dataset = view.dataset(query.get("persistentId", ""))
+    if dataset is None:
+        raise _refusal(HTTPStatus.NOT_FOUND, "A dataset with that persistent identifier could not be found.")
+    if query.get("exporter") != "schema.org":
+        raise _refusal(HTTPStatus.FORBIDDEN, "Export Failed")
+    latest = view.version_json(dataset, view.versions(dataset)[0])
+    return json_answer(HTTPStatus.OK, landing.json_ld(dataset.title, latest))
 
 
 def _version(view: View, dataset: Dataset, spec: str) -> Version:

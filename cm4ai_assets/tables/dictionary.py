@@ -11,7 +11,7 @@ _HEAD = """# Data dictionary
 
 Written by `make docs` from the schemas in `cm4ai_assets/tables/`; do not edit. All data is published under
 CC BY-NC-SA 4.0 unless its source says otherwise. Every table stands in
-`tables/{table}/release={release}/[condition={condition}/]data.parquet`; null means unknown, never zero or empty.
+`tables/{table}/[release={release}/[condition={condition}/]]data.parquet`; null means unknown, never zero or empty.
 """
 
 

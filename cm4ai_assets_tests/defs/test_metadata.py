@@ -15,13 +15,19 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.archives.recognition import recognise
+from cm4ai_assets.arrivals import plan
+from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.defs.instance import sync_partitions
-from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.defs.launching import Outcome, waves
 from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
+from cm4ai_assets.feeds import FEEDS
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import Partitioning
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets_tests.crates import published
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
@@ -123,9 +129,27 @@ def test_graphs_are_shown_as_pictures_and_text(made: Workbench, june_2026: list[
 def test_what_has_to_survive_is_on_the_page_of_the_datasheet(made: Workbench, june_2026: list[Outcome]) -> None:
     told = metadata(made, "release_datasheet", RELEASE)
     assert "creativecommons.org/licenses/by-nc-sa/4.0" in told["license"]
+    assert "https://doi.org/10.5072/FK2/H1SBXC" in told["citation"]
+    assert "landing-page.jsonld" in told["sources"]
     assert "sandbox@example.org" in told["contact"]
     assert "Embargoed" in told["embargo"]
     assert {"prohibited_use", "citation", "terms"} <= told.keys()
+
+
+def test_the_landing_page_is_kept_when_the_archive_does_not_describe_this_version_any_more(
+    archive: SandboxServer, tmp_path: Path
+) -> None:
+    bench = bench_over(archive.url, tmp_path)
+    bench.register_offered()
+    assert bench.run("2026-06-v1.0", selection=PATH)[-1].succeeded
+    assert "describes 2026-06-v2.0 by now" in metadata(bench, "release_datasheet", "2026-06-v1.0")["left_out"]
+    kept = table(bench, "release_datasheet", "2026-06-v1.0")
+    said = Document("landing-page.jsonld", "landing_page", b'{"name": "as it was"}')
+    both = pl.concat([datasheet_table([said], release="2026-06-v1.0"), kept])
+    with bench.platform.store.stage_table("release_datasheet", Partition("2026-06-v1.0"), both) as staged:
+        bench.platform.store.publish_table(staged)
+    assert bench.run("2026-06-v1.0", selection="key:release_datasheet")[-1].succeeded
+    assert table(bench, "release_datasheet", "2026-06-v1.0").height == kept.height + 1
 
 
 def test_claims_are_reported_and_never_block(june_2026: list[Outcome]) -> None:
@@ -146,6 +170,24 @@ def test_a_release_of_which_nothing_may_be_read_is_told(tmp_path: Path) -> None:
     assert "is restricted" in outcome.observed["crate_entities"]
 
 
+@pytest.mark.parametrize(("closed", "needed"), [(0, True), (1, True), (2, False)])
+def test_a_release_is_read_as_far_as_it_is_open(tmp_path: Path, closed: int, *, needed: bool) -> None:
+    bench = bench_over(NOBODY, tmp_path)
+    lock_release(
+        bench, RELEASE, {"cm4ai_release_metadata.zip": b"bundle", "cm4ai_mass-spec_KOLF2.zip": b"package"},
+        access="restricted",
+    )  # fmt: skip
+    lock = table(bench, RELEASE_FILES.name, RELEASE)
+    access = pl.Series("access", ["restricted"] * closed + ["public"] * (2 - closed))
+    publish(bench, RELEASE, lock.with_columns(access))
+    feed = next(feed for feed in FEEDS if feed.job == "release_metadata")
+    found = plan(
+        bench.platform.registry.all(), bench.platform.store, today=date(2026, 8, 1), offered={RELEASE}, feeds=[feed]
+    )
+    assert ("release_metadata" in {need.job for need in found.needs}) is needed
+    assert (Partition(RELEASE) in found.waiting) is not needed
+
+
 # --- usage
 
 
@@ -160,6 +202,16 @@ def test_usage_is_noted_each_month_whatever_the_services_say(made: Workbench) ->
     assert usage["detail"].null_count() == usage["value"].is_not_null().sum()
     assert Release(RELEASE, made.platform.store).table("usage_metrics").collect().equals(usage)
     assert made.platform.store.partitions("usage_metrics") == [Partition()]
+
+
+def test_what_knows_no_release_is_made_once_and_last(made: Workbench) -> None:
+    found = waves(made.defs, "key:usage_metrics or key:release_files or key:if_archive")
+    assert [wave.partitioning for wave in found] == list(Partitioning)
+    assert found[-1].partitions(RELEASE, ["paclitaxel", "untreated"]) == [Partition()]
+    with pytest.raises(ReleaseKeyError, match="no releases"):
+        made.platform.store.has_table("usage_metrics", Partition(RELEASE))
+    with pytest.raises(NotMaterializedError, match="--release latest"):
+        Store("memory://nothing-here", scratch=Path("unused")).table("usage_metrics", Partition())
 
 
 def test_services_that_are_down_fail_nothing(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from cm4ai_assets.sandbox.exchange import Record
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import table
+from cm4ai_assets_tests.releases.archives import released
 from cm4ai_assets_tests.releases.history import write_real_history
 
 FIELDS = 8
@@ -133,6 +134,11 @@ class Daemon:
         raise AssertionError(f"still requesting after {ticks} ticks: {done}")
 
     @property
+    def archive(self) -> Path:
+        """The directory that is served."""
+        return self.server._archive._directory
+
+    @property
     def partitions(self) -> set[str]:
         return set(self.instance.get_dynamic_partitions(RELEASE))
 
@@ -176,6 +182,15 @@ def real_history(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("real") / "archive"
     write_real_history(shared, folder, fields=FIELDS)
     return folder
+
+
+@pytest.fixture
+def quarter(daemon: Daemon) -> Daemon:
+    """A daemon that has arrived at March 2025, and fetched it."""
+    daemon.server.publish_until(released(daemon.archive, "B3SBXX", "1.1") + timedelta(days=1))
+    daemon.settle()
+    daemon.server.clear_log()
+    return daemon
 
 
 @pytest.fixture(scope="module")

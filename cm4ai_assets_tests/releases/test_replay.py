@@ -49,7 +49,7 @@ SHARED_ZIPS = {
 }
 
 
-@pytest.fixture(params=["twin", "real"])
+@pytest.fixture(params=["twin", pytest.param("real", marks=pytest.mark.slow)])
 def history(request: pytest.FixtureRequest, sandbox: Path) -> Path:
     return sandbox if request.param == "twin" else request.getfixturevalue("real_history")
 

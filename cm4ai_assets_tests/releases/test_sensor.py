@@ -1,24 +1,20 @@
-"""The release sensor: exactly the runs that a change needs, whatever was missed, repeated or done by hand."""
+"""The release sensor: exactly the runs that a change needs, whatever was missed or repeated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.release_cursor import Cursor
-from cm4ai_assets.defs.requests import REQUEST_TAG
 from cm4ai_assets.sandbox.catalog import Embargo, Entry
-from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer
-from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets_tests.releases.archives import altering, file_of, released, with_version, withdrawing
+from cm4ai_assets.sandbox.exchange import Request
+from cm4ai_assets_tests.releases.archives import altering, file_of, released, with_version
 from cm4ai_assets_tests.releases.conftest import Daemon, daemon_over, image_runs, told
 
 ALL = {
@@ -30,19 +26,6 @@ NEWEST = "2026-06-v2.0"
 
 def lock_runs(keys: set[str]) -> set[str]:
     return {f"release_lock:{key}" for key in keys}
-
-
-@pytest.fixture
-def quarter(daemon: Daemon) -> Daemon:
-    """A daemon that has arrived at March 2025, and fetched it."""
-    daemon.server.publish_until(released(_archive(daemon), "B3SBXX", "1.1") + timedelta(days=1))
-    daemon.settle()
-    daemon.server.clear_log()
-    return daemon
-
-
-def _archive(daemon: Daemon) -> Path:
-    return daemon.server._archive._directory
 
 
 # --- what is requested
@@ -80,7 +63,7 @@ def test_a_broken_search_index_hides_nothing(daemon: Daemon) -> None:
 
 
 def test_a_second_tick_a_lost_cursor_and_a_new_instance_request_nothing_else(quarter: Daemon) -> None:
-    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0") + timedelta(days=1))
+    quarter.server.publish_until(released(quarter.archive, "F3SBX5", "1.0") + timedelta(days=1))
     first = quarter.tick()
     (request,) = first.run_requests or ()
     assert (request.job_name, request.partition_key) == ("release_lock", "2025-06-v1.0")
@@ -201,206 +184,6 @@ def test_an_unknown_treatment_and_cell_line_are_told_and_not_guessed(sandbox: Pa
         assert "conditions.py" in str(check.description)
 
 
-# --- operators and failures
-
-
-def _start(daemon: Daemon, request: dg.RunRequest) -> dg.DagsterRun:
-    assert request.job_name is not None
-    tags = {**request.tags, "dagster/partition": str(request.partition_key)}
-    return daemon.instance.create_run_for_job(daemon.defs.resolve_job_def(request.job_name), tags=tags)
-
-
-@pytest.fixture
-def asked(quarter: Daemon) -> tuple[Daemon, dg.RunRequest]:
-    """The lock of June 2025 is requested."""
-    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
-    (request,) = quarter.tick().run_requests or ()
-    return quarter, request
-
-
-def _fail(daemon: Daemon, request: dg.RunRequest) -> None:
-    run = _start(daemon, request)
-    daemon.instance.report_run_failed(run)
-
-
-def test_a_failed_run_is_requested_again_twice_and_then_left_to_a_person(asked: tuple[Daemon, dg.RunRequest]) -> None:
-    daemon, request = asked
-    _fail(daemon, request)
-    assert "is tried again after" in daemon.said()
-    daemon.late = timedelta(minutes=11)
-    (second,) = daemon.tick().run_requests or ()
-    assert str(second.run_key) == str(request.run_key).replace("#1", "#2")
-    _fail(daemon, second)
-    daemon.late = timedelta(hours=1)
-    assert "is tried again after" in daemon.said()
-    daemon.late = timedelta(hours=7)
-    (third,) = daemon.tick().run_requests or ()
-    _fail(daemon, third)
-    for days in (1, 10, 100):
-        daemon.late = timedelta(days=days)
-        assert "3 runs of release_lock came to nothing, so it is left to you" in daemon.said()
-
-
-def test_a_cancelled_run_is_not_requested_again(asked: tuple[Daemon, dg.RunRequest]) -> None:
-    daemon, request = asked
-    daemon.instance.report_run_canceled(_start(daemon, request))
-    daemon.late = timedelta(days=3)
-    assert "a run was cancelled, so it is left to you" in daemon.said()
-
-
-def test_what_an_operator_is_making_is_not_requested_beside(asked: tuple[Daemon, dg.RunRequest]) -> None:
-    daemon, request = asked
-    own = dg.RunRequest(job_name=request.job_name, partition_key=request.partition_key)
-    run = _start(daemon, own)
-    daemon.late = timedelta(hours=1)
-    assert "2025-06-v1.0 is being made" in daemon.said()
-    daemon.instance.report_run_failed(run)
-    assert daemon.requests() == ["release_lock:2025-06-v1.0"]  # a failure of theirs is not one of ours
-
-
-def test_an_operator_may_make_an_old_release_and_the_sensor_leaves_it(quarter: Daemon) -> None:
-    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
-    quarter.settle()
-    quarter.server.clear_log()
-    old = dg.RunRequest(job_name="images", partition_key="untreated|2025-03-v1.0")
-    quarter.effort = "fetches"
-    assert quarter.run(old)
-    assert quarter.platform.store.has_table("if_archive", Partition("2025-03-v1.0", "untreated"))
-    assert len(quarter.downloads()) == 1
-    assert quarter.settle() == []
-
-
-@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`")  # Dagster calls it itself
-def test_what_a_backfill_may_still_make_is_not_requested_beside(quarter: Daemon) -> None:
-    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "1.0"))
-    for request in quarter.tick().run_requests or ():
-        assert quarter.run(request)
-    backfill = PartitionBackfill.from_asset_partitions(
-        backfill_id="theirs", asset_graph=quarter.defs.resolve_asset_graph(), backfill_timestamp=1.0, tags={},
-        asset_selection=[dg.AssetKey("if_archive"), dg.AssetKey("if_images")],
-        partition_names=["untreated|2025-06-v1.0"], dynamic_partitions_store=quarter.instance, all_partitions=False,
-        title=None, description=None, run_config=None,
-    )  # fmt: skip
-    quarter.instance.add_backfill(backfill)
-    assert "paclitaxel|2025-06-v1.0 waits for backfill theirs" in quarter.said()
-    quarter.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
-    assert quarter.requests() == image_runs("2025-06-v1.0")
-
-
-def test_a_renamed_version_waits_for_the_run_that_makes_the_same_bytes(quarter: Daemon) -> None:
-    archive = _archive(quarter)
-    quarter.server.publish_until(released(archive, "F3SBX5", "2.0"))
-    for request in quarter.tick().run_requests or ():
-        assert quarter.run(request)
-    images = list(quarter.tick().run_requests or ())
-    running = [_start(quarter, request) for request in images]
-    quarter.server.publish_until(released(archive, "F3SBX5", "2.1"))
-    for request in quarter.tick().run_requests or ():
-        assert quarter.run(request)
-    assert "paclitaxel|2025-06-v2.0 is being made from the same bytes" in quarter.said()
-    for run, request in zip(running, images, strict=True):
-        quarter.instance.report_run_canceled(run)
-        quarter.claim_tensor(str(request.partition_key))
-    assert "Same bytes as before, nothing to make" in quarter.said()
-
-
-def test_runs_tell_what_requested_them(daemon: Daemon) -> None:
-    request = next(iter(daemon.tick().run_requests or ()))
-    assert request.tags[REQUEST_TAG].startswith("release_lock:")
-    assert request.tags["cm4ai/release"] == request.partition_key
-    assert request.tags["cm4ai/reason"]
-
-
-# --- what the archive takes back
-
-
-def test_a_withdrawn_version_is_told_once_and_everything_is_kept(quarter: Daemon) -> None:
-    key, doi = "2025-03-v1.1", "doi:10.5072/FK2/B3SBXX"
-    before = {name: quarter.platform.store.partitions(name) for name in ("release_files", "if_archive")}
-    link = "https://doi.org/10.5072/FK2/K7SBXM"
-    quarter.server.faults.append(withdrawing(quarter.server, doi, "1.1", note="A mistake.", link=link))
-    assert quarter.settle() == [f"still_published:{key}"]
-    check = quarter.check("release_files", "still_published", key)
-    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert str(check.description) == (
-        f"Version 1.1 of {doi} was withdrawn: A mistake. The archive points to {link}. What is stored is kept."
-    )
-    assert f"{key} is withdrawn: Version 1.1" in quarter.said()
-    assert key in quarter.partitions
-    assert {name: quarter.platform.store.partitions(name) for name in before} == before
-    quarter.server.clear_log()
-    for _ in range(6):
-        quarter.said()
-    # Not at every look, but when its turn comes: the version, and why it is not there.
-    assert len([path for path in quarter.questions() if path.endswith("/versions/1.1")]) == 2 * 2
-    quarter.server.faults.clear()
-    assert quarter.settle() == [f"still_published:{key}"]
-    assert quarter.check("release_files", "still_published", key).passed
-
-
-def test_nothing_is_fetched_of_a_withdrawn_version(quarter: Daemon) -> None:
-    quarter.server.publish_until(released(_archive(quarter), "F3SBX5", "2.0"))
-    for request in quarter.tick().run_requests or ():
-        assert quarter.run(request)
-    fault = withdrawing(quarter.server, "doi:10.5072/FK2/F3SBX5", "2.0", note="Wrong files.", link="")
-    quarter.server.faults.append(fault)
-    assert quarter.requests() == ["still_published:2025-06-v2.0", *image_runs("2025-06-v1.0")]
-
-
-def test_the_evaluation_counts_for_the_lock_that_is_there(daemon: Daemon) -> None:
-    daemon.effort = "fetches"
-    daemon.server.publish_until(released(_archive(daemon), "B3SBXX", "1.1"))
-    daemon.settle()
-    daemon.server.faults.append(withdrawing(daemon.server, "doi:10.5072/FK2/B3SBXX", "1.1", note="", link=""))
-    daemon.settle()
-    key = dg.AssetCheckKey(dg.AssetKey("release_files"), "still_published")
-    info = {i.partition_key: i for i in daemon.instance.event_log_storage.get_asset_check_partition_info([key])}
-    assert {k: (i.is_current, i.latest_execution_status.value) for k, i in info.items()} == {
-        "2024-05-v1.0": (True, "SUCCEEDED"),
-        "2025-03-v1.0": (True, "SUCCEEDED"),
-        "2025-03-v1.1": (True, "FAILED"),
-    }
-
-
-def test_a_file_that_is_embargoed_again_is_told(quarter: Daemon) -> None:
-    def close(_: Request, answer: Any) -> Any:
-        files = answer["data"].get("files", ()) if isinstance(answer["data"], dict) else ()
-        for file in files:
-            if "vorinostat" in file["label"]:
-                file["dataFile"]["embargo"] = {"dateAvailable": "2099-01-01", "reason": "again"}
-        return answer
-
-    quarter.server.faults.append(altering(quarter.server, close))
-    runs = [run for _ in range(3) for run in quarter.settle()]  # each locked release has its turn
-    assert sorted(runs) == ["still_published:2025-03-v1.0", "still_published:2025-03-v1.1"]
-    check = quarter.check("release_files", "still_published", "2025-03-v1.1")
-    assert not check.passed
-    assert str(check.description) == "1 of 6 files can no longer be had as before. What is stored is kept."
-    assert "embargoed" in str(check.metadata["differences"].value)
-
-
-def test_a_dataset_is_gone_only_if_the_collection_agrees(quarter: Daemon) -> None:
-    doi = "doi:10.5072/FK2/B3SBXX"
-
-    def unlisted(request: Request, answer: Any) -> Any:
-        if request.path.endswith("/contents"):
-            answer["data"] = [entry for entry in answer["data"] if "B3SBXX" not in entry["identifier"]]
-        return answer
-
-    def unknown(request: Request) -> Answer | None:
-        if request.query.get("persistentId") != doi:
-            return None
-        told = {"status": "ERROR", "message": f"Dataset with Persistent ID {doi} not found."}
-        return json_answer(HTTPStatus.NOT_FOUND, told)
-
-    quarter.server.faults.append(unknown)
-    assert f"{doi}: The archive does not have it" in quarter.said()
-    quarter.server.faults.append(altering(quarter.server, unlisted))
-    assert quarter.settle() == ["still_published:2025-03-v1.0", "still_published:2025-03-v1.1"]
-    assert "2025-03-v1.0 is gone" in quarter.said()
-    assert not quarter.check("release_files", "still_published", "2025-03-v1.0").passed
-
-
 # --- more than images
 
 
@@ -457,7 +240,7 @@ def test_the_page_is_not_written_at_every_look(quarter: Daemon) -> None:
 
 
 def test_the_lag_of_a_release_is_measured_only_under_watch(quarter: Daemon) -> None:
-    archive, cursor = _archive(quarter), Cursor.model_validate_json(quarter.cursor or "")
+    archive, cursor = quarter.archive, Cursor.model_validate_json(quarter.cursor or "")
     assert cursor.lag == {}
     watched_since = released(archive, "F3SBX5", "1.0") - timedelta(minutes=5)
     quarter.cursor = cursor.model_copy(update={"last_success": watched_since}).text()
