@@ -268,7 +268,6 @@ def test_two_listings_are_held_against_each_other() -> None:
     assert differences(one, one).is_empty()
 
 
-
 # --- pulls ---
 
 
