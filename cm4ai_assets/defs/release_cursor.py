@@ -19,7 +19,6 @@ from cm4ai_assets.archives.watch import Look
 from cm4ai_assets.releases import ReleaseRecord
 
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0  # seconds
-_FORGOTTEN_AFTER = timedelta(days=1)
 _LAUNCHED_WITHIN = timedelta(minutes=5)
 
 
@@ -38,7 +37,7 @@ class Cursor(BaseModel):
         standings: By release, how it stood in the archive when its files were last looked at.
         turn: The release whose files were looked at last.
         lag: By release, seconds from its publication to its registration here, where both happened under watch.
-        requested: By run key, when a run was requested.
+        requested: By run key, when a run was requested, for the minutes in which it may not exist yet.
         shown: When the collection's page in the UI was last brought up to date.
     """
 
@@ -122,8 +121,8 @@ class Cursor(BaseModel):
         return run_key in self.requested and now < self.requested[run_key] + _LAUNCHED_WITHIN
 
     def note_requests(self, run_keys: Iterable[str], now: datetime) -> None:
-        """Remember what is requested now, and forget what was long ago."""
-        kept = {key: at for key, at in self.requested.items() if now < at + _FORGOTTEN_AFTER}
+        """Remember what is requested now, until its runs exist."""
+        kept = {key: at for key, at in self.requested.items() if self.is_launching(key, now)}
         self.requested = {**kept, **dict.fromkeys(run_keys, now)}
 
 

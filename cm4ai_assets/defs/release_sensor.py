@@ -175,8 +175,7 @@ def tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime)
     needed = made.plan() if cursor.failures == 0 else Plan()
     requests = made.requests(needed)
     said = _sentences(cursor, needed, made.told, now)
-    if requests:
-        context.log.info(" ".join(said))
+    context.log.info(" ".join(said))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else " ".join(said),
