@@ -11,10 +11,10 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.fields import FieldPlan, eligible_fields
 from cm4ai_assets.images.listing import list_images
-from cm4ai_assets.images.zips import Member, read_directory, read_member
 from cm4ai_assets.sandbox.ifzip import write_if_zip
 from cm4ai_assets.sandbox.zipwriter import ZipWriter, pack
 from cm4ai_assets.storage.bytes import LocalBytes
+from cm4ai_assets.storage.zips import Member, read_directory, read_member
 
 CONDITION = Condition.PACLITAXEL
 Field = dict[str, bytes]

@@ -25,7 +25,7 @@ from cm4ai_assets.images.decode import PLANES, PlaneDecoder, area_average
 from cm4ai_assets.images.pixels import ImageWork, run_pass
 from cm4ai_assets.images.quality import FocusMeter, histogram, statistics
 from cm4ai_assets.images.shards import StoreWriter, compress
-from cm4ai_assets.images.zips import Member, read_member
+from cm4ai_assets.storage.zips import Member, read_member
 
 Pixels = np.ndarray
 

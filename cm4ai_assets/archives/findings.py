@@ -13,7 +13,7 @@ from itertools import pairwise
 import polars as pl
 
 from cm4ai_assets.conditions import CONDITIONS
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.releases import ReleaseRecord
 
 OVERDUE_AFTER = timedelta(days=365)

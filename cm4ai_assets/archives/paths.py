@@ -1,6 +1,6 @@
 """Published names as paths: which may be used, and in which form.
 
-Belongs here: the rule for a file's directory and label. Does not belong here: member names inside ZIPs (`images.zips`).
+Belongs here: the rule for a file's directory and label. Does not belong here: member names in ZIPs (`storage.zips`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import re
 import polars as pl
 
 from cm4ai_assets.crates.claims import Row, finding
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 
 # Names of the identifiers of a `BioChemEntity` in the image crates, lower case.
 _SCHEMES = {"hpa antibody id": "antibody_id", "ensembl": "ensembl_gene_id", "uniprot": "uniprot_id"}

@@ -27,8 +27,8 @@ from cm4ai_assets.crates.identifiers import (
     is_uniprot_accession,
     same_doi,
 )
+from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.images.crates import is_size
-from cm4ai_assets.images.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.releases import ReleaseRecord
 
 Row = tuple[str, str, str, str, str]

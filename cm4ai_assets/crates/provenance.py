@@ -20,7 +20,7 @@ from cm4ai_assets.crates.identifiers import normalize_id, normalize_type
 from cm4ai_assets.crates.lineage import made_with, provenance_of
 from cm4ai_assets.crates.reader import Problem
 from cm4ai_assets.crates.vocabulary import RELATIONS
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 
 GRAPH_SUFFIXES = ("provenance-graph.html", "prov-graph.html", "evidence-graph.html")
 _DATA = re.compile(r"\b(?P<name>evidenceGraphData|__EVIDENCE_GRAPH_DATA__)\s*=\s*(?=\{)")

@@ -22,8 +22,8 @@ from cm4ai_assets.crates.decoding import Beside, Decoded, decode
 from cm4ai_assets.crates.identifiers import normalize_id, normalize_type
 from cm4ai_assets.crates.mending import mend
 from cm4ai_assets.errors import ArchiveDamagedError
-from cm4ai_assets.images.zips import MemberUnreadableError, read_directory, read_member
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MemberUnreadableError, read_directory, read_member
 
 CRATE_SUFFIX = "ro-crate-metadata.json"
 OUTER = -1  # position of a root that is the outer object, as in the crates of 2024

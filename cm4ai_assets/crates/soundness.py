@@ -12,7 +12,7 @@ import polars as pl
 
 from cm4ai_assets.crates.claims import Row, finding
 from cm4ai_assets.crates.reader import Problem
-from cm4ai_assets.images.findings import ROWS_SHOWN, Finding
+from cm4ai_assets.findings import ROWS_SHOWN, Finding
 
 
 def crates_readable(problems: Iterable[Problem]) -> Finding:

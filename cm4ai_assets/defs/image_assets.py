@@ -34,11 +34,12 @@ from cm4ai_assets.defs.publishing import (
 )
 from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import ArchiveDamagedError
-from cm4ai_assets.images import fields, tensors, zips
+from cm4ai_assets.images import fields, tensors
 from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.audit import audit_tensor
 from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.images.manifest import read_manifest
+from cm4ai_assets.storage import zips
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.tensors import ARRAY, PIXEL_CODE_VERSION, open_array
 from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS

@@ -17,8 +17,10 @@ from cm4ai_assets.defs import metadata as md
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
 from cm4ai_assets.defs.resources import Platform
-from cm4ai_assets.images import findings, zips
-from cm4ai_assets.images.findings import Finding, PublishedZip
+from cm4ai_assets.findings import Finding
+from cm4ai_assets.images import findings
+from cm4ai_assets.images.findings import PublishedZip
+from cm4ai_assets.storage import zips
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import table
 

@@ -24,7 +24,7 @@ from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
 from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.images import IF_ANTIBODIES

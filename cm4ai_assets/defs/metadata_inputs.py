@@ -28,10 +28,10 @@ from cm4ai_assets.defs.proteomics_inputs import opened, told_to_dagster
 from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import ArchiveDamagedError
 from cm4ai_assets.feeds import METADATA_ROLES, lock_of
-from cm4ai_assets.images.zips import MIB, MemberUnreadableError, read_directory, read_member
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.zips import MIB, MemberUnreadableError, read_directory, read_member
 from cm4ai_assets.tables.metadata import RELEASE_DATASHEET
 
 LANDING_PAGE = "landing-page.jsonld"

@@ -16,7 +16,7 @@ from cm4ai_assets.defs import proteomics_inputs as inputs
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
 from cm4ai_assets.defs.resources import Platform
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.proteomics import findings
 from cm4ai_assets.proteomics.correlation import PairCorrelation, pairs_of
 from cm4ai_assets.proteomics.elution import from_profiles

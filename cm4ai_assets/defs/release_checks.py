@@ -20,7 +20,7 @@ from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
 from cm4ai_assets.defs.release_assets import COLLECTION
 from cm4ai_assets.defs.resources import Platform
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.tables.release import RELEASE_FILES
 
 STILL_PUBLISHED = "still_published"

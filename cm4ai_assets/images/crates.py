@@ -17,8 +17,8 @@ from typing import Any
 
 from cm4ai_assets.images.listing import CRATE, file_name, image_members, metadata_member
 from cm4ai_assets.images.names import parse_image_name
-from cm4ai_assets.images.zips import MIB, MemberUnreadableError, ZipDirectory, read_member
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MIB, MemberUnreadableError, ZipDirectory, read_member
 
 # Five times the release crate of 2026, which describes three archives.
 _CRATE_LIMIT = 64 * MIB

@@ -1,24 +1,24 @@
 """What the quality checks say about images, as plain data: one function per check, each told what it protects from.
 
-Belongs here: checks that warn. Does not belong here: what blocks publication (`images.zips`, `images.audit`, the table
+Belongs here: checks that warn. Does not belong here: what blocks publication (`storage.zips`, `images.audit`, the table
 schemas), the defects themselves, which are found where the tables are made, and Dagster, which shows the findings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import polars as pl
 
+from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.images.crates import crate_deviations
 from cm4ai_assets.images.listing import unexpected_members
 from cm4ai_assets.images.manifest import read_manifest
-from cm4ai_assets.images.zips import ZipDirectory
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import ZipDirectory
 
-ROWS_SHOWN = 100
 Subject = TypeVar("Subject")
 
 _FILE_DEFECTS = ("folder_mismatch", "suspicious_size")
@@ -34,17 +34,6 @@ _FOCUS_SCORE = -3.5
 _FOCUS_SHARE = 0.5
 _MAD_TO_SIGMA = 1.4826
 _FOCUS_IMAGES = 8  # fewer have no distribution to stand out from
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found. `rows` are the offending ones, cut to the first hundred; `counts` are of all."""
-
-    check: str
-    passed: bool
-    summary: str
-    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
-    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

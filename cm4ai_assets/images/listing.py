@@ -1,7 +1,7 @@
 """The files of an image ZIP: one row per image, and what else lies in it, from the central directory alone.
 
 Belongs here: which members are images, what is wrong with them by their names, sizes and folders, and where the ZIP's
-own metadata stand. Does not belong here: the grammar of names (`images.names`), the ZIP format (`images.zips`), and
+own metadata stand. Does not belong here: the grammar of names (`images.names`), the ZIP format (`storage.zips`), and
 anything that takes a member's bytes.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets.images.names import ImageName, parse_image_name
-from cm4ai_assets.images.zips import MIB, Member, ZipDirectory, read_directory, require_safe
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MIB, Member, ZipDirectory, read_directory, require_safe
 from cm4ai_assets.tables.images import CHANNELS, IF_IMAGES
 
 MANIFEST = "manifest.csv"

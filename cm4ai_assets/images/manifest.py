@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from cm4ai_assets.conditions import Condition, condition_or_none
 from cm4ai_assets.images.listing import MANIFEST, metadata_member
 from cm4ai_assets.images.names import FieldName, parse_field_name
-from cm4ai_assets.images.zips import MemberUnreadableError, ZipDirectory, read_member
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MemberUnreadableError, ZipDirectory, read_member
 
 # The published header (data reference, section 1.6) and, where a table of the consortium names a column otherwise, that
 # name too: the input of cellmaps_utils' iftool says "Antibody ID" and has columns for region and slice.

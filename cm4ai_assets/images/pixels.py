@@ -34,8 +34,8 @@ from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneD
 from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, histogram, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.images.shards import StoreWriter, compress
-from cm4ai_assets.images.zips import Member, MemberUnreadableError, read_member
 from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, tensor_digest
+from cm4ai_assets.storage.zips import Member, MemberUnreadableError, read_member
 
 if TYPE_CHECKING:
     from cm4ai_assets.images.fields import FieldPlan

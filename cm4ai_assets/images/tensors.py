@@ -16,11 +16,11 @@ import polars as pl
 
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.images.pixels import PassProgress, run_pass
-from cm4ai_assets.images.zips import Member
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import METADATA, StoreRecord, is_complete, read_record, tensor_id
+from cm4ai_assets.storage.zips import Member
 from cm4ai_assets.tables.images import IF_QUALITY
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets.conditions import Condition, condition_or_none
-from cm4ai_assets.images.zips import read_directory, read_member, require_safe
 from cm4ai_assets.proteomics.names import conditions_in
 from cm4ai_assets.proteomics.problems import NO_PAIR, NON_NUMERIC, Defect, TableDamagedError
 from cm4ai_assets.proteomics.text import Text, flag_list, header_of, read_columns, read_text, whole_number
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import read_directory, read_member, require_safe
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS
 
 # Columns that the merge of the four source tables left with ".x" behind their name; the source of HDAC2 lacked it.

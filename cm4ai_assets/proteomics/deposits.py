@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cm4ai_assets.images.zips import MemberUnreadableError, read_directory, read_member, require_safe
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MemberUnreadableError, read_directory, read_member, require_safe
 
 _ACCESSION = re.compile(rb"MSV\d{9}(?!\d)")
 _ADDRESS = re.compile(rb"ftp://[^\s\"'<>\\]+/MSV\d{9}/[^\s\"'<>\\]+")

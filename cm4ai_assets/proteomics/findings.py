@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from cm4ai_assets.images.findings import ROWS_SHOWN, Finding
+from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.proteomics.correlation import PairCorrelation, as_frame
 from cm4ai_assets.proteomics.names import UNKNOWN_CONDITION
 from cm4ai_assets.proteomics.problems import HARMLESS, Defect

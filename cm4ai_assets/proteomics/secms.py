@@ -18,7 +18,6 @@ from typing import BinaryIO
 import polars as pl
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.images.zips import MemberUnreadableError, read_directory, read_member, require_safe
 from cm4ai_assets.proteomics import longtables, spectronaut
 from cm4ai_assets.proteomics.elution import Elution
 from cm4ai_assets.proteomics.names import Sample
@@ -26,6 +25,7 @@ from cm4ai_assets.proteomics.problems import Defect, NoTablesError, TableDamaged
 from cm4ai_assets.proteomics.rows import Replicate, profile_rows, protein_rows
 from cm4ai_assets.proteomics.text import header_of
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.zips import MemberUnreadableError, read_directory, read_member, require_safe
 
 _TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 _METADATA_SUFFIXES = (".json", ".html", ".htm", ".xml", ".txt")

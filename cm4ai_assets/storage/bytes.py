@@ -1,6 +1,6 @@
 """Reading bytes by position, wherever they are: the one way in which archives are read without copying them.
 
-Belongs here: byte sources. Does not belong here: what the bytes mean (`images.zips`), how they got there (`archives`).
+Belongs here: byte sources. Does not belong here: what the bytes mean (`storage.zips`), how they got there (`archives`).
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from cm4ai_assets.archives.errors import (
     RangeError,
 )
 from cm4ai_assets.archives.filesystem import DataverseFileSystem
-from cm4ai_assets.images.zips import read_directory
 from cm4ai_assets.storage.bytes import RemoteBytes
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.archives.conftest import DATA, DOI, bytes_of, md5
 from cm4ai_assets_tests.archives.server import Server, as_json, body, cut, fixture, ignoring_range, refused, whole
 

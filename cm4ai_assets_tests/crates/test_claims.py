@@ -13,7 +13,7 @@ from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.crates.datasheet_claims import Statements, license_name
 from cm4ai_assets.crates.frames import crate_tables
 from cm4ai_assets.crates.reader import read_crates
-from cm4ai_assets.images.findings import Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.tables.images import IF_ANTIBODIES
 from cm4ai_assets_tests.crates import published

@@ -14,8 +14,8 @@ from PIL import Image
 
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.fields import FieldPlan
-from cm4ai_assets.images.zips import Member, read_directory
 from cm4ai_assets.storage.bytes import LocalBytes
+from cm4ai_assets.storage.zips import Member, read_directory
 
 PAINTED_EDGE = 64
 

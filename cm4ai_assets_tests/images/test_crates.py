@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cm4ai_assets.images.crates import CrateDeviation, crate_deviations, is_size
-from cm4ai_assets.images.zips import read_directory
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.images.archives import CHANNELS, CountedBytes, field_members, zipped
 
 FIELD = "B2AI_1_Paclitaxel_A1_R1_z01"

@@ -6,14 +6,15 @@ import polars as pl
 import pytest
 
 from cm4ai_assets import tables
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.images import findings
 from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.fields import assemble
-from cm4ai_assets.images.findings import ARCHIVE_CHECKS, TABLE_CHECKS, Finding, PublishedZip
+from cm4ai_assets.images.findings import ARCHIVE_CHECKS, TABLE_CHECKS, PublishedZip
 from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.images.manifest import parse_manifest
-from cm4ai_assets.images.zips import read_directory
 from cm4ai_assets.storage.tensors import Failure
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.tables.images import IF_ANTIBODIES
 from cm4ai_assets_tests.images.archives import CountedBytes, field_members, manifest_row, manifest_text, zipped
 

@@ -12,7 +12,7 @@ import pytest
 from cm4ai_assets.errors import ArchiveDamagedError
 from cm4ai_assets.images.fields import eligible_fields
 from cm4ai_assets.images.listing import CRATE, MANIFEST, list_images, metadata_member, unexpected_members
-from cm4ai_assets.images.zips import read_directory
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.tables.images import IF_IMAGES
 from cm4ai_assets_tests.images.archives import CHANNELS, CountedBytes, field_members, zipped
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cm4ai_assets.images.manifest import Manifest, parse_manifest, read_manifest
-from cm4ai_assets.images.zips import read_directory
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.images.archives import HEADER, REAL_MANIFEST, CountedBytes, manifest_row, manifest_text, zipped
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"

@@ -244,7 +244,7 @@ def test_killed_in_the_middle_nothing_looks_complete(
         from pathlib import Path
         from cm4ai_assets.images import pixels
         from cm4ai_assets.images.fields import FieldPlan
-        from cm4ai_assets.images.zips import read_directory
+        from cm4ai_assets.storage.zips import read_directory
         from cm4ai_assets.storage.bytes import LocalBytes
 
         def wait(progress):
@@ -323,7 +323,7 @@ def test_memory_does_not_follow_the_archive(
             from pathlib import Path
             from types import SimpleNamespace
             from cm4ai_assets.images import pixels
-            from cm4ai_assets.images.zips import read_directory
+            from cm4ai_assets.storage.zips import read_directory
             from cm4ai_assets.storage.bytes import LocalBytes
             source = LocalBytes(Path(sys.argv[1]))
             members = read_directory(source).members

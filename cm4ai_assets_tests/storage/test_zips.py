@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cm4ai_assets.errors import ArchiveDamagedError
-from cm4ai_assets.images import zips
-from cm4ai_assets.images.zips import (
+from cm4ai_assets.storage import zips
+from cm4ai_assets.storage.zips import (
     Hazard,
     MemberUnreadableError,
     ZipDirectory,
