@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,9 @@ from cm4ai_assets.archives.files import make_folder, typed_disk_errors, write_wh
 JOURNAL_VERSION = 1
 QUARANTINE_LIMIT = 64 * 1024 * 1024
 """Wrong bytes are kept up to this size; of larger ones their digests and beginning tell enough."""
+
+FLUSH_EVERY = 64 * 1024 * 1024
+"""Bytes after which the disk is set to work in the background, so that the sync at the end has little to wait for."""
 
 _BEGINNING = 512
 
@@ -76,6 +80,9 @@ class Part:
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self.path = folder / f"{wanted.key}.part"
         self._journal, self._folder, self._wanted = folder / f"{wanted.key}.json", folder, wanted
+        self._flusher = ThreadPoolExecutor(1, "write-back")
+        self._flush: Future[None] | None = None
+        self._flushed = 0
         with typed_disk_errors(folder):
             make_folder(folder)
             kept, self.is_counted = self._kept()
@@ -127,9 +134,14 @@ class Part:
                 written = os.pwrite(self._descriptor, view, self.length)
                 self.length += written
                 view = view[written:]
+        if self.length - self._flushed >= FLUSH_EVERY and (self._flush is None or self._flush.done()):
+            self._settle()
+            self._flushed = self.length
+            self._flush = self._flusher.submit(os.fdatasync, self._descriptor)
 
     def restart(self) -> None:
         """Begin again from nothing, in a new file: the old one may be a stored blob by another name."""
+        self._abandon()
         with typed_disk_errors(self.path):
             os.close(self._descriptor)
             self._descriptor = self._created()
@@ -141,12 +153,28 @@ class Part:
 
     def sync(self) -> None:
         """See that the bytes are on the disk."""
+        self._settle()
         with typed_disk_errors(self.path):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Close the file; the bytes stay."""
+        self._abandon()
+        self._flusher.shutdown()
         os.close(self._descriptor)
+
+    def _settle(self) -> None:
+        """Take the outcome of what was written back: the kernel tells an error of the disk once, and only here."""
+        flush, self._flush = self._flush, None
+        if flush is not None:
+            with typed_disk_errors(self.path):
+                flush.result()
+
+    def _abandon(self) -> None:
+        """Wait for what is being written back, whose file must not be closed meanwhile; how it ends does not matter."""
+        if self._flush is not None:
+            self._flush.exception()
+        self._flush, self._flushed = None, 0
 
     def remove(self) -> None:
         """Forget the part and its journal: its bytes are stored."""
