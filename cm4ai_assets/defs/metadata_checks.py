@@ -5,10 +5,7 @@ Belongs here: how findings about crates and datasheets are run and shown. Does n
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
-import warnings
-from collections.abc import Callable, Iterator, Sequence
 
-import dagster as dg
 import polars as pl
 
 from cm4ai_assets.crates import claims, datasheet_claims, soundness
@@ -18,10 +15,8 @@ from cm4ai_assets.crates.datasheet_claims import Statements
 from cm4ai_assets.crates.frames import crate_tables
 from cm4ai_assets.crates.provenance import disagreements
 from cm4ai_assets.crates.reader import read_crates
-from cm4ai_assets.defs import metadata as md
 from cm4ai_assets.defs import metadata_inputs as inputs
-from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.publishing import check_spec
+from cm4ai_assets.defs.checks import Found, table_checks
 from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.findings import Finding
@@ -31,45 +26,9 @@ from cm4ai_assets.tables.images import IF_ANTIBODIES
 from cm4ai_assets.tables.metadata import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets.tables.release import RELEASE_FILES
 
-Found = Iterator[Finding]
-Look = Callable[[Platform, Partition], Found]
 # Shown beside the edges; the other checks of `claims` are about entities.
 _OF_EDGES = (claims.crate_parts, claims.crate_inverses, claims.crate_targets)
 _OF_ENTITIES = tuple(check for check in claims.CHECKS if check not in _OF_EDGES)
-
-
-def _checks(table: Table, functions: Sequence[Callable[..., Finding]], **others: Callable[..., Finding]) -> Callable[
-    [Look], dg.AssetChecksDefinition
-]:  # fmt: skip
-    """Decorator: all warning checks shown beside one table, in one step. Each is described by its docstring."""
-    named = {**{function.__name__: function for function in functions}, **others}
-    specs = [
-        check_spec(name, table, " ".join((function.__doc__ or "").split()), blocking=False)
-        for name, function in named.items()
-    ]
-
-    def decorate(look: Look) -> dg.AssetChecksDefinition:
-        def evaluate(
-            context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
-        ) -> Iterator[dg.AssetCheckResult]:
-            for finding in look(platform, partition_of(context.partition_key)):
-                yield dg.AssetCheckResult(
-                    asset_key=table.name,
-                    check_name=finding.check,
-                    passed=finding.passed,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=finding.summary,
-                    metadata={
-                        **finding.counts,
-                        **({} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}),
-                    },
-                )
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `publishing.check_spec`
-            return dg.multi_asset_check(name=f"{table.name}_checks", specs=specs)(evaluate)
-
-    return decorate
 
 
 def _rows(platform: Platform, table: Table, partition: Partition) -> pl.DataFrame:
@@ -82,7 +41,7 @@ def _claims(platform: Platform, partition: Partition) -> Claims:
     return Claims(_rows(platform, CRATE_ENTITIES, partition), _rows(platform, CRATE_EDGES, partition), release, earlier)
 
 
-@_checks(CRATE_ENTITIES, (*_OF_ENTITIES, soundness.crates_readable, soundness.entities_sound, antibodies_agree))
+@table_checks(CRATE_ENTITIES, (*_OF_ENTITIES, soundness.crates_readable, soundness.entities_sound, antibodies_agree))
 def entity_checks(platform: Platform, partition: Partition) -> Found:
     """What the crates claim, against the archive, the manifests and the format."""
     subject = _claims(platform, partition)
@@ -104,7 +63,7 @@ def _antibodies(platform: Platform, partition: Partition, entities: pl.DataFrame
     return antibodies_agree(entities, manifests)
 
 
-@_checks(CRATE_EDGES, _OF_EDGES, provenance_agrees=disagreements)
+@table_checks(CRATE_EDGES, _OF_EDGES, provenance_agrees=disagreements)
 def edge_checks(platform: Platform, partition: Partition) -> Found:
     """How the crates hang together, and whether the published provenance graphs say the same."""
     subject = _claims(platform, partition)
@@ -114,7 +73,7 @@ def edge_checks(platform: Platform, partition: Partition) -> Found:
     yield disagreements(graphs, subject.entities, subject.edges)
 
 
-@_checks(RELEASE_DATASHEET, (*datasheet_claims.CHECKS, soundness.datasheets_conform))
+@table_checks(RELEASE_DATASHEET, (*datasheet_claims.CHECKS, soundness.datasheets_conform))
 def datasheet_checks(platform: Platform, partition: Partition) -> Found:
     """What the datasheets state, against the archive and their formats."""
     release, earlier = inputs.published(platform, partition.release, _rows(platform, RELEASE_FILES, partition))

@@ -5,18 +5,12 @@ blocks (the schemas, inside the step that publishes).
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
-import warnings
-from collections.abc import Callable, Iterator
 
-import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs import metadata as md
 from cm4ai_assets.defs import proteomics_inputs as inputs
-from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.publishing import check_spec
+from cm4ai_assets.defs.checks import Found, table_checks
 from cm4ai_assets.defs.resources import Platform
-from cm4ai_assets.findings import Finding
 from cm4ai_assets.proteomics import findings
 from cm4ai_assets.proteomics.correlation import PairCorrelation, pairs_of
 from cm4ai_assets.proteomics.elution import from_profiles
@@ -25,53 +19,21 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, SECMS_PROFILES, SECMS_PROTEINS
 
-Found = Iterator[Finding]
-_Look = Callable[[Platform, Partition], Found]
-
-
-def _checks(table: Table, *functions: Callable[..., Finding]) -> Callable[[_Look], dg.AssetChecksDefinition]:
-    """Decorator: all warning checks shown beside one table, in one step. Each is described by its docstring."""
-    specs = [
-        check_spec(function.__name__, table, " ".join((function.__doc__ or "").split()), blocking=False)
-        for function in functions
-    ]
-
-    def decorate(look: _Look) -> dg.AssetChecksDefinition:
-        def evaluate(
-            context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
-        ) -> Iterator[dg.AssetCheckResult]:
-            for finding in look(platform, partition_of(context.partition_key)):
-                yield dg.AssetCheckResult(
-                    asset_key=table.name,
-                    check_name=finding.check,
-                    passed=finding.passed,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=finding.summary,
-                    metadata={
-                        **finding.counts,
-                        **({} if finding.rows.is_empty() else {"rows": md.rows(finding.rows)}),
-                    },
-                )
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `publishing.check_spec`
-            return dg.multi_asset_check(name=f"{table.name}_checks", specs=specs)(evaluate)
-
-    return decorate
-
 
 def _rows(platform: Platform, table: Table, partition: Partition) -> pl.DataFrame:
     return platform.store.table(table.name, partition).collect()
 
 
-@_checks(
+@table_checks(
     SECMS_PROFILES,
-    findings.tables_present,
-    findings.tables_usable,
-    findings.samples_known,
-    findings.text_sound,
-    findings.elution_aligned,
-    findings.replicates_correlate,
+    (
+        findings.tables_present,
+        findings.tables_usable,
+        findings.samples_known,
+        findings.text_sound,
+        findings.elution_aligned,
+        findings.replicates_correlate,
+    ),
 )
 def profile_checks(platform: Platform, partition: Partition) -> Found:
     """The tables of the release once more, and the published replicates against each other."""
@@ -96,13 +58,15 @@ def _pairs(profiles: pl.LazyFrame) -> list[PairCorrelation]:
     return pairs
 
 
-@_checks(
+@table_checks(
     SECMS_PROTEINS,
-    findings.windows_aligned,
-    findings.groups_unique,
-    findings.quantities_sound,
-    findings.scale_consistent,
-    findings.scale_unchanged,
+    (
+        findings.windows_aligned,
+        findings.groups_unique,
+        findings.quantities_sound,
+        findings.scale_consistent,
+        findings.scale_unchanged,
+    ),
 )
 def protein_checks(platform: Platform, partition: Partition) -> Found:
     """Protein groups by themselves, and against those of the release before."""
@@ -128,13 +92,13 @@ def _before(platform: Platform, table: Table, partition: Partition) -> Partition
     return max(older, key=lambda other: ReleaseKey.parse(other.release), default=None)
 
 
-@_checks(APMS_INTERACTIONS, findings.interactions_sound)
+@table_checks(APMS_INTERACTIONS, (findings.interactions_sound,))
 def interaction_checks(platform: Platform, partition: Partition) -> Found:
     """Bait-prey pairs."""
     yield findings.interactions_sound(_rows(platform, APMS_INTERACTIONS, partition))
 
 
-@_checks(APMS_RUNS, findings.runs_sound, findings.runs_deposited)
+@table_checks(APMS_RUNS, (findings.runs_sound, findings.runs_deposited))
 def run_checks(platform: Platform, partition: Partition) -> Found:
     """Annotated runs by themselves, and those of all conditions against the deposited raw files."""
     yield findings.runs_sound(_rows(platform, APMS_RUNS, partition))
