@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cm4ai_assets.cli.releases import register
+from cm4ai_assets.cli.releases import offered, register
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
 from cm4ai_assets.errors import ConfigurationError
@@ -74,9 +74,9 @@ def _resolve(key: str, settings: Settings, store: Store) -> str:
     if key != "latest":
         wanted = str(ReleaseKey.parse(key))
         if wanted not in {record.key for record in registry.all()}:
-            register(settings, store)
+            register(offered(settings), store)
         return registry.get(wanted).key
-    register(settings, store)
+    register(offered(settings), store)
     return newest(record.key for record in registry.all())
 
 

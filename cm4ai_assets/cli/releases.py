@@ -34,12 +34,12 @@ def offered(settings: Settings) -> list[ReleaseRecord]:
         return client.releases(settings.collection)
 
 
-def register(settings: Settings, store: Store) -> list[ReleaseRecord]:
-    """Register what the archive offers and make it partitions of the Dagster instance; what was new."""
+def register(seen: list[ReleaseRecord], store: Store) -> list[ReleaseRecord]:
+    """Register what the archive was seen to offer and make it partitions of the Dagster instance; what was new."""
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415 - Dagster is slow to import
 
     registry = ReleaseRegistry(store)
-    new = registry.register(offered(settings))
+    new = registry.register(seen)
     with open_instance() as instance:
         sync_partitions(instance, registry)
     return new
@@ -55,7 +55,7 @@ def _releases(args: argparse.Namespace) -> int:
         status = complain(error, FAILED, debug=args.debug)
         err.print("What follows is what was registered before.")
     if args.register and seen:
-        new = register(settings, store)
+        new = register(seen, store)
         out.print(
             f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
         )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import fsspec
 import polars as pl
 
+from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.images.pixels import PassProgress, run_pass
 from cm4ai_assets.storage import layout
@@ -70,17 +71,25 @@ def product_of(
     edge: int,
     progress: Callable[[PassProgress], None] | None = None,
 ) -> Iterator[Product]:
-    """The product of a ZIP, reused from the store or made now. What was made and not published is gone at the end."""
+    """The product of a ZIP, reused from the store or made now. What was made and not published is gone at the end.
+
+    Raises:
+        TensorStoreError: Under its name stands the tensor of another ZIP.
+    """
     name = tensor_id(source_sha256, edge)
     tensor, statistics = layout.tensor_path(name), layout.statistics_path(name)
     published = f"{store.root}/{tensor}"
     if store.exists(statistics) and is_complete(store.fs, published):
         record = read_record(store.fs, published)
-        if record.source_sha256 == source_sha256:
-            yield Product(
-                store.fs, published, f"{store.root}/{statistics}", tensor, record, images=0, seconds=0, publish=_nothing
+        if record.source_sha256 != source_sha256:
+            raise TensorStoreError(
+                f"{tensor} is of the ZIP {record.source_sha256}, not of {source_sha256}, which begins alike.",
+                remedy="Report this: the name of a tensor no longer tells ZIPs apart.",
             )
-            return
+        yield Product(
+            store.fs, published, f"{store.root}/{statistics}", tensor, record, images=0, seconds=0, publish=_nothing
+        )
+        return
     with store.staging.folder() as folder:
         made = run_pass(
             source, members, plans, folder / "pass", edge=edge, source_sha256=source_sha256, progress=progress
@@ -89,7 +98,8 @@ def product_of(
         def publish() -> None:
             # Statistics first: the complete tensor store is what later releases look for.
             store.staging.publish_file(made.quality_path, statistics)
-            store.remove(tensor)  # an incomplete one, or its record would have been taken
+            if not is_complete(store.fs, published):  # another run may have made the same pixels meanwhile
+                store.remove(tensor)
             store.staging.publish_tree(made.tensor_path, tensor, last=METADATA)
 
         yield Product(
