@@ -131,10 +131,10 @@ def _run_side(args: argparse.Namespace) -> None:
     else:
         import fsspec
 
-        from cm4ai_assets.archives.acquire import acquire
-        from cm4ai_assets.archives.blobs import BlobStore
-        from cm4ai_assets.archives.dataverse import DataverseClient
-        from cm4ai_assets.archives.published import LockedFile
+        from cm4ai_assets.archives.dataverse.acquire import acquire
+        from cm4ai_assets.archives.dataverse.client import DataverseClient
+        from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+        from cm4ai_assets.storage.blobs import BlobStore
 
         file = LockedFile(
             doi="doi:10.5072/FK2/BENCH1", version="1.0", directory="", label="source.zip", file_id=1,

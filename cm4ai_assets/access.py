@@ -17,12 +17,12 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.feeds import feed_of, holder
 from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Partitioning
+from cm4ai_assets.updates.inputs import feed_of, holder
 
 if TYPE_CHECKING:
     import zarr

@@ -1,7 +1,7 @@
 """Treatment conditions: the one place where the spellings in the wild become the three names of the contract.
 
 Belongs here: the vocabulary and its mapping. Does not belong here: how a file name or a manifest row is split into
-parts (`images.names`, `archives.recognition`).
+parts (`images.names`, `archives.dataverse.recognition`).
 """
 
 from __future__ import annotations

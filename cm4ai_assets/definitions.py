@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import (
-    automation,
-    image_assets,
-    image_checks,
-    jobs,
-    loggers,
-    massive_assets,
-    metadata_assets,
-    metadata_checks,
-    proteomics_assets,
-    proteomics_checks,
-    release_assets,
-    release_checks,
-    schedules,
-)
+from cm4ai_assets.defs import automation, jobs, loggers
+from cm4ai_assets.defs.crates import assets as metadata_assets
+from cm4ai_assets.defs.crates import checks as metadata_checks
+from cm4ai_assets.defs.images import assets as image_assets
+from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
-from cm4ai_assets.defs.release_sensor import TICK_SECONDS, build_release_sensor
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.defs.proteomics import assets as proteomics_assets
+from cm4ai_assets.defs.proteomics import checks as proteomics_checks
+from cm4ai_assets.defs.proteomics import deposits as massive_assets
+from cm4ai_assets.defs.release import assets as release_assets
+from cm4ai_assets.defs.release import checks as release_checks
+from cm4ai_assets.defs.updates import schedules
+from cm4ai_assets.defs.updates.sensor import TICK_SECONDS, build_release_sensor
+from cm4ai_assets.platform import Platform
 
 
 def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS) -> dg.Definitions:

@@ -6,6 +6,8 @@ are flags in tables (one bad image is a flagged row, never an exception that sin
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class Cm4aiError(Exception):
     """A failure that a person is told about in one line: what happened, and what to do.
@@ -50,3 +52,32 @@ class SchemaViolationError(Cm4aiError):
 
 class TensorStoreError(Cm4aiError):
     """A tensor store that is missing, incomplete or disagrees with its table."""
+
+
+class ArchiveError(Cm4aiError):
+    """A failure of an archive, of the way to it, or of what it sent.
+
+    `retryable` says whether the same request may succeed later without anybody doing anything.
+    """
+
+    retryable: ClassVar[bool] = False
+
+
+class SizeMismatchError(ArchiveError):
+    """The file has another size than the lock says."""
+
+
+class DigestMismatchError(ArchiveError):
+    """The bytes do not have the published digest."""
+
+
+class NoSpaceError(ArchiveError):
+    """The disk is full, or will be. What has arrived is kept."""
+
+
+class ScratchError(ArchiveError):
+    """A local folder that cannot be written."""
+
+
+class UnsafePathError(ArchiveError):
+    """A published name that must not become a path: absolute, climbing, reserved, too long, or the twin of another."""

@@ -1,7 +1,7 @@
 """What a quality check found, as plain data: the one form in which every subject tells it.
 
 Belongs here: the form. Does not belong here: the checks (`images.findings`, `proteomics.findings`, `crates.claims`,
-`archives.findings`), and Dagster, which shows them (`defs`).
+`updates.findings`), and Dagster, which shows them (`defs`).
 """
 
 from __future__ import annotations

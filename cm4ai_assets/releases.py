@@ -1,7 +1,7 @@
 """Releases: how a dataset version of the archive gets its one key, for ever.
 
 Belongs here: the key's grammar, how it is derived, the order of releases. Does not belong here: asking the archive
-(`archives.dataverse`) and remembering what was registered (`storage.registry`).
+(`archives.dataverse.client`) and remembering what was registered (`storage.registry`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets import tables
-from cm4ai_assets.archives.blobs import BlobStore
 from cm4ai_assets.errors import Cm4aiError
+from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import open_array, tensor_digest, verify_store

@@ -14,8 +14,8 @@ import zarr
 
 from cm4ai_assets import open_release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError, TensorStoreError, UnknownTreatmentError
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import write_if_zip
 from cm4ai_assets.settings import Settings
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench

@@ -1,1 +1,1 @@
-"""Clients of the archives, verified acquisition, and the content-addressed store of published bytes."""
+"""Clients of the archives, one room each: what they offer and how it is asked for. Bytes travel through `transfer`."""

@@ -19,10 +19,11 @@ from urllib.parse import quote
 
 import polars as pl
 
-from cm4ai_assets.archives.errors import ArchiveError, NetworkError, NotFoundError
-from cm4ai_assets.archives.http import HttpClient
-from cm4ai_assets.archives.pacing import Pacing
-from cm4ai_assets.tables.metadata import USAGE_METRICS
+from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.tables.crates import USAGE_METRICS
+from cm4ai_assets.transfer.errors import NetworkError, NotFoundError
+from cm4ai_assets.transfer.http import HttpClient
+from cm4ai_assets.transfer.retries import Pacing
 
 _log = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ def _materialize(args: argparse.Namespace) -> int:
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
     from cm4ai_assets.defs.launching import materialize, waves  # noqa: PLC0415
     from cm4ai_assets.defs.progress import bars_on  # noqa: PLC0415
-    from cm4ai_assets.defs.resources import Platform  # noqa: PLC0415
+    from cm4ai_assets.platform import Platform  # noqa: PLC0415
 
     settings = Settings.from_env()
     defs = build_definitions(Platform(settings))

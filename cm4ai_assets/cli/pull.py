@@ -30,9 +30,9 @@ def _size(text: str) -> int:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    from cm4ai_assets.archives.massive_inventory import plan_pull  # noqa: PLC0415
-    from cm4ai_assets.defs.resources import Platform  # noqa: PLC0415 - Dagster is slow to import
-    from cm4ai_assets.pulling import chosen, pull_all  # noqa: PLC0415
+    from cm4ai_assets.archives.massive.inventory import plan_pull  # noqa: PLC0415
+    from cm4ai_assets.archives.massive.pulling import chosen, pull_all  # noqa: PLC0415
+    from cm4ai_assets.platform import Platform  # noqa: PLC0415 - Dagster is slow to import
 
     platform = Platform(Settings.from_env())
     published = [part.release for part in platform.store.partitions("massive_files")]

@@ -14,7 +14,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 if TYPE_CHECKING:
-    from cm4ai_assets.archives.published import LockedFile
+    from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 
 _FORMATS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
 
@@ -62,8 +62,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from cm4ai_assets.archives import exports  # noqa: PLC0415
-    from cm4ai_assets.archives.blobs import BlobStore  # noqa: PLC0415
+    from cm4ai_assets.archives.dataverse import exports  # noqa: PLC0415
+    from cm4ai_assets.storage.blobs import BlobStore  # noqa: PLC0415
 
     store = Store.from_settings(Settings.from_env())
     key, files = _locked(args.release, store)
@@ -81,8 +81,8 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _link(args: argparse.Namespace) -> int:
-    from cm4ai_assets.archives import exports  # noqa: PLC0415
-    from cm4ai_assets.archives.blobs import BlobStore  # noqa: PLC0415
+    from cm4ai_assets.archives.dataverse import exports  # noqa: PLC0415
+    from cm4ai_assets.storage.blobs import BlobStore  # noqa: PLC0415
 
     store = Store.from_settings(Settings.from_env())
     key, files = _locked(args.release, store)
@@ -96,7 +96,7 @@ def _link(args: argparse.Namespace) -> int:
 def _locked(key: str, store: Store) -> tuple[str, list[LockedFile]]:
     """The files of a release, by its lock."""
     from cm4ai_assets.access import open_release  # noqa: PLC0415
-    from cm4ai_assets.archives.lock import locked_files  # noqa: PLC0415
+    from cm4ai_assets.archives.dataverse.lock import locked_files  # noqa: PLC0415
 
     release = open_release(key, storage=store.url)
     return release.key, locked_files(release.table("release_files").collect())

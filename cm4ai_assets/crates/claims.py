@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from cm4ai_assets.archives.recognition import recognise
+from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.crates.identifiers import (
     doi_in,
     is_antibody_id,
@@ -36,7 +36,7 @@ COLUMNS = ("source", "about", "claim", "stated", "actual")
 
 _DATAVERSE_DOI = "10.18130/"
 _MALFORMED_DOI = re.compile(r"doi\.org/doi:", re.IGNORECASE)
-# Parts of one modality that `archives.recognition` does not tell apart.
+# Parts of one modality that `archives.dataverse.recognition` does not tell apart.
 _PARTS = {
     "raw sequences": re.compile(r"\bsra\b|raw[ _-]seq", re.IGNORECASE),
     "cell atlas": re.compile(r"cell[ _-]atlas", re.IGNORECASE),

@@ -32,7 +32,7 @@ from cm4ai_assets.crates.decoding import (
 )
 from cm4ai_assets.crates.identifiers import normalize_digest, normalize_id, normalize_type
 from cm4ai_assets.crates.values import is_embargo_marker, tells_embargo
-from cm4ai_assets.tables.metadata import CRATE_ENTITIES
+from cm4ai_assets.tables.crates import CRATE_ENTITIES
 from cm4ai_assets.tables.schema import Column
 
 # Columns that follow from others, or are known only once a crate is read.

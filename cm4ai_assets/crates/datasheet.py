@@ -22,7 +22,7 @@ from cm4ai_assets.crates.mending import mend
 from cm4ai_assets.crates.reader import CrateFile, read_crate
 from cm4ai_assets.crates.statements import Note, Statement, from_json
 from cm4ai_assets.crates.vocabulary import RELATIONS
-from cm4ai_assets.tables.metadata import RELEASE_DATASHEET
+from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 
 _YES, _NO = frozenset({"yes", "true", "on"}), frozenset({"no", "false", "off"})
 _YES_NO_SLOT = re.compile(r"(?:^|\.)(?:is|was|has)_\w+(?:\[\d+\])?$")

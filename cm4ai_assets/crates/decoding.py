@@ -109,7 +109,7 @@ class Beside:
     """What there is to an entity beside the fields that it fills.
 
     `extra` has the keys without a field, or with more in them than their field holds, the JSON verbatim; `defects` are
-    among `tables.metadata.ENTITY_DEFECTS`; `identifiers` are pairs of a name (None where it has none) and a value.
+    among `tables.crates.ENTITY_DEFECTS`; `identifiers` are pairs of a name (None where it has none) and a value.
     """
 
     extra: dict[str, Raw] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from cm4ai_assets.crates.identifiers import normalize_id
 from cm4ai_assets.crates.reader import Crate, Problem
 from cm4ai_assets.crates.values import date_of, size_in_bytes
 from cm4ai_assets.crates.vocabulary import RELATIONS
-from cm4ai_assets.tables.metadata import CRATE_EDGES, CRATE_ENTITIES
+from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES
 
 # Entities turned into columns at once: few enough Python objects that the garbage collector stays cheap.
 _CHUNK = 4_000

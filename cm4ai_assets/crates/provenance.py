@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A relation that a graph states, in the words of `tables.metadata.RELATION_NAMES`."""
+    """A relation that a graph states, in the words of `tables.crates.RELATION_NAMES`."""
 
     source: str
     relation: str

@@ -6,7 +6,7 @@ the fields of `decoding.Described`, is kept as JSON in `extra` like those that a
 
 from __future__ import annotations
 
-# Key to relation, one of `tables.metadata.RELATION_NAMES`. Several spellings state one relation: EVI's, PROV's with and
+# Key to relation, one of `tables.crates.RELATION_NAMES`. Several spellings state one relation: EVI's, PROV's with and
 # without a prefix, full IRIs (2026).
 RELATIONS: dict[str, str] = {
     "usedDataset": "used_dataset",

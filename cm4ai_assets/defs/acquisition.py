@@ -1,6 +1,7 @@
 """Getting published files inside a step: progress in the log, states that are no failures, retries where waiting helps.
 
-Belongs here: what Dagster is told about an acquisition. Does not belong here: the acquisition (`archives.acquire`).
+Belongs here: what Dagster is told about an acquisition. Does not belong here: the acquisition
+(`archives.dataverse.acquire`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from cm4ai_assets.archives.acquire import Acquired, acquire
-from cm4ai_assets.archives.errors import ArchiveError
-from cm4ai_assets.archives.published import LockedFile
+from cm4ai_assets.archives.dataverse.acquire import Acquired, acquire
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.progress import DownloadLog
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.platform import Platform
 
-# A download has already waited and tried again for as long as `archives.pacing` says. What is left is an outage.
+# A download has already waited and tried again for as long as `transfer.retries` says. What is left is an outage.
 RETRIES = 3
 RETRY_SECONDS = 300
 

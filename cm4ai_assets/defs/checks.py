@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
-from cm4ai_assets.defs import metadata as md
+from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
-from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 

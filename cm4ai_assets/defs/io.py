@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.platform import Platform
 
 
 class TableIOManager(dg.IOManager):

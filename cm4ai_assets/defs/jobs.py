@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import image_assets, massive_assets, metadata_assets, proteomics_assets, release_assets
+from cm4ai_assets.defs.crates import assets as metadata_assets
+from cm4ai_assets.defs.images import assets as image_assets
+from cm4ai_assets.defs.proteomics import assets as proteomics_assets
+from cm4ai_assets.defs.proteomics import deposits as massive_assets
+from cm4ai_assets.defs.release import assets as release_assets
 
 # Few fat steps in one process: a step costs half a second here and several seconds in a process of its own, and the
 # heavy one uses every core by itself.

@@ -1,6 +1,6 @@
 """Progress of long work: sentences in the run's log, and a bar where a person watches a terminal.
 
-Belongs here: how often and in which words progress is told. Does not belong here: measuring it (`archives.download`,
+Belongs here: how often and in which words progress is told. Does not belong here: measuring it (`transfer.download`,
 `images.pixels`).
 """
 
@@ -15,8 +15,8 @@ from dagster import DagsterLogManager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from cm4ai_assets.archives.download import Progress as DownloadProgress
 from cm4ai_assets.images.pixels import PassProgress
+from cm4ai_assets.transfer.download import Progress as DownloadProgress
 
 EVERY_SECONDS = 10.0
 _terminal: ContextVar[Progress | None] = ContextVar("terminal", default=None)

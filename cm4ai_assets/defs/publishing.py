@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs.metadata import column_schema
+from cm4ai_assets.defs.pages import column_schema
 from cm4ai_assets.defs.partitions import condition_releases, partition_of, releases
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import DATA_LICENSE, StagedTable, Store

@@ -1,6 +1,6 @@
 """Small pictures of fields and of their intensities, for the UI and for reports.
 
-Belongs here: drawing. Does not belong here: choosing what to show, or how it gets into a page (`defs.metadata`).
+Belongs here: drawing. Does not belong here: choosing what to show, or how it gets into a page (`defs.pages`).
 
 A picture may be stored in the event log, so each is kept below 30 kB, by encoding it anew until it fits. Contrast is
 stretched for the eye in every tile by itself: brightness cannot be compared between tiles, which is what the intensity

@@ -1,7 +1,7 @@
 """AP-MS: the scored interactions of 2024 (SAINTexpress) and the annotated raw runs of 2026.
 
 Baits are gene symbols and preys UniProt accessions; they stand in columns of their own and are never mixed. Does not
-belong here: mapping one to the other, and the raw files (`archives.massive`).
+belong here: mapping one to the other, and the raw files (`archives.massive.client`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which MassIVE deposits the metadata of a release names, and which of their files by address.
 
 Belongs here: looking through crates, loose or in a ZIP. Does not belong here: what the deposits hold
-(`archives.massive`), and everything else that crates say.
+(`archives.massive.client`), and everything else that crates say.
 """
 
 from __future__ import annotations

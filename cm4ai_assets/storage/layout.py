@@ -1,7 +1,7 @@
 """The storage layout of the contract: names to paths, and paths back to names.
 
 Belongs here: every path below CM4AI_STORAGE. Does not belong here: reading and writing (`store`), blobs' own sharding
-(`archives.blobs`).
+(`storage.blobs`).
 """
 
 from __future__ import annotations

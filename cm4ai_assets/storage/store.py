@@ -1,7 +1,7 @@
 """The store: the one object through which published tables and tensors are opened and published.
 
 Belongs here: what exists, opening it, staging and publishing it. Does not belong here: paths (`layout`), how a staged
-file becomes final (`staging`), published bytes of the archive (`archives.blobs`).
+file becomes final (`staging`), published bytes of the archive (`storage.blobs`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.tables import images, metadata, proteomics, release
+from cm4ai_assets.tables import crates as metadata
+from cm4ai_assets.tables import images, proteomics, release
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table, Violation
 
 ALL: tuple[Table, ...] = (*release.TABLES, *metadata.TABLES, *images.TABLES, *proteomics.TABLES)

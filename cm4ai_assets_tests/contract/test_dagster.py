@@ -12,7 +12,7 @@ from dagster._core.definitions.freshness import FreshnessState, TimeWindowFreshn
 from sqlalchemy.exc import IntegrityError
 
 from cm4ai_assets.defs.automation import follows_its_inputs
-from cm4ai_assets.defs.release_assets import collection
+from cm4ai_assets.defs.release.assets import collection
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
 

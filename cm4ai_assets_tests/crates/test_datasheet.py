@@ -12,7 +12,7 @@ from cm4ai_assets.crates import d4d
 from cm4ai_assets.crates.datasheet import Document, carried_over, datasheet_table, read_document
 from cm4ai_assets.crates.loose_yaml import read_yaml
 from cm4ai_assets.crates.statements import Statement, from_json
-from cm4ai_assets.tables.metadata import RELEASE_DATASHEET
+from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 from cm4ai_assets_tests.crates.d4d_compact import as_text, compact
 from cm4ai_assets_tests.crates.twins import RELEASE, crate
 

@@ -18,7 +18,7 @@ from cm4ai_assets.crates.lineage import provenance_of
 from cm4ai_assets.crates.loose_yaml import read_yaml
 from cm4ai_assets.crates.provenance import read_graph
 from cm4ai_assets.crates.reader import CrateFile, read_crates
-from cm4ai_assets.tables.metadata import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
+from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets_tests.crates.twins import RELEASE, lock, page
 
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,7 +16,7 @@ from cm4ai_assets.crates.frames import CrateTables, crate_tables
 from cm4ai_assets.crates.lineage import provenance_of
 from cm4ai_assets.crates.provenance import disagreements, is_graph_name, read_graph
 from cm4ai_assets.crates.reader import CrateFile, read_crates
-from cm4ai_assets.tables import metadata
+from cm4ai_assets.tables import crates as metadata
 from cm4ai_assets_tests.crates import published
 
 # Entities by type as metadata reference, section 1.1 and 1.2, states them.

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.archives.datacite import merged, snapshot
-from cm4ai_assets.archives.http import HttpClient, Timeouts
-from cm4ai_assets.archives.pacing import Pacing
-from cm4ai_assets.tables.metadata import USAGE_METRICS
+from cm4ai_assets.tables.crates import USAGE_METRICS
+from cm4ai_assets.transfer.http import HttpClient, Timeouts
+from cm4ai_assets.transfer.retries import Pacing
 
 DOI = "doi:10.18130/V3/F3TD5R"
 MDC = "/api/datasets/:persistentId/makeDataCount"

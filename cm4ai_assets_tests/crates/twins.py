@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from cm4ai_assets.archives.recognition import recognise
+from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.crates.frames import CrateTables, crate_tables
 from cm4ai_assets.crates.reader import CrateFile, read_crate, read_crates
 from cm4ai_assets.tables.release import RELEASE_FILES

@@ -15,7 +15,7 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.definitions import build as build_definitions
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.launching import Outcome, materialize
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings

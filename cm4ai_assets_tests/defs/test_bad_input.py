@@ -11,7 +11,7 @@ import pytest
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.launching import Outcome
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import Defect, DefectKind, write_if_zip
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.tables.images import FIELD_DEFECTS

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.defs import image_assets
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.images import decode
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import Defect, DefectKind, SandboxServer, write_if_zip
 from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import Settings

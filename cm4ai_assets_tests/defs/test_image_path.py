@@ -19,7 +19,7 @@ from PIL import Image
 from cm4ai_assets.access import Release, open_release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.launching import Outcome
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition

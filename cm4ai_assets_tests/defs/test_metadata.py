@@ -14,14 +14,12 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.archives.recognition import recognise
-from cm4ai_assets.arrivals import plan
+from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.launching import Outcome, waves
-from cm4ai_assets.defs.resources import Platform
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
-from cm4ai_assets.feeds import FEEDS
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
@@ -29,6 +27,8 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Partitioning
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.updates.inputs import FEEDS
+from cm4ai_assets.updates.needs import plan
 from cm4ai_assets_tests.crates import published
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 

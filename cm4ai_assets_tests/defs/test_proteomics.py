@@ -14,14 +14,13 @@ import pytest
 
 from cm4ai_assets import cli
 from cm4ai_assets.access import Release
-from cm4ai_assets.archives.massive import MassiveClient
-from cm4ai_assets.archives.pacing import Pacing
+from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs import acquisition
 from cm4ai_assets.defs.launching import Outcome
-from cm4ai_assets.defs.massive_assets import DEPOSITS
-from cm4ai_assets.defs.resources import Platform
+from cm4ai_assets.defs.proteomics.deposits import DEPOSITS
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.names import quantity_column
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox import massive as sandbox_massive
@@ -30,6 +29,7 @@ from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.transfer.retries import Pacing
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
 MAY_2024, JUNE_2025, OCTOBER = "2024-05-v1.0", "2025-06-v2.1", "2025-10-v1.1"

@@ -7,8 +7,8 @@ import re
 import polars as pl
 import pytest
 
-from cm4ai_assets.archives import massive_inventory
-from cm4ai_assets.archives.massive_inventory import Entry, Inventory
+from cm4ai_assets.archives.massive import inventory as massive_inventory
+from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.proteomics import apms, findings
 from cm4ai_assets.proteomics.problems import TableDamagedError

@@ -1,0 +1,84 @@
+"""The lock of a release: a version of the archive as rows of `release_files`, and those rows as typed objects.
+
+Belongs here: the table of a release's files, and whether their names are safe. Does not belong here: what a size,
+digest or access state is (`published`), what a file is about (`recognition`), fetching it (`acquire`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from cm4ai_assets.archives.dataverse.locked_file import (
+    LockedFile,
+    access_state,
+    fetched_size,
+    is_ingested,
+    published_digest,
+)
+from cm4ai_assets.archives.dataverse.model import File, Version
+from cm4ai_assets.archives.dataverse.recognition import recognise
+from cm4ai_assets.storage.names import refuse_collisions, safe_path
+from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.transfer.errors import ProtocolError
+
+
+def locked_files(frame: pl.DataFrame) -> list[LockedFile]:
+    """The rows of a lock as objects, in order."""
+    return [LockedFile.from_row(row) for row in frame.iter_rows(named=True)]
+
+
+def lock_frame(version: Version, *, release: str, today: date | None = None) -> pl.DataFrame:
+    """A version as a frame of `release_files`, sorted by path.
+
+    Args:
+        version: With its files, as `DataverseClient.version` gives it.
+        release: The release key.
+        today: The day embargoes are compared with; by default the archive's own when it answered.
+
+    Raises:
+        UnsafePathError: A published name must not become a path.
+        ProtocolError: The version lacks what a lock needs.
+    """
+    if version.number is None or version.doi is None or version.files is None:
+        raise ProtocolError("A version without number, persistent id or files cannot be locked.")
+    day = today or version.seen_on or datetime.now(UTC).date()
+    rows = [_row(file, version, day) for file in version.files]
+    refuse_collisions(f"{row['directory']}/{row['label']}".lstrip("/") for row in rows)
+    rows.sort(key=lambda row: (str(row["directory"]), str(row["label"])))
+    return RELEASE_FILES.validated(RELEASE_FILES.from_rows(rows, release=release))
+
+
+def _row(file: File, version: Version, day: date) -> dict[str, object]:
+    data = file.data_file
+    label = file.label or data.filename
+    if not label or data.id is None:
+        raise ProtocolError(f"Version {version.number} of {version.doi} lists a file without a name or an id.")
+    path = safe_path(file.directory_label, label)
+    directory, _, label = path.rpartition("/")
+    digest_type, digest = published_digest(data)
+    known = recognise(directory, label)
+    return {
+        "doi": version.doi,
+        "version": version.number,
+        "directory": directory,
+        "label": label,
+        "file_id": data.id,
+        "size": fetched_size(data),
+        "digest_type": digest_type,
+        "digest": digest,
+        "content_type": data.content_type,
+        "is_ingested": is_ingested(data),
+        "access": access_state(file, day),
+        "available_on": data.embargo.date_available if data.embargo else None,
+        "unavailable_from": data.retention.date_unavailable if data.retention else None,
+        "modality": known.modality,
+        "cell_line": known.cell_line,
+        "file_condition": known.condition,
+        "role": known.role,
+        "recognised_by": known.rule,
+        "unrecognised_reason": known.reason,
+        "description": file.description or data.description,
+        "license": version.license_text,
+    }

@@ -1,0 +1,97 @@
+"""What a published file is for fetching and verifying it: its size, its digest, whether it may be had.
+
+Belongs here: one file of a release, and what the archive's answer says of it. Does not belong here: tables (`lock`), so
+that a download needs none of their libraries.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any, Self, cast
+
+from cm4ai_assets.archives.dataverse.model import DataFile, File
+from cm4ai_assets.transfer.errors import ProtocolError
+
+# The archive's spellings, and those of its enumeration, which appear in some calls (protocol reference, 2.5).
+_DIGEST_TYPES = {
+    "MD5": ("MD5", 32), "SHA-1": ("SHA-1", 40), "SHA1": ("SHA-1", 40), "SHA-256": ("SHA-256", 64),
+    "SHA256": ("SHA-256", 64), "SHA-512": ("SHA-512", 128), "SHA512": ("SHA-512", 128),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LockedFile:
+    """One row of the lock, as far as fetching and verifying need it."""
+
+    doi: str
+    version: str
+    directory: str
+    label: str
+    file_id: int
+    size: int | None
+    digest_type: str | None
+    digest: str | None
+    content_type: str | None
+    is_ingested: bool
+    access: str
+    available_on: date | None
+    unavailable_from: date | None
+    license: str | None
+
+    @classmethod
+    def from_row(cls, row: dict[str, object]) -> Self:
+        """A file from a row of `release_files`; other columns are left aside."""
+        return cls(**{field.name: cast("Any", row[field.name]) for field in fields(cls)})
+
+    @property
+    def path(self) -> str:
+        """Directory and name."""
+        return f"{self.directory}/{self.label}" if self.directory else self.label
+
+
+def is_ingested(data: DataFile) -> bool:
+    """Whether the archive made a tabular derivative.
+
+    Then the digest is of the original and the size of the derivative, and what is sent has a header line more than that
+    (protocol reference, 0); so the original is what can be fetched and verified.
+    """
+    return bool(data.tabular_data) or data.original_file_size is not None
+
+
+def fetched_size(data: DataFile) -> int | None:
+    """Size of the bytes that are fetched; None where it is not stated."""
+    return data.original_file_size if is_ingested(data) else data.filesize
+
+
+def published_digest(data: DataFile) -> tuple[str | None, str | None]:
+    """Algorithm and digest as published, lower-case; (None, None) where none is, or none that can be computed.
+
+    Raises:
+        ProtocolError: A digest is published that is none.
+    """
+    kind, value = (data.checksum.type, data.checksum.value) if data.checksum else (None, None)
+    if not (kind and value):
+        kind, value = ("MD5", data.md5) if data.md5 else (None, None)
+    if kind is None or value is None or kind.upper() not in _DIGEST_TYPES:
+        return None, None
+    name, digits = _DIGEST_TYPES[kind.upper()]
+    digest = value.strip().lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest):
+        raise ProtocolError(f"File {data.id} is published with {kind} {value!r}, which is not such a digest.")
+    return name, digest
+
+
+def access_state(file: File, day: date) -> str:
+    """The access state on a day, from what the version says; an embargo without a legible end has not ended.
+
+    A retention period that ended weighs most, since it takes away what anything else grants; then the embargo, which
+    has a date; then the restriction.
+    """
+    embargo, retention = file.data_file.embargo, file.data_file.retention
+    if retention is not None and retention.date_unavailable is not None and day >= retention.date_unavailable:
+        return "retention_expired"
+    if embargo is not None and (embargo.date_available is None or day < embargo.date_available):
+        return "embargoed"
+    return "restricted" if file.restricted else "public"

@@ -1,0 +1,103 @@
+"""Raw files on request: what `cm4ai pull` does with rows of `massive_files`.
+
+Belongs here: choosing rows by patterns, and fetching the files behind them, each acquisition whole. Does not belong
+here: the budget (`archives.massive.inventory`) and the transfer of one file (`archives.massive.acquire`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.archives.massive.acquire import DepositFile, pull, unit_digest
+from cm4ai_assets.archives.massive.client import MassiveClient
+from cm4ai_assets.archives.massive.inventory import PullPlan, unit_of
+from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.transfer.download import Progress
+from cm4ai_assets.transfer.errors import ReplacedError
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A row of `massive_files` whose bytes are stored: its digest, and that of each of its files by path."""
+
+    accession: str
+    path: str
+    size: int
+    sha256: str
+    files: dict[str, str]
+
+
+def chosen(files: pl.DataFrame, patterns: Sequence[str]) -> pl.DataFrame:
+    """The rows that a pattern names, such as `MSV000101915/metadata/*` or `*_F07.d`; `*` also stands for slashes.
+
+    Raises:
+        NotMaterializedError: None does.
+    """
+    places = [f"{accession}/{path}" for accession, path in files.select("accession", "path").iter_rows()]
+    hits = [any(fnmatchcase(place, pattern) for pattern in patterns) for place in places]
+    if not any(hits):
+        raise NotMaterializedError(
+            f"None of the {files.height:,} deposited files is named by {' or '.join(patterns)}.",
+            remedy="A pattern is held against accession/path; the table massive_files lists them.",
+        )
+    return files.filter(pl.Series(hits, dtype=pl.Boolean))
+
+
+def pull_all(
+    plan: PullPlan,
+    client: MassiveClient,
+    blobs: BlobStore,
+    scratch: Path,
+    *,
+    target: Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Iterator[Pulled]:
+    """Fetch what a plan names, smallest first; each row as all its files are stored.
+
+    Args:
+        plan: What to pull; it fits into its budget.
+        client: MassIVE.
+        blobs: Where the bytes are kept.
+        scratch: Folder of partial downloads.
+        target: A folder that gets each file under accession and path as well, without a second copy where possible.
+        progress: Told how far each file is.
+
+    Raises:
+        ReplacedError: A folder is not any more as it was listed.
+        ArchiveError: A file could not be had. What came before is kept, and the same call goes on from there.
+    """
+    folders = plan.files.filter("is_folder")["accession"].unique(maintain_order=True)
+    members = {accession: _members(client, accession) for accession in folders}
+    for row in plan.files.iter_rows(named=True):
+        unit = members[row["accession"]].get(row["path"], []) if row["is_folder"] else [_file(row)]
+        if len(unit) != row["members"] or sum(file.size or 0 for file in unit) != row["size"]:
+            raise ReplacedError(
+                f"{row['accession']}/{row['path']} is not any more as it was listed.",
+                remedy="Materialize massive_files again, then pull again.",
+            )
+        digests = {file.path: pull(file, client, blobs, scratch, progress=progress).sha256 for file in unit}
+        for path, digest in digests.items() if target else ():
+            blobs.link(digest, Path(str(target)) / row["accession"] / path)
+        whole = unit_digest(unit, digests)
+        yield Pulled(row["accession"], row["path"], row["size"], str(whole), digests)
+
+
+def _members(client: MassiveClient, accession: str) -> dict[str, list[DepositFile]]:
+    """The files of a deposit by what they are a part of."""
+    inventory = client.inventory(accession)
+    units: dict[str, list[DepositFile]] = {}
+    for entry in inventory.entries:
+        url = f"{inventory.root}/{entry.path}" if inventory.root else None
+        units.setdefault(unit_of(entry.path), []).append(DepositFile(accession, entry.path, entry.size, url))
+    return units
+
+
+def _file(row: dict[str, Any]) -> DepositFile:
+    return DepositFile(row["accession"], row["path"], row["size"], row["url"])

@@ -1,0 +1,1 @@
+"""Assets and checks of crates, datasheets and usage: the group `metadata`."""

@@ -1,0 +1,1 @@
+"""Assets and checks of immunofluorescence images: the group `images`."""

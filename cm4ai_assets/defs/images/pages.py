@@ -1,0 +1,135 @@
+"""What the UI shows of images: contact sheets, plots, counts.
+
+Belongs here: which pictures and numbers stand on which page. Does not belong here: drawing (`images.pictures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from cm4ai_assets.defs.pages import picture, rows
+from cm4ai_assets.defs.publishing import Metadata
+from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.images.audit import TensorAudit
+from cm4ai_assets.images.names import parse_field_id
+from cm4ai_assets.images.pictures import contact_sheet, evenly, intensity_plot
+from cm4ai_assets.images.quality import Histogram
+from cm4ai_assets.images.tensors import Product
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.tensors import Pixels, open_array, read_field
+from cm4ai_assets.tables.images import CHANNELS
+
+if TYPE_CHECKING:
+    import zarr
+
+SHEET_FIELDS = 24
+OFFENDERS_SHOWN = 6
+
+
+def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
+    """Counts, defects, and a contact sheet of fields spread over the plates."""
+    stored = fields.filter(pl.col("tensor_index").is_not_null())
+    defects = fields["defects"].explode().drop_nulls().value_counts(sort=True)
+    return {
+        "fields_in_tensor": stored.height,
+        "fields_left_out": fields.height - stored.height,
+        "antibodies": fields["antibody_id"].drop_nulls().n_unique(),
+        "wells": fields.select("plate", "well").n_unique(),
+        "defects": rows(defects),
+        "contact_sheet": _sheet(_spread(stored, array), alt="fields of view, tubulin red, protein green, nucleus blue"),
+    }
+
+
+def of_tensor(product: Product, store: Store, audit: TensorAudit) -> Metadata:
+    """What is stored where, from what, how fast, and whether it was made now."""
+    record = product.record
+    return {
+        "store": store.location(product.path),
+        "shape": " x ".join(str(length) for length in record.shape),
+        "channels": ", ".join(CHANNELS),
+        "source_sha256": record.source_sha256,
+        "pixels_sha256": record.digest,
+        "size": record.size,
+        "share_of_raw_size": round(record.size / record.raw_size, 4) if record.raw_size else 0.0,
+        "fields_left_out": len(record.failures),
+        "audit": audit.summary,
+        "images_decoded": product.images,
+        "reused": "yes: same ZIP, same edge length, same code" if product.reused else "no: decoded in this run",
+        **({} if product.reused else {"seconds": round(product.seconds, 2), "images_per_second": _rate(product)}),
+    }
+
+
+def of_quality(quality: pl.DataFrame) -> Metadata:
+    """Medians per channel, and the sum of all histograms as a plot."""
+    per_channel = (
+        quality.group_by("channel")
+        .agg(
+            pl.len().alias("images"),
+            pl.col("mean").median().round(2).alias("median mean"),
+            pl.col("p999").median().alias("median p99.9"),
+            pl.col("focus").median().round(4).alias("median focus"),
+            pl.col("is_empty").sum().alias("empty"),
+            pl.col("is_saturated").sum().alias("saturated"),
+        )
+        .sort("channel")
+    )
+    plot = intensity_plot(_histograms(quality), title=f"Intensities of {quality['field_id'].n_unique():,} fields")
+    return {
+        "per_channel": rows(per_channel),
+        "intensities": picture(plot, alt="intensity histograms per channel", mime="image/png"),
+    }
+
+
+def of_offenders(field_ids: Sequence[str], store: Store, partition: Partition) -> Metadata:
+    """Pictures of the fields a check names, as far as they are in the tensor."""
+    try:
+        fields, tensor = store.table("if_fields", partition), store.table("if_tensors", partition)
+    except NotMaterializedError:
+        return {}
+    found = (
+        fields.filter(pl.col("field_id").is_in(field_ids), pl.col("tensor_index").is_not_null())
+        .select("field_id", "tensor_index")
+        .head(OFFENDERS_SHOWN)
+        .collect()
+    )
+    if found.is_empty():
+        return {}
+    array = open_array(store.fs, f"{store.root}/{tensor.select('path').collect().item()}")
+    return {"pictures": _sheet(_labelled(found, array), alt="fields that this check names")}
+
+
+def _rate(product: Product) -> float:
+    return round(product.images / product.seconds, 1)
+
+
+def _spread(stored: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
+    shown = stored.sort("tensor_index")[evenly(stored.height, SHEET_FIELDS)]
+    return _labelled(shown, array)
+
+
+def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
+    """Fields with a label that fits below a thumbnail; the condition stands above the sheet."""
+    for field_id, index in fields.select("field_id", "tensor_index").iter_rows():
+        name = parse_field_id(field_id)
+        plane = "" if name.z is None else f" z{name.z:02d}"
+        yield f"{name.plate_number} {name.well} R{name.region}{plane}", read_field(array, index)
+
+
+def _sheet(fields: Iterator[tuple[str, Pixels]], *, alt: str) -> dg.MarkdownMetadataValue:
+    return picture(contact_sheet(fields), alt=alt, mime="image/webp")
+
+
+def _histograms(quality: pl.DataFrame) -> dict[str, Histogram]:
+    """The sum of the histograms of each channel."""
+    return {
+        channel: np.sum(np.array(histograms.to_list(), dtype=np.uint32), axis=0, dtype=np.uint32)
+        for channel, histograms in (
+            (str(name), part["histogram"]) for (name,), part in quality.group_by("channel", maintain_order=True)
+        )
+    }

@@ -1,0 +1,1 @@
+"""Assets and checks of a release as a whole: the group `release`."""

@@ -1,0 +1,128 @@
+"""Assets of a release as a whole: its lock, and what changed since the release before.
+
+Belongs here: assets of the group `release`, and the collection they come from. Does not belong here: what the archive
+says (`archives.dataverse.client`), how a version becomes a lock (`archives.dataverse.lock`) and how two compare
+(`updates.changes`).
+"""
+
+# Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import polars as pl
+
+from cm4ai_assets.archives.dataverse.lock import lock_frame
+from cm4ai_assets.defs import pages as md
+from cm4ai_assets.defs.publishing import OWNERS, Draft, Published, publish, table_asset
+from cm4ai_assets.platform import Platform
+from cm4ai_assets.releases import ReleaseRecord, releases_before
+from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
+from cm4ai_assets.transfer.errors import NotFoundError
+from cm4ai_assets.updates import changes
+from cm4ai_assets.updates.inputs import lock_of
+
+GROUP = "release"
+COLLECTION = "dataverse_collection"
+_SHOWN = ("change", "directory", "label", "previous_directory", "previous_label", "size", "access", "counterpart")
+
+# Its materialization is a successful look of the release sensor. No edge leads from it to `release_files`: a new look
+# changes nothing about locked releases, and would mark all of them as out of date.
+collection = dg.AssetSpec(
+    COLLECTION,
+    group_name=GROUP,
+    kinds={"dataverse"},
+    owners=list(OWNERS),
+    tags={"cm4ai/modality": "all"},
+    description="The watched collection of the archive, as the release sensor saw it last: datasets, versions, and how "
+    "long after their publication they were registered. Goes stale when no look has succeeded for 6 hours, and fails "
+    "after 24: then the sensor is switched off, the daemon is not running, or the archive cannot be reached.",
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=24), warn_window=timedelta(hours=6)),
+)
+
+
+@table_asset(
+    RELEASE_FILES, group=GROUP, kinds={"dataverse", "parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse"
+)
+def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Published]:
+    """The lock of a release."""
+    record = platform.registry.get(context.partition_key)
+    with platform.archive() as archive:
+        version = archive.version(record.doi, record.version)
+    frame = lock_frame(version, release=record.key)
+    recognised = frame.filter(pl.col("role").is_not_null())
+    context.log.info(
+        f"{record.doi} version {record.version}: {frame.height} files, {int(frame['size'].sum()) / 1e9:.2f} GB, "
+        f"{frame.height - recognised.height} not recognised"
+    )
+    yield from publish(
+        context,
+        platform.store,
+        Draft(
+            RELEASE_FILES,
+            frame,
+            metadata={
+                "doi": record.doi,
+                "version": record.version,
+                "title": record.title,
+                "landing_page": dg.MetadataValue.url(f"https://doi.org/{record.doi.removeprefix('doi:')}"),
+                "archive": dg.MetadataValue.url(platform.settings.dataverse_url),
+                "total_bytes": int(frame["size"].sum()),
+                "files": md.rows(frame.select("directory", "label", "size", "digest", "access", "modality", "role")),
+                "not_recognised": md.rows(
+                    frame.filter(pl.col("role").is_null()).select("directory", "label", "unrecognised_reason")
+                ),
+            },
+        ),
+    )
+
+
+@table_asset(RELEASE_CHANGES, group=GROUP, kinds={"parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse")
+def release_changes(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
+) -> Iterator[Published]:
+    """What changed since the release before."""
+    record = platform.registry.get(context.partition_key)
+    before, lock = _before(record, platform, context.log)
+    against = before.key if before else None
+    frame = changes.compare(lock, release_files.collect(), release=record.key, against=against)
+    told = changes.summary(frame)
+    context.log.info(f"{record.key} against {against or 'nothing'}: {told}")
+    differing = frame.filter((pl.col("change") != "unchanged") | pl.col("access_changed"))
+    yield from publish(
+        context,
+        platform.store,
+        Draft(
+            RELEASE_CHANGES,
+            frame,
+            metadata={
+                "against": against or "nothing: no release came out before",
+                "summary": told,
+                **dict(frame["change"].value_counts().iter_rows()),
+                "access_changed": int(frame["access_changed"].sum()),
+                "new_bytes": changes.new_bytes(frame),
+                "changes": md.rows(differing.select(_SHOWN)),
+            },
+        ),
+    )
+
+
+def _before(
+    record: ReleaseRecord, platform: Platform, log: dg.DagsterLogManager
+) -> tuple[ReleaseRecord, pl.DataFrame] | tuple[None, None]:
+    """The release to compare with and its lock: as published here, else as the archive lists it now.
+
+    Asking saves an order between runs: when several releases arrive at once, their locks are made side by side.
+    """
+    for before in releases_before(record, platform.registry.all()):
+        if (lock := lock_of(platform.store, before.key)) is not None:
+            return before, lock
+        try:
+            with platform.archive() as archive:
+                return before, lock_frame(archive.version(before.doi, before.version), release=before.key)
+        except NotFoundError as error:
+            log.warning(f"{before.key} was never locked, and cannot be any more: {error}")
+    return None, None
+
+
+ASSETS = (release_files, release_changes)

@@ -1,0 +1,135 @@
+"""From what a release needs to a run that makes it: asked for once, again after a failure, and then no more.
+
+Belongs here: run keys, tags, and how often something is tried. Does not belong here: what is needed (`arrivals`), and
+when that is looked at (`release_sensor`, `schedules`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
+from cm4ai_assets.defs.partitions import partition_key, partition_of
+from cm4ai_assets.defs.release.checks import STILL_PUBLISHED
+from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.updates.needs import LOCK_JOB, Need
+
+REQUEST_TAG = "cm4ai/request"
+RELEASE_TAG = "cm4ai/release"
+REASON_TAG = "cm4ai/reason"
+_PARTITION_TAG = "dagster/partition"
+_PRIORITY_TAG = "dagster/priority"
+_ASKED = 25  # more runs of one need than are ever requested
+
+RETRY_AFTER = (timedelta(minutes=10), timedelta(hours=6))
+"""How long after the first and the second run that came to nothing the next is requested. Then a person is needed."""
+
+IN_PROGRESS = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a need: the request of a run, or why there is none."""
+
+    request: dg.RunRequest | None
+    told: str = ""
+
+
+def run_request(need: Need, attempt: int = 1, *, priority: int = 0) -> dg.RunRequest:
+    """The run that makes what is needed.
+
+    The run key names dataset, version, condition and attempt. Dagster starts one run per key, ever: a tick that is
+    repeated, or a cursor that was reset, starts nothing twice.
+    """
+    assets = [dg.AssetKey(name) for name in need.tables] or None
+    return dg.RunRequest(
+        run_key=f"{need.key}#{attempt}",
+        job_name=need.job,
+        partition_key=partition_key(need.partition),
+        asset_selection=assets,
+        tags={REQUEST_TAG: need.key, **tags(need.partition, need.reason, priority=priority)},
+    )
+
+
+def check_request(record: ReleaseRecord, said: str, now: datetime) -> dg.RunRequest:
+    """The run that evaluates `still_published` of a release again, and nothing else.
+
+    A sensor could report an evaluation itself, but Dagster keeps only one without a run for each partition, ever.
+    """
+    return dg.RunRequest(
+        run_key=f"{STILL_PUBLISHED}:{record.key}@{record.doi}:{now:%Y-%m-%dT%H:%M:%S}",
+        job_name=LOCK_JOB,
+        partition_key=record.key,
+        asset_selection=[],
+        asset_check_keys=[dg.AssetCheckKey(dg.AssetKey(RELEASE_FILES.name), STILL_PUBLISHED)],
+        tags=tags(Partition(record.key), said, priority=0),
+    )
+
+
+def tags(partition: Partition, reason: str, *, priority: int) -> dict[str, str]:
+    """What a requested run tells: its release, why it was requested, and its place in the queue."""
+    return {RELEASE_TAG: partition.release, REASON_TAG: reason, _PRIORITY_TAG: str(priority)}
+
+
+def verdict(need: Need, instance: dg.DagsterInstance, now: datetime, *, priority: int = 0) -> Verdict:
+    """Whether a run is requested now for what is needed, by what became of the runs before."""
+    here = dg.RunsFilter(tags={_PARTITION_TAG: partition_key(need.partition)}, statuses=list(IN_PROGRESS))
+    if instance.get_runs_count(here):
+        return Verdict(None, f"{need.partition} is being made")
+    records = instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: need.key}), limit=_ASKED)
+    if any(record.dagster_run.status is dg.DagsterRunStatus.CANCELED for record in records):
+        return Verdict(None, f"{need.partition}: a run was cancelled, so it is left to you")
+    if not records:
+        return Verdict(run_request(need, priority=priority))
+    if len(records) > len(RETRY_AFTER):
+        return Verdict(
+            None, f"{need.partition}: {len(records)} runs of {need.job} came to nothing, so it is left to you"
+        )
+    ended = max(
+        datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC) for record in records
+    )
+    again = ended + RETRY_AFTER[len(records) - 1]
+    if now < again:
+        return Verdict(None, f"{need.partition}: {need.job} is tried again after {again:%Y-%m-%d %H:%M} UTC")
+    return Verdict(run_request(need, len(records) + 1, priority=priority))
+
+
+def under_way(instance: dg.DagsterInstance) -> set[tuple[str, Partition]]:
+    """Jobs and partitions whose runs have not ended."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS)))
+    return {(run.job_name, partition_of(run.tags[_PARTITION_TAG])) for run in runs if _PARTITION_TAG in run.tags}
+
+
+def settled(instance: dg.DagsterInstance, job: str, partition: Partition) -> bool:
+    """Whether a job ran to its end for a partition since its release was locked; then what is missing is not to be had.
+
+    A lock that is made again, by an operator or once a quarter, opens the question again.
+    """
+    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(RELEASE_FILES.name), asset_partitions=[partition.release])
+    locks = instance.fetch_materializations(filters, limit=1).records
+    ended = dg.RunsFilter(
+        job_name=job,
+        tags={_PARTITION_TAG: partition_key(partition)},
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=datetime.fromtimestamp(locks[0].timestamp, UTC) if locks else None,
+    )
+    return instance.get_runs_count(ended) > 0
+
+
+def backfills_of(instance: dg.DagsterInstance, tables: Iterable[str]) -> list[str]:
+    """Asset backfills under way that may still make one of these tables."""
+    wanted = {dg.AssetKey(name) for name in tables}
+    running = instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
+    return [b.backfill_id for b in running if wanted & set(b.asset_selection or ())]

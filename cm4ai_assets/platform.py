@@ -1,0 +1,97 @@
+"""The platform as a Dagster resource: settings at run time, and what they lead to.
+
+Belongs here: the one resource that assets and checks take. Does not belong here: the clients and stores themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import BinaryIO, cast
+
+from cm4ai_assets.archives import datacite
+from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.archives.massive.client import MassiveClient
+from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.transfer.http import HttpClient
+from cm4ai_assets.updates import watch
+
+
+class Platform:
+    """The settings of the running process, and the store, blobs and archive client they name.
+
+    A plain object, not a configurable resource, on purpose: who may launch a run must not be able to point it at other
+    paths or servers by its run configuration.
+
+    Args:
+        settings: In place of those of the environment, which is read on first use.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        return self._settings or Settings.from_env()
+
+    @cached_property
+    def store(self) -> Store:
+        """Published tables and tensors."""
+        return Store.from_settings(self.settings)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Published bytes of the archive, by content."""
+        return BlobStore(self.store.fs, self.store.root)
+
+    @cached_property
+    def registry(self) -> ReleaseRegistry:
+        """What each release key means."""
+        return ReleaseRegistry(self.store)
+
+    @contextmanager
+    def open_zip(self, sha256: str) -> Iterator[ByteSource]:
+        """The stored bytes of an archive's ZIP, to be read at any position."""
+        with self.blobs.open(sha256) as source:
+            yield source
+
+    def open_stream(self, sha256: str) -> BinaryIO:
+        """Stored bytes as a file to be read from its beginning; close it after use."""
+        return cast("BinaryIO", self.store.fs.open(f"{self.store.root}/{self.blobs.path(sha256)}", "rb"))
+
+    def archive(self) -> DataverseClient:
+        """A new client of the archive; close it after use (it is a context manager)."""
+        return DataverseClient(self.settings.dataverse_url, token=self.settings.dataverse_token)
+
+    def massive(self) -> MassiveClient:
+        """A new client of MassIVE; close it after use (it is a context manager)."""
+        return MassiveClient(self.settings.massive_url)
+
+    @contextmanager
+    def usage_services(self) -> Iterator[tuple[HttpClient, HttpClient]]:
+        """Clients of the archive and of DataCite that ask for usage, with little patience."""
+        urls = (self.settings.dataverse_url, self.settings.datacite_url)
+        with (
+            HttpClient(urls[0], pacing=datacite.PACING) as archive,
+            HttpClient(urls[1], pacing=datacite.PACING) as other,
+        ):
+            yield archive, other
+
+    def describer(self) -> HttpClient:
+        """A client that asks the archive for a dataset's own description, with little patience: it is no data."""
+        return HttpClient(self.settings.dataverse_url, pacing=datacite.PACING)
+
+    def watcher(self) -> DataverseClient:
+        """A client for one look at the archive: impatient, because the next look is the second try."""
+        return DataverseClient(
+            self.settings.dataverse_url,
+            token=self.settings.dataverse_token,
+            pacing=watch.PACING,
+            timeouts=watch.TIMEOUTS,
+        )

@@ -1,0 +1,307 @@
+"""The content-addressed store: published bytes, each digest once, whatever its names.
+
+    {root}/blobs/sha256/ab/abcd...              the bytes, by our own digest; read-only where the filesystem knows that
+    {root}/blobs/index/md5/0d/0d97....json      {"sha256", "size"}: which bytes a published digest means
+    {root}/blobs/index/first_use/1f/1f0e....json    the same for a file without one: which bytes it was first seen with
+
+Belongs here: publishing bytes so that a name only ever means all of them, and finding them again without asking
+anybody. Does not belong here: fetching (`download`), and deciding what is fetched (`acquire`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from cm4ai_assets.errors import DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
+from cm4ai_assets.storage.digests import ALGORITHMS, BLOCK
+from cm4ai_assets.storage.disk import (
+    fsync_file,
+    fsync_folder,
+    make_folder,
+    require_space,
+    typed_disk_errors,
+    write_whole,
+)
+
+_log = logging.getLogger(__name__)
+
+# Stores where an object appears under its key only once its upload is complete, so that no temporary name is needed.
+_ATOMIC_UPLOAD = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
+_LEFTOVER_AGE = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Stored bytes: our digest, and their size."""
+
+    sha256: str
+    size: int
+
+
+class BlobStore:
+    """Published bytes by content, on any fsspec filesystem.
+
+    Args:
+        fs: The filesystem.
+        root: The folder on it under which `blobs` stands; no scheme.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+        self._fs, self._root = fs, root.rstrip("/")
+        self._is_local = isinstance(fs, LocalFileSystem)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._fs.protocol!r}, {self._root!r})"
+
+    def path(self, sha256: str) -> str:
+        """Where the bytes are, relative to the root."""
+        return f"blobs/sha256/{sha256[:2]}/{sha256}"
+
+    def has(self, sha256: str) -> bool:
+        """Whether the bytes are stored."""
+        return self._size(sha256) is not None
+
+    def find(self, digest_type: str, digest: str) -> Blob | None:
+        """The stored bytes that a published digest means; None if they are not stored."""
+        digest = digest.lower()
+        if digest_type == "SHA-256" and (size := self._size(digest)) is not None:
+            return Blob(digest, size)
+        blob = self._read_index(_index_path(ALGORITHMS[digest_type], digest))
+        # The index is a claim about the store, not the store.
+        return blob if blob and self._size(blob.sha256) == blob.size else None
+
+    def first_use(self, identity: str) -> Blob | None:
+        """What a file without a published digest consisted of when it was first stored, stored still or not."""
+        return self._read_index(_index_path("first_use", _named(identity)))
+
+    def first_uses(self, identities: Iterable[str]) -> dict[str, Blob]:
+        """Those of many files without a published digest that were ever stored, by one listing."""
+        folder = self._full("blobs/index/first_use")
+        there = {str(path).rsplit("/", 1)[-1] for path in self._fs.find(folder)} if self._fs.exists(folder) else set()
+        hits = [one for one in identities if f"{_named(one)}.json" in there]
+        return {one: blob for one in hits if (blob := self.first_use(one))}
+
+    def note_first_use(self, identity: str, blob: Blob) -> None:
+        """Remember what a file without a published digest consists of, to hold later bytes against."""
+        self._write_index(_index_path("first_use", _named(identity)), blob)
+
+    def add(self, source: Path, sha256: str, digests: Mapping[str, str]) -> Blob:
+        """Store verified bytes and index them under every digest known of them; done already, it does nothing again.
+
+        The bytes appear under their name whole or not at all, before any index entry names them. `source` is left where
+        it is: if this process dies here, it is still there to go on from.
+
+        Args:
+            source: A local file with exactly these bytes.
+            sha256: Their digest.
+            digests: Digest type ("MD5", "SHA-256", ...) to digest.
+        """
+        size = source.stat().st_size
+        stored = self._size(sha256)
+        if stored is None:
+            if self._is_local:
+                self._publish_locally(source, sha256, size)
+            else:
+                self._upload(source, sha256, size)
+        elif stored != size:
+            raise SizeMismatchError(
+                f"{self.path(sha256)} is stored with {stored:,} bytes, not {size:,}.",
+                remedy="It was damaged after it was stored: run `cm4ai verify`.",
+            )
+        blob = Blob(sha256, size)
+        for digest_type, digest in {"SHA-256": sha256, **digests}.items():
+            self._write_index(_index_path(ALGORITHMS[digest_type], digest.lower()), blob)
+        return blob
+
+    def require_room(self, size: int, *, beside: Path) -> None:
+        """See that `size` more bytes can be stored, unless they only get a second name on the filesystem of `beside`.
+
+        Raises:
+            NoSpaceError: They cannot.
+        """
+        if self._is_local:
+            folder = Path(self._full("blobs"))
+            existing = next(place for place in (folder, *folder.parents) if place.exists())
+            if not beside.exists() or existing.stat().st_dev != beside.stat().st_dev:
+                require_space({folder: size})
+
+    def open(self, sha256: str) -> LocalBytes | RemoteBytes:
+        """The bytes, to be read at any position; close it after use (it is a context manager)."""
+        full = self._full(self.path(sha256))
+        if self._is_local:
+            return LocalBytes(Path(full), name=sha256)
+        return RemoteBytes(self._fs, full, name=sha256)
+
+    def link(self, sha256: str, target: Path) -> None:
+        """Give the bytes another name, as a local file: a hard link where that is possible, else a copy.
+
+        Raises:
+            NotMaterializedError: They are not stored.
+        """
+        source = Path(self._full(self.path(sha256)))
+        if self._is_local and target.exists() and source.exists() and target.samefile(source):
+            return
+        partial = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.new")
+        with typed_disk_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if not (self._is_local and _linked(source, partial)):
+                    self._copy_out(sha256, partial)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+            fsync_folder(target.parent)
+
+    def _copy_out(self, sha256: str, target: Path) -> None:
+        with self.open(sha256) as source, target.open("wb") as file:
+            require_space({target.parent: source.size})
+            for at in range(0, source.size, 8 * BLOCK):
+                file.write(source.read_at(at, min(8 * BLOCK, source.size - at)))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def verify(self, sha256: str) -> Blob:
+        """Read the bytes again and see that they still have their digest.
+
+        Raises:
+            DigestMismatchError: They have not.
+            NotMaterializedError: They are not stored.
+        """
+        digest, size = hashlib.sha256(), 0
+        try:
+            with self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file:
+                while block := file.read(BLOCK):
+                    digest.update(block)
+                    size += len(block)
+        except FileNotFoundError:
+            raise NotMaterializedError(
+                f"{self.path(sha256)} is not stored.", remedy="Materialize the asset that fetches it."
+            ) from None
+        if digest.hexdigest() != sha256:
+            raise DigestMismatchError(
+                f"{self.path(sha256)} has the SHA-256 {digest.hexdigest()}: it was altered after it was stored.",
+                remedy="Withdraw it with `BlobStore.withdraw`, then materialize again: it is fetched anew.",
+            )
+        return Blob(sha256, size)
+
+    def withdraw(self, sha256: str) -> None:
+        """Take damaged bytes out of the store, so that they are fetched again when next needed."""
+        self._fs.rm_file(self._full(self.path(sha256)))
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _size(self, sha256: str) -> int | None:
+        try:
+            # Not from a listing that the filesystem has cached: another process may have stored it meanwhile.
+            self._fs.invalidate_cache(self._fs._parent(self._full(self.path(sha256))))  # noqa: SLF001
+            return int(self._fs.info(self._full(self.path(sha256)))["size"])
+        except FileNotFoundError:
+            return None
+
+    def _publish_locally(self, source: Path, sha256: str, size: int) -> None:
+        target = Path(self._full(self.path(sha256)))
+        with typed_disk_errors(target.parent):
+            make_folder(target.parent)
+            fsync_file(source)
+            source.chmod(0o444)
+            if not _linked(source, target):
+                self._copied(source, target, sha256, size)
+            fsync_folder(target.parent)
+
+    def _copied(self, source: Path, target: Path, sha256: str, size: int) -> None:
+        """The bytes copied beside their place, held against their digest on the way, and renamed into it."""
+        require_space({target.parent: size})
+        self._sweep(target.parent)
+        partial = target.with_name(f".{sha256}.{secrets.token_hex(4)}.new")
+        try:
+            digest = hashlib.sha256()
+            with source.open("rb", buffering=0) as reading, partial.open("wb", buffering=0) as writing:
+                while block := reading.read(BLOCK):
+                    digest.update(block)
+                    writing.write(block)
+                os.fsync(writing.fileno())
+            if digest.hexdigest() != sha256:
+                raise DigestMismatchError(
+                    f"{source} changed while it was stored.", remedy="Nothing was stored. Try again."
+                )
+            partial.chmod(0o444)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what processes that were killed left of copies."""
+        for partial in folder.glob(".*.new"):
+            with suppress(OSError):
+                if time.time() - partial.stat().st_mtime > _LEFTOVER_AGE:
+                    partial.unlink()
+
+    def _upload(self, source: Path, sha256: str, size: int) -> None:
+        target = self._full(self.path(sha256))
+        protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
+        self._fs.makedirs(self._fs._parent(target), exist_ok=True)  # noqa: SLF001
+        if protocols & _ATOMIC_UPLOAD:
+            self._fs.put_file(str(source), target)
+        else:
+            partial = f"{target}.{secrets.token_hex(4)}.new"
+            self._fs.put_file(str(source), partial)
+            self._fs.mv(partial, target)
+        if self._size(sha256) != size:
+            raise SizeMismatchError(
+                f"{self.path(sha256)} was stored with {self._size(sha256)} bytes, not {size:,}.",
+                remedy="The storage is not reliable, or the upload was cut. Try again.",
+            )
+
+    def _read_index(self, path: str) -> Blob | None:
+        try:
+            record = json.loads(self._fs.cat_file(self._full(path)))
+            return Blob(str(record["sha256"]), int(record["size"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            _log.warning("%s cannot be read and is ignored: %s", path, error)
+            return None
+
+    def _write_index(self, path: str, blob: Blob) -> None:
+        target = self._full(path)
+        data = json.dumps({"sha256": blob.sha256, "size": blob.size}).encode()
+        if self._is_local:
+            with typed_disk_errors(Path(target).parent):
+                make_folder(Path(target).parent)
+                write_whole(Path(target), data)
+        else:
+            self._fs.makedirs(self._fs._parent(target), exist_ok=True)  # noqa: SLF001
+            self._fs.pipe_file(target, data)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Make a second name for the same bytes, on the same filesystem; False where that is not to be had."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _index_path(kind: str, digest: str) -> str:
+    return f"blobs/index/{kind}/{digest[:2]}/{digest}.json"
+
+
+def _named(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""Local files that survive a crash: written whole or not at all, and on the disk when it is said so.
+
+Belongs here: fsync, atomic writes, and what a failing disk means. Does not belong here: where files stand.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cm4ai_assets.errors import NoSpaceError, ScratchError
+
+RESERVE = 256 * 1024 * 1024
+"""Bytes left free on every filesystem: a full disk stops more than a download."""
+
+
+@contextmanager
+def typed_disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about a disk into our errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise NoSpaceError(
+                f"The disk of {path} is full: {error.strerror}.",
+                remedy="Free some space and try again; what has arrived is kept and not fetched twice.",
+            ) from error
+        raise ScratchError(
+            f"{path} cannot be used: {error.strerror or error}.",
+            remedy="CM4AI_SCRATCH and CM4AI_STORAGE must be folders that can be written.",
+        ) from error
+
+
+def fsync_file(path: Path) -> None:
+    """See that the bytes of a file are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_folder(path: Path) -> None:
+    """See that the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents, and see that their names are on the disk."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        fsync_folder(folder.parent)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file so that its name only ever means all of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
+def place(source: Path, target: Path) -> None:
+    """Move a file to its final name, which only ever means all of it; across filesystems by way of a copy beside it."""
+    with typed_disk_errors(target.parent):
+        try:
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
+            try:
+                shutil.copyfile(source, partial)
+                fsync_file(partial)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
+        fsync_folder(target.parent)
+
+
+def require_space(needs: Mapping[Path, int], *, reserve: int = RESERVE) -> None:
+    """See that there is room for so many bytes in each folder, added up per filesystem, and a reserve.
+
+    Raises:
+        NoSpaceError: There is not; the message says how much is missing and where.
+    """
+    devices: dict[int, tuple[Path, int]] = {}
+    for folder, need in needs.items():
+        existing = next(place for place in (folder, *folder.parents) if place.exists())
+        device = existing.stat().st_dev
+        devices[device] = (existing, devices.get(device, (existing, 0))[1] + need)
+    for place, need in devices.values():
+        free = shutil.disk_usage(place).free
+        if need and free < need + reserve:
+            raise NoSpaceError(
+                f"{need:,} bytes are to be written to {place}, of which a reserve of {reserve:,} is kept free, and"
+                f" {free:,} are free.",
+                remedy=f"Free {need + reserve - free:,} bytes, or point CM4AI_SCRATCH and CM4AI_STORAGE elsewhere.",
+            )

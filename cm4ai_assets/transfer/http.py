@@ -1,0 +1,315 @@
+"""One HTTP client for archives: careful with secrets, redirects and encodings; every failure is a typed error.
+
+Belongs here: sending a request and following its redirects by hand. Every library tried forwards a custom token header
+to whatever host a redirect names (protocol reference, 6.2), so none is trusted with it. Does not belong here: what an
+endpoint means (`dataverse`), resuming (`download`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, Self, TypeVar
+from urllib.parse import urljoin
+
+import httpcore
+import httpx
+from pydantic import SecretStr
+
+from cm4ai_assets.errors import ArchiveError, ConfigurationError
+from cm4ai_assets.transfer.errors import (
+    NetworkError,
+    ProtocolError,
+    ProxyRefusedError,
+    RateLimitedError,
+    RedirectRefusedError,
+    TlsError,
+    WaitError,
+)
+from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, quiet_http_logs, redacted
+from cm4ai_assets.transfer.rate_limit import HostGate
+from cm4ai_assets.transfer.refusals import BODY_LIMIT, error_envelope, refusal
+from cm4ai_assets.transfer.retries import Pacing, Patience, StallFloor
+
+# What one read from a socket may return. At 64 KiB, the default, a third of a download's CPU time goes into handing
+# 15,000 pieces a gigabyte through four layers.
+httpcore.HTTP11Connection.READ_NUM_BYTES = 512 * 1024
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+USER_AGENT = f"cm4ai-assets/{version('cm4ai_assets')} (+https://github.com/CM4AI)"
+"""Our own: the stock agents of Python libraries are blocked by some installations (protocol reference, 3.7)."""
+
+MAX_HOPS = 5
+_JSON_LIMIT = 64 * 1024 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to wait for a connection, and for the next bytes. There is no limit on the whole of a transfer."""
+
+    connect: float = 10.0
+    read: float = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response whose body has not been read: `url` and `headers` may be told, they carry no secrets."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    host: str
+    _response: httpx.Response
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, not decoded.
+
+        Raises:
+            NetworkError: The connection broke before the end that was announced.
+        """
+        with _typed_failures(self.url):
+            yield from self._response.iter_raw()
+
+    def beginning(self, limit: int) -> bytes:
+        """At most `limit` bytes of the body; what cannot be read is left out."""
+        body = bytearray()
+        try:
+            for chunk in self.chunks():
+                body += chunk
+                if len(body) >= limit:
+                    break
+        except ArchiveError:
+            pass
+        return bytes(body[:limit])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A JSON answer and the server's own time when it gave it."""
+
+    body: Any
+    served: datetime | None
+
+
+class HttpClient:
+    """Requests to one archive.
+
+    Args:
+        base_url: Scheme, host and port, and a path prefix if there is one.
+        token: API token; sent to exactly the origin of `base_url`, never logged.
+        gate: Shared courtesy towards hosts; None for a client that is alone.
+        pacing: Retry policy of `json`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: str | None = None,
+        gate: HostGate | None = None,
+        pacing: Pacing | None = None,
+        timeouts: Timeouts | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.home = origin(self.base_url)
+        if token and self.home[0] != "https" and not is_loopback_http(self.base_url):
+            raise ConfigurationError(
+                f"An API token is not sent over plain http to {self.home[1]}.", remedy="Use https, or unset the token."
+            )
+        self._token = SecretStr(token) if token else None
+        self.gate, self._sleep = gate, sleep
+        self._pacing, limits = pacing or Pacing(), timeouts or Timeouts()
+        self._timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": None}
+        quiet_http_logs()
+        self._client = httpx.Client(verify=verify, follow_redirects=False, limits=httpx.Limits(max_connections=None))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r}, token={'set' if self._token else None})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    @property
+    def has_token(self) -> bool:
+        """Whether requests are made as somebody."""
+        return self._token is not None
+
+    def url(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        """The whole URL of a path of the archive."""
+        return str(httpx.URL(f"{self.base_url}{path}", params=dict(params) if params else None))
+
+    def json(self, path: str, params: Mapping[str, str] | None = None, *, body: object = None) -> Reply:
+        """A JSON answer, asked for again by the retry policy. With a `body`, it is posted."""
+        url = self.url(path, params)
+        return self.patiently(lambda: self._json_once(url, body))
+
+    def patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask, and ask again by the retry policy."""
+        patience = Patience(self._pacing)
+        while True:
+            try:
+                return ask()
+            except ArchiveError as error:
+                wait = patience.wait_after(error)
+                _log.info("%s Trying again in %.1f s.", error.message, wait)
+                self._sleep(wait)
+
+    def _json_once(self, url: str, body: object) -> Reply:
+        told = redacted(url, home=self.home)
+        with self.stream(url, body=body) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise self._refusal(answer)
+            raw, floor = bytearray(), StallFloor(self._pacing, time.monotonic)
+            for chunk in answer.chunks():
+                raw += chunk
+                floor.arrived(len(chunk))
+                if len(raw) > _JSON_LIMIT:
+                    raise ProtocolError(f"The answer to {told} is longer than {_JSON_LIMIT} bytes.")
+        try:
+            parsed = json.loads(bytes(raw))
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(
+                f"The answer to {told} is not JSON ({answer.headers.get('content-type', 'no type')}): {error}.",
+                remedy="If this lasts, open the URL in a browser: a sign-in or maintenance page may stand before it.",
+            ) from error
+        if failure := error_envelope(parsed, what=told):
+            raise failure
+        return Reply(parsed, _http_date(answer.headers.get("date")))
+
+    @contextmanager
+    def stream(self, url: str, *, start: int = 0, length: int | None = None, body: object = None) -> Iterator[Answer]:
+        """The answer to one request, whatever its status but a redirect; those are followed.
+
+        Args:
+            url: Where to ask; the token goes along if it is the archive itself.
+            start: Ask for the bytes from here on.
+            length: Ask for so many; None for all that follow.
+            body: JSON to post.
+
+        Raises:
+            ArchiveError: No answer could be had.
+        """
+        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        if start or length is not None:
+            headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        told = redacted(url, home=self.home)
+        at_home = origin(url) == self.home
+        for _ in range(MAX_HOPS + 1):
+            response = self._send(url, headers, with_token=at_home, body=body)
+            try:
+                if response.status_code not in _REDIRECTS:
+                    yield self._answer(response, url)
+                    return
+                location = response.headers.get("location")
+            finally:
+                response.close()
+            if not location or body is not None:
+                raise ProtocolError(f"{told} answered with a redirect that leads nowhere.")
+            url = urljoin(url, location)
+            allow_redirect(url, home=self.home, what=told)
+            # Whoever the archive sent us to may send us back, but not with our token.
+            at_home = at_home and origin(url) == self.home
+        raise RedirectRefusedError(
+            f"A redirect was refused ({told}): there were more than {MAX_HOPS}.", remedy="Report it to the archive."
+        )
+
+    def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx.Response:
+        host = _host(url)
+        if self.gate:
+            self.gate.wait(host)
+        secret = {"X-Dataverse-key": self._token.get_secret_value()} if self._token and with_token else {}
+        with _typed_failures(redacted(url, home=self.home)):
+            # Built and sent without the client's defaults: no other header, no cookie goes along.
+            request = httpx.Request(
+                "GET" if body is None else "POST", url, headers={**headers, **secret},
+                json=body, extensions={"timeout": self._timeout},
+            )  # fmt: skip
+            return self._client.send(request, stream=True, auth=None, follow_redirects=False)
+
+    def _answer(self, response: httpx.Response, url: str) -> Answer:
+        answer = Answer(response.status_code, response.headers, redacted(url, home=self.home), _host(url), response)
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"} and answer.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            raise ProtocolError(
+                f"{answer.url} was sent with Content-Encoding {encoding}, which was not asked for.",
+                remedy="A proxy on the way changes what passes; go around it.",
+            )
+        if self.gate and answer.status < HTTPStatus.BAD_REQUEST:
+            self.gate.served(answer.host)
+        return answer
+
+    def _refusal(self, answer: Answer) -> ArchiveError:
+        error = refusal(
+            answer.status, answer.headers, answer.beginning(BODY_LIMIT), what=answer.url, now=datetime.now(UTC)
+        )
+        named = isinstance(error, WaitError) and error.retry_after is not None
+        if self.gate and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
+            self.gate.limited(answer.host, error.retry_after)
+        return error
+
+    def raise_refusal(self, answer: Answer) -> None:
+        """Raise what an unwanted answer means."""
+        raise self._refusal(answer)
+
+
+def _host(url: str) -> str:
+    _, host, port = origin(url)
+    return f"{host}_{port}"
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value) if value else None
+    except (TypeError, ValueError):
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date else None
+
+
+@contextmanager
+def _typed_failures(told: str) -> Iterator[None]:
+    """Turn what the HTTP library raises into our errors. Its messages hold no URL; ours hold the redacted one."""
+    try:
+        yield
+    except httpx.ProxyError as error:
+        raise ProxyRefusedError(f"The proxy refused ({told}): {error}.", remedy="See HTTPS_PROXY.") from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise RedirectRefusedError(f"Not a URL that can be followed ({told}): {error}.") from error
+    except (httpx.TransportError, httpx.StreamError) as error:
+        causes = list(_causes(error))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            raise TlsError(
+                f"The certificate of the server is not trusted ({told}): {error}.",
+                remedy="If your network has its own authority, point SSL_CERT_FILE at its certificate.",
+            ) from error
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            raise NetworkError(f"The name of the host cannot be resolved ({told}): {error}.") from error
+        kind = type(error).__name__
+        raise NetworkError(f"The connection failed ({told}): {kind} {error}".rstrip() + ".") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,164 @@
+"""Telling refusals apart: from status, headers and the first bytes of a body to one of the errors of `errors`.
+
+Each case is an answer that somebody saw or that stands in the server's source (protocol reference, 3.4 to 3.7).
+Does not belong here: what to do about it (`pacing`, `download`, `acquire`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.transfer.errors import (
+    AccessDeniedError,
+    BadTokenError,
+    BlockedByWafError,
+    BytesLostError,
+    EndpointBlockedError,
+    GuestbookRequiredError,
+    LinkExpiredError,
+    NotFoundError,
+    ProtocolError,
+    ProxyRefusedError,
+    RangeError,
+    RateLimitedError,
+    ServerUnavailableError,
+)
+
+BODY_LIMIT = 64 * 1024
+"""How much of a refusal is read: enough for any message, too little to be a burden."""
+
+_GUESTBOOK = re.compile(r"guestbook response for guestbookid\s*(\d+)", re.IGNORECASE)
+_S3_CODE = re.compile(r"<Code>([^<]{1,80})</Code>")
+_SECONDS = re.compile(r"\s*\d{1,12}\s*")
+_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, *, what: str, now: datetime) -> ArchiveError:
+    """The typed error that an answer other than the wanted one means.
+
+    Args:
+        status: HTTP status.
+        headers: Response headers, lower-case names.
+        body: The first `BODY_LIMIT` bytes.
+        what: What was asked for, without secrets, for the message.
+        now: The time a `Retry-After` date is held against.
+    """
+    told = _message(body)
+    if error := _turned_away(status, headers, body, what):
+        return error
+    if status in {400, 401, 403}:
+        return _denied(status, told, body, what)
+    if status in {404, 410}:
+        return _absent(told, body, what)
+    if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return RangeError(f"The server cannot send the piece that was asked for ({what}): {told}")
+    return _busy(status, told, body, what, retry_after(headers.get("retry-after"), now))
+
+
+def error_envelope(body: object, *, what: str) -> ArchiveError | None:
+    """The error inside an answer that came with HTTP 200: `status` other than OK, in whatever case."""
+    if not isinstance(body, dict) or str(body.get("status", "OK")).upper() == "OK":
+        return None
+    return ProtocolError(f"The archive answered with an error ({what}): {body.get('message', 'no message')}")
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a `Retry-After` header, in either of its forms; None where it is absent or garbage."""
+    if value is None:
+        return None
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return max(0.0, (at - now).total_seconds())
+
+
+def _turned_away(status: int, headers: Mapping[str, str], body: bytes, what: str) -> ArchiveError | None:
+    """A firewall's or a front server's no: the archive itself answers 403 with JSON, an object store with XML."""
+    challenged = "x-amzn-waf-action" in headers or status == HTTPStatus.ACCEPTED
+    front = status == HTTPStatus.FORBIDDEN and _field(body, "status") is None and not _S3_CODE.search(_text(body))
+    if not (challenged or front):
+        return None
+    return BlockedByWafError(
+        f"A firewall in front of the archive turned the request away, HTTP {status} ({what}).",
+        remedy="Ask the archive to allow the User-Agent cm4ai-assets, or set DATAVERSE_API_TOKEN.",
+    )
+
+
+def _busy(status: int, told: str, body: bytes, what: str, wait: float | None) -> ArchiveError:
+    if status == HTTPStatus.TOO_MANY_REQUESTS or _S3_CODE.findall(_text(body))[:1] == ["SlowDown"]:
+        return RateLimitedError(
+            f"Too many requests ({what}): {told}", retry_after=wait,
+            remedy="All guests of an archive share one allowance; wait, or set DATAVERSE_API_TOKEN.",
+        )  # fmt: skip
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and "endpoint blocked" in told.lower():
+        return EndpointBlockedError(
+            f"The archive's administrator has closed this endpoint ({what}): {told}", remedy="Ask the archive."
+        )
+    if status in _TRANSIENT:
+        incident = _field(body, "incidentId")
+        note = f" (incident {incident})" if incident else ""
+        return ServerUnavailableError(
+            f"The server cannot answer now, HTTP {status}{note} ({what}): {told}",
+            retry_after=wait, incident_id=incident,
+        )  # fmt: skip
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return ProxyRefusedError(f"The proxy wants credentials ({what}).", remedy="Set them in HTTPS_PROXY.")
+    return ProtocolError(f"Unexpected answer HTTP {status} ({what}): {told}")
+
+
+def _denied(status: int, told: str, body: bytes, what: str) -> ArchiveError:
+    if code := _S3_CODE.search(_text(body)):
+        return LinkExpiredError(f"The object store refused the presigned link ({what}): {code[1]}. {told}")
+    if book := _GUESTBOOK.search(told):
+        return GuestbookRequiredError(
+            f"The archive wants guestbook {book[1]} filled in first ({what}).", guestbook_id=int(book[1]),
+            remedy="Fill it in on the archive's page, or configure the answers to give.",
+        )  # fmt: skip
+    if status == HTTPStatus.BAD_REQUEST:
+        return ProtocolError(f"The archive calls the request malformed ({what}): {told}")
+    if status == HTTPStatus.UNAUTHORIZED and "not permitted" not in told:
+        return BadTokenError(
+            f"The archive refuses the API token ({what}): {told}",
+            remedy="Renew DATAVERSE_API_TOKEN, or unset it to go on as a guest.",
+        )
+    return AccessDeniedError(f"Access is not permitted ({what}): {told}")
+
+
+def _absent(told: str, body: bytes, what: str) -> ArchiveError:
+    if told.lower().startswith("datafile"):
+        return BytesLostError(f"The archive has lost the bytes ({what}): {told}", remedy="Report it to the archive.")
+    if code := _S3_CODE.search(_text(body)):
+        return BytesLostError(f"The object store does not have the bytes ({what}): {code[1]}. {told}")
+    if _field(body, "status") is None:
+        return NotFoundError(f"A web server, not the archive's API, answered: no such page ({what}).",
+                             remedy="Check CM4AI_DATAVERSE_URL.")  # fmt: skip
+    return NotFoundError(f"The archive does not have it ({what}): {told}")
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
+
+
+def _field(body: bytes, name: str) -> str | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    value = answer.get(name) if isinstance(answer, dict) else None
+    return None if value is None else str(value)
+
+
+def _message(body: bytes) -> str:
+    """What a refusal says, in one line: its JSON message, else its text without markup."""
+    told = _field(body, "message") or re.sub(r"<[^>]*>", " ", _text(body))
+    return re.sub(r"\s+", " ", told).strip()[:300] or "no message"

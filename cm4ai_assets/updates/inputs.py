@@ -1,0 +1,160 @@
+"""Which published files a job reads, and which tables are made from their bytes alone.
+
+Belongs here: that relation, as data, and what follows from it: two releases with the same files have the same tables,
+so what one release has need not be made for the other. Does not belong here: jobs (`defs.jobs`), and when something is
+made (`arrivals`).
+
+A job that reads published bytes is listed here; what is made from tables only follows them by itself
+(`defs.automation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.releases import ReleaseKey
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
+from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
+from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
+from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.updates.changes import same_bytes
+
+Rows = Sequence[Mapping[str, Any]]
+Locks = Callable[[str], pl.DataFrame | None]  # the lock of a release; see `lock_of`
+
+METADATA_ROLES = ("crate", "crate_bundle", "package", "tables", "raw_index", "provenance_graph", "images")
+"""Roles of files that are metadata of the release, or ZIPs that hold some beside the data."""
+
+
+class Spread(StrEnum):
+    """Which partitions of a job read a file: that of the file's condition, those of all, or the release's one."""
+
+    OWN_CONDITION = "own_condition"
+    EVERY_CONDITION = "every_condition"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a job reads and makes.
+
+    Attributes:
+        job: Name of the job.
+        modality: Modality of the files it reads; None for any.
+        roles: Their roles.
+        spread: Which partition reads which file.
+        product: The table that is there when the job is done.
+        tables: The tables that are a function of the files' bytes, the release's name and dates aside.
+        takes_some: It takes what may be had and leaves out the rest; others wait until all may be had.
+    """
+
+    job: str
+    modality: str | None
+    roles: tuple[str, ...]
+    spread: Spread
+    product: str
+    tables: tuple[str, ...]
+    takes_some: bool = False
+
+    def inputs(self, lock: pl.DataFrame) -> dict[str | None, Rows]:
+        """The rows of a lock that each partition reads, by condition; by None where it has no condition."""
+        mine = lock.filter(pl.col("role").is_in(self.roles))
+        rows = (mine if self.modality is None else mine.filter(modality=self.modality)).rows(named=True)
+        if not rows:
+            return {}
+        if self.spread is Spread.RELEASE:
+            return {None: rows}
+        if self.spread is Spread.EVERY_CONDITION:
+            return {str(condition): rows for condition in CONDITIONS}
+        by_condition = {str(c): [row for row in rows if row["file_condition"] == c] for c in CONDITIONS}
+        return {condition: own for condition, own in by_condition.items() if own}
+
+
+FEEDS: tuple[Feed, ...] = (
+    Feed(
+        job="images",
+        modality="if",
+        roles=("images",),
+        spread=Spread.OWN_CONDITION,
+        product=IF_TENSORS.name,
+        tables=tuple(table.name for table in (IF_IMAGES, IF_ANTIBODIES, IF_FIELDS, IF_TENSORS, IF_QUALITY)),
+    ),
+    Feed(
+        job="secms",
+        modality="secms",
+        roles=("package",),
+        spread=Spread.EVERY_CONDITION,
+        product=SECMS_PROFILES.name,
+        tables=(SECMS_PROFILES.name, SECMS_PROTEINS.name),
+    ),
+    Feed(
+        job="apms",
+        modality="apms",
+        roles=("tables", "package"),
+        spread=Spread.OWN_CONDITION,
+        product=APMS_INTERACTIONS.name,
+        tables=(APMS_INTERACTIONS.name,),
+    ),
+    # The release's own crate names every deposit. What they hold is looked up again when it is another crate, and once
+    # a quarter; the annotated runs follow.
+    Feed(
+        job="massive",
+        modality="release",
+        roles=("crate", "crate_bundle"),
+        spread=Spread.RELEASE,
+        product=MASSIVE_FILES.name,
+        tables=(MASSIVE_FILES.name,),
+    ),
+    Feed(
+        job="release_metadata",
+        modality=None,
+        roles=METADATA_ROLES,
+        spread=Spread.RELEASE,
+        product=CRATE_ENTITIES.name,
+        tables=(CRATE_ENTITIES.name, CRATE_EDGES.name, RELEASE_DATASHEET.name),
+        takes_some=True,
+    ),
+)
+
+
+def feed_of(table: str) -> Feed | None:
+    """The feed from which a table is made; None if it is not made from published bytes alone."""
+    return next((feed for feed in FEEDS if table in feed.tables), None)
+
+
+def lock_of(store: Store, release: str) -> pl.DataFrame | None:
+    """The lock of a release; None if it is not published."""
+    partition = Partition(release)
+    return (
+        store.table(RELEASE_FILES.name, partition).collect() if store.has_table(RELEASE_FILES.name, partition) else None
+    )
+
+
+def twins(locks: Locks, feed: Feed, partition: Partition, among: Iterable[str]) -> Iterator[str]:
+    """Those of some releases whose lock has the very bytes from which this partition is made, under whatever names."""
+    lock = locks(partition.release)
+    wanted = feed.inputs(lock).get(partition.condition) if lock is not None else None
+    for release in among:
+        other = locks(release) if wanted and release != partition.release else None
+        if wanted and other is not None and _same(wanted, feed.inputs(other).get(partition.condition, ())):
+            yield release
+
+
+def holder(store: Store, feed: Feed, partition: Partition) -> str | None:
+    """The newest release whose published tables hold for this partition too, because its bytes are the same."""
+    published = {part.release for part in store.partitions(feed.product) if part.condition == partition.condition}
+    newest_first = sorted(published, key=ReleaseKey.parse, reverse=True)
+    return next(twins(partial(lock_of, store), feed, partition, newest_first), None)
+
+
+def _same(ones: Rows, others: Rows) -> bool:
+    return len(ones) == len(others) and all(any(same_bytes(one, other) for other in others) for one in ones)

@@ -1,0 +1,508 @@
+"""The client against recorded answers, and against answers that are none. Faults 33 to 46, 59 of the reference."""
+
+from __future__ import annotations
+
+import json
+import logging
+import ssl
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.archives.dataverse.model import Dataset, File, Version, unknown_fields
+from cm4ai_assets.errors import ArchiveError, ConfigurationError
+from cm4ai_assets.transfer.errors import (
+    BadTokenError,
+    DeaccessionedError,
+    EndpointBlockedError,
+    NetworkError,
+    NotFoundError,
+    ProtocolError,
+    ProxyRefusedError,
+    RedirectRefusedError,
+    ServerUnavailableError,
+    TlsError,
+)
+from cm4ai_assets.transfer.http import HttpClient
+from cm4ai_assets_tests.transfer.bench import DATA, DOI, FAST, FILE, TOKEN
+from cm4ai_assets_tests.transfer.server import FIXTURES, Server, as_json, body, cut, fixture, redirect, refused, whole
+
+CONTENTS = "/api/dataverses/CM4AI/contents"
+VERSIONS = "/api/datasets/:persistentId/versions"
+VERSION = f"{VERSIONS}/2.1"
+INFO = "/api/info/version"
+
+MakeClient = Callable[..., DataverseClient]
+
+
+def recorded(name: str) -> Any:
+    return json.loads(fixture(name))
+
+
+def altered(name: str, **changes: object) -> Any:
+    answer = recorded(name)
+    answer["data"] |= changes
+    return answer
+
+
+# --- what the archive says ---
+
+
+def test_version_of_the_server(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, body(200, fixture("info_version_6.6.json")), body(200, fixture("info_version_nobuild.json")))
+    assert client.server_version() == "6.6"
+    # 59: asked anew each time, so an upgrade between two ticks is seen.
+    assert client.server_version() == "6.10"
+
+
+def test_datasets_of_a_collection(archive: Server, client: DataverseClient) -> None:
+    archive.on(CONTENTS, body(200, fixture("collection_CM4AI_contents.json")))
+    datasets = client.datasets("CM4AI")
+    assert [dataset.doi for dataset in datasets] == [
+        f"doi:10.18130/V3/{suffix}" for suffix in ("DXWOS5", "B35XWX", "F3TD5R", "K7TGEM", "HIGT4C")
+    ]
+    assert datasets[2].publication_date == date(2025, 7, 1)
+
+
+def test_collections_among_the_contents_are_not_datasets(archive: Server, client: DataverseClient) -> None:
+    archive.on("/api/dataverses/som/contents", body(200, fixture("collection_som_contents_mixed.json")))
+    assert [dataset.doi for dataset in client.datasets("som")] == ["doi:10.18130/V3/SYNTH0"]
+
+
+def test_versions_newest_first_without_files(archive: Server, client: DataverseClient) -> None:
+    archive.on(VERSIONS, body(200, fixture("versions_F3TD5R_6.6.json")))
+    versions = client.versions(DOI)
+    assert [version.number for version in versions] == ["2.1", "2.0", "1.0"]
+    assert versions[0].title == "Cell Maps for Artificial Intelligence - June 2025 Data Release (Beta)"
+    assert archive.log[0].query == {"persistentId": DOI, "excludeFiles": "true"}
+
+
+def test_drafts_have_no_number_and_are_left_out(archive: Server, client: DataverseClient) -> None:
+    draft = {"id": 9, "versionState": "DRAFT", "datasetPersistentId": DOI}
+    released = recorded("versions_F3TD5R_excludeFiles_6.6.json")
+    archive.on(VERSIONS, as_json({**released, "data": [draft, *released["data"]]}))
+    assert [version.number for version in client.versions(DOI)] == ["2.1", "2.0", "1.0"]
+
+
+def test_a_version_with_its_files(archive: Server, client: DataverseClient) -> None:
+    archive.on(VERSION, body(200, fixture("version_2.1_F3TD5R_6.6.json"), Date="Sun, 23 Nov 2025 10:00:00 GMT"))
+    version = client.version(DOI, "2.1")
+    assert (version.number, version.doi, len(version.files or ())) == ("2.1", DOI, 21)
+    assert version.seen_on == date(2025, 11, 23)
+    assert version.license_text == "CC BY-NC-SA 4.0"
+    assert archive.log[0].query == {"persistentId": DOI, "excludeFiles": "false"}
+    assert client.drift == frozenset()
+
+
+def test_a_version_that_does_not_name_its_dataset_is_of_the_one_asked_for(
+    archive: Server, client: DataverseClient
+) -> None:
+    archive.on(VERSION, as_json(altered("version_2.1_F3TD5R_6.6.json", datasetPersistentId=None)))
+    assert client.version(DOI, "2.1").doi == DOI
+
+
+def test_41_only_a_pinned_version_is_asked_for(client: DataverseClient, archive: Server) -> None:
+    for number in (":latest", ":latest-published", "2", ":draft", "2.1/../1.0"):
+        with pytest.raises(ProtocolError, match="is not a pinned version"):
+            client.version(DOI, number)
+    assert archive.log == []
+
+
+def test_releases_have_all_that_a_key_is_made_of(archive: Server, client: DataverseClient) -> None:
+    contents = recorded("collection_CM4AI_contents.json")
+    contents["data"] = [entry for entry in contents["data"] if entry["identifier"] in {"V3/F3TD5R", "V3/HIGT4C"}]
+    archive.on(CONTENTS, as_json(contents))
+    archive.on(
+        VERSIONS,
+        body(200, fixture("versions_F3TD5R_6.6.json")),
+        as_json({"status": "OK", "data": [recorded("version_latest_published_HIGT4C_6.9.json")["data"]]}),
+    )
+    releases = client.releases("CM4AI")
+    assert [(release.doi[-6:], release.version) for release in releases] == [
+        ("F3TD5R", "1.0"), ("F3TD5R", "2.0"), ("F3TD5R", "2.1"), ("HIGT4C", "2.0"),
+    ]  # fmt: skip
+    assert releases[2].released == datetime(2025, 10, 31, 14, 12, 37, tzinfo=UTC)
+    assert (releases[2].published, releases[2].archive) == (date(2025, 7, 1), archive.url)
+    assert releases[2].title == "Cell Maps for Artificial Intelligence - June 2025 Data Release (Beta)"
+    assert len(archive.log) == 3
+
+
+def test_43_a_dataset_that_vanishes_between_two_calls_is_left_out(
+    archive: Server, client: DataverseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive.on(CONTENTS, body(200, fixture("collection_CM4AI_contents.json")))
+    archive.on(VERSIONS, refused("error_404_dataset.json", 404))
+    assert client.releases("CM4AI") == []
+    assert "doi:10.18130/V3/DXWOS5 is listed in CM4AI but cannot be read" in caplog.text
+
+
+def test_43_a_withdrawn_version_says_why_and_where_to_go(archive: Server, client: DataverseClient) -> None:
+    archive.on(VERSION, refused("error_404_version.json", 404), body(200, fixture("version_deaccessioned.json")))
+    with pytest.raises(
+        DeaccessionedError, match=r"2\.1 of doi:10.18130/V3/F3TD5R was withdrawn: There is ident"
+    ) as caught:
+        client.version(DOI, "2.1")
+    assert caught.value.link == "https://doi.org/10.18130/V3/K7TGEM"
+    assert "What is stored is kept" in caught.value.remedy
+    archive.on(VERSION, refused("error_404_version.json", 404))
+    with pytest.raises(NotFoundError, match=r"Dataset version 9\.9 of dataset 102069 not found"):
+        client.version(DOI, "2.1")
+
+
+def test_44_the_search_index_is_not_asked(archive: Server, client: DataverseClient) -> None:
+    archive.on("/api/search", refused("error_500_incident.json", 500))
+    archive.on(CONTENTS, body(200, fixture("collection_CM4AI_contents.json")))
+    assert len(client.datasets("CM4AI")) == 5
+    assert archive.asked("/api/search") == []
+
+
+# --- 35 to 37: answers that are none, and answers that are new ---
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"", b"{", b"<html>Sign in</html>", b'{"status": "OK", "data": {"versio', b"\xff\xfe\x00", b"[" * 100_000,
+        '{"status":"OK","data":"é"}'.encode("latin-1"), b"null", b"[]", b'"x"', b"NaN", b'{"status":"OK"}',
+        b'{"status":"OK","data":null}', b'{"status":"OK","data":[]}', b'{"status":"OK","data":{"version":7}}',
+        b'{"status":"ERROR","message":"no"}', b'{"status":"error","message":"no"}',
+    ],
+)  # fmt: skip
+def test_35_36_what_is_no_answer_is_a_protocol_error(archive: Server, client: DataverseClient, bad: bytes) -> None:
+    archive.on(INFO, body(200, bad, Content_Type="text/html"))
+    with pytest.raises(ProtocolError):
+        client.server_version()
+    assert len(archive.log) <= 2
+
+
+@pytest.mark.parametrize("bad", [b"{", b"<html>", b'{"status":"ERROR","message":"busy"}'])
+def test_35_a_garbled_answer_is_asked_for_once_more(archive: Server, client: DataverseClient, bad: bytes) -> None:
+    archive.on(INFO, body(200, bad), body(200, fixture("info_version_6.9.json")))
+    assert client.server_version() == "6.9"
+    assert len(archive.log) == 2
+
+
+def test_35_a_byte_order_mark_is_no_fault(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, body(200, b"\xef\xbb\xbf" + fixture("info_version_6.9.json"), Content_Type="text/plain"))
+    assert client.server_version() == "6.9"
+
+
+def test_35_an_answer_cut_short_is_asked_for_again(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, cut(fixture("info_version_6.9.json"), 20), body(200, fixture("info_version_6.9.json")))
+    assert client.server_version() == "6.9"
+
+
+def test_36_an_error_with_status_200_is_told(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, as_json({"status": "error", "message": "Endpoint asleep."}))
+    with pytest.raises(ProtocolError, match=r"answered with an error .*Endpoint asleep\."):
+        client.server_version()
+
+
+def test_37_fields_missing_null_new_and_of_older_shapes(
+    archive: Server, client: DataverseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = altered(
+        "version_2.1_F3TD5R_6.6.json", license="CC0", brandNew={"x": 1}, releaseTime="garbage", versionNote=None
+    )
+    file = answer["data"]["files"][0]
+    file["dataFile"] |= {"filesize": "9007199254740993", "alsoNew": True, "checksum": None}
+    del file["restricted"]
+    archive.on(VERSION, as_json(answer))
+    for _ in range(2):
+        version = client.version(DOI, "2.1")
+    files = version.files or []
+    assert version.license_text == "CC0"
+    assert version.release_time is None
+    assert files[0].data_file.filesize == 2**53 + 1
+    assert client.drift == {"Version.brandNew", "DataFile.alsoNew"}
+    assert caplog.text.count("sends fields that no known version does: DataFile.alsoNew, Version.brandNew") == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"versionNumber": 3}, {"datasetPersistentId": "doi:10.18130/V3/OTHER"}, {"files": None}, {"files": "none"},
+        {"files": [{"label": "a"}]}, {"files": [{"dataFile": {"id": 1}}, {"dataFile": {"id": 1}}]},
+        {"files": [{"dataFile": {"id": 1, "filesize": "many"}}]},
+    ],
+    ids=["other version", "other dataset", "no files", "files no list", "no id", "id twice", "size no number"],
+)  # fmt: skip
+def test_40_a_version_that_is_not_the_one_asked_for(
+    archive: Server, client: DataverseClient, changes: dict[str, object]
+) -> None:
+    archive.on(VERSION, as_json(altered("version_2.1_F3TD5R_6.6.json", **changes)))
+    with pytest.raises(ProtocolError):
+        client.version(DOI, "2.1")
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"The recorded answers are not at {FIXTURES}.")
+def test_no_recorded_answer_drifts() -> None:
+    for path in sorted(FIXTURES.glob("version*_6.*.json")):
+        data = recorded(path.name)["data"]
+        for one in data if isinstance(data, list) else [data]:
+            model = Version if "versionState" in one else File
+            if {"versionState", "dataFile"} & one.keys():
+                assert list(unknown_fields(model.model_validate(one))) == [], path.name
+    for path in sorted(FIXTURES.glob("file_*.json")):
+        assert list(unknown_fields(File.model_validate_json(path.read_bytes()))) == [], path.name
+    for entry in recorded("collection_CM4AI_contents.json")["data"]:
+        assert list(unknown_fields(Dataset.model_validate(entry))) == []
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.sampled_from([
+    "versionNumber", "versionMinorNumber", "versionState", "releaseTime", "publicationDate", "license", "files",
+    "metadataBlocks", "datasetPersistentId", "termsOfUse",
+])  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(st.dictionaries(FIELDS, JUNK, max_size=4))
+def test_37_any_junk_in_a_version_is_a_protocol_error_or_harmless(
+    archive: Server, client: DataverseClient, changes: dict[str, object]
+) -> None:
+    archive.on(VERSION, as_json(altered("version_2.1_F3TD5R_6.6.json", **changes)))
+    try:
+        version = client.version(DOI, "2.1")
+    except ArchiveError:
+        return
+    assert isinstance(version.title, str | None)
+    assert isinstance(version.license_text, str | None)
+
+
+# --- 19 to 28: refusals of calls ---
+
+
+def test_21_a_bad_token_fails_at_once_and_is_not_told(archive: Server, make_client: MakeClient) -> None:
+    archive.on(INFO, refused("error_401_bad_api_key.json", 401))
+    with pytest.raises(BadTokenError) as caught:
+        make_client(token=TOKEN).server_version()
+    assert len(archive.log) == 1
+    assert archive.log[0].headers["x-dataverse-key"] == TOKEN
+    assert TOKEN not in f"{caught.value} {caught.value!r} {caught.getrepr(showlocals=True)}"
+
+
+def test_26_an_incident_is_kept_in_the_log(
+    archive: Server, client: DataverseClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    incident = refused("error_500_incident.json", 500)
+    archive.on(INFO, incident, incident, body(200, fixture("info_version_6.9.json")))
+    with caplog.at_level(logging.INFO):
+        assert client.server_version() == "6.9"
+    assert caplog.text.count("incident 00000000-0000-0000-0000-000000000000") == 2
+
+
+def test_27_long_maintenance_is_told_as_something_that_passes(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, refused("error_503_maintenance.html", 503))
+    with pytest.raises(ServerUnavailableError, match="cannot answer now, HTTP 503") as caught:
+        client.server_version()
+    assert caught.value.retryable
+    assert len(archive.log) == FAST.tries
+
+
+def test_28_a_blocked_endpoint_is_not_asked_again(archive: Server, client: DataverseClient) -> None:
+    archive.on(INFO, refused("error_503_blocked_endpoint.json", 503))
+    with pytest.raises(EndpointBlockedError, match=r"Endpoint blocked\. Access denied\."):
+        client.server_version()
+    assert len(archive.log) == 1
+
+
+# --- 29, 33, 34: redirects and the token ---
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_29_34_the_token_stays_at_home(
+    archive: Server, store_host: Server, make_client: MakeClient, status: int
+) -> None:
+    archive.on(FILE, redirect(lambda: f"{store_host.url}/bucket/19a0?X-Amz-Signature=abc", status))
+    store_host.on("/bucket/19a0", whole(DATA, Set_Cookie="tracker=1"))
+    client = make_client(token=TOKEN)
+    with client.open_file(103725, offset=1000) as stream:
+        assert b"".join(stream.chunks()) == DATA[1000:]
+        assert stream.start == 1000
+        assert stream.url == f"{store_host.url}/bucket/19a0?…"
+    assert archive.log[0].headers["x-dataverse-key"] == TOKEN
+    seen = store_host.log[0]
+    assert set(seen.headers) == {"host", "user-agent", "accept-encoding", "range"}
+    assert seen.headers["range"] == "bytes=1000-"
+    with client.open_file(103725):
+        pass
+    assert "cookie" not in {name for request in (*archive.log, *store_host.log) for name in request.headers}
+
+
+def test_29_a_way_back_home_is_walked_without_the_token(
+    archive: Server, store_host: Server, make_client: MakeClient
+) -> None:
+    archive.on(FILE, redirect(lambda: f"{store_host.url}/hop"))
+    store_host.on("/hop", redirect(lambda: f"{archive.url}/api/access/datafile/1?gbrecs=true"))
+    archive.on("/api/access/datafile/1", whole(DATA))
+    with make_client(token=TOKEN).open_file(103725) as stream:
+        assert b"".join(stream.chunks()) == DATA
+    assert "x-dataverse-key" not in archive.asked("/api/access/datafile/1")[0].headers
+
+
+def test_33_a_loop_ends(archive: Server, client: DataverseClient) -> None:
+    archive.on(FILE, redirect(lambda: f"{archive.url}{FILE}"))
+    with pytest.raises(RedirectRefusedError, match="there were more than 5"), client.open_file(103725):
+        pass
+    assert len(archive.log) == 6
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("file:///etc/passwd", "it leads to file scheme, not https"),
+        ("ftp://example.org/x", "it leads to ftp scheme"),
+        ("http://example.org/x", "it leads to http scheme|it leads to .* not a public|cannot be resolved"),
+        ("http://169.254.169.254/latest/meta-data", "it leads to 169.254.169.254, which is not a public address"),
+        ("http://[::ffff:169.254.169.254]/", "it leads to 169.254.169.254"),
+        ("https://10.0.0.8/x", "it leads to 10.0.0.8"),
+        ("https://[fd00::1]/x", "it leads to fd00::1"),
+        ("https://user:pw@127.0.0.1/x", "it carries credentials"),
+        ("https://0.0.0.0/", "it leads to 0.0.0.0"),
+    ],
+)
+def test_33_where_redirects_may_not_lead(archive: Server, client: DataverseClient, target: str, told: str) -> None:
+    archive.on(FILE, redirect(lambda: target))
+    with pytest.raises((RedirectRefusedError, NetworkError), match=told), client.open_file(103725):
+        pass
+    assert len(archive.log) == 1
+
+
+def test_33_only_a_test_server_may_lead_to_loopback_or_plain_http() -> None:
+    from cm4ai_assets.transfer.origins import allow_redirect, origin  # noqa: PLC0415
+
+    home = origin("https://dataverse.lib.virginia.edu")
+    for target in ("http://8.8.8.8/x", "https://127.0.0.1/x", "https://localhost/x", "https://[::1]/"):
+        with pytest.raises(RedirectRefusedError):
+            allow_redirect(target, home=home, what="a file")
+    allow_redirect("https://8.8.8.8/x", home=home, what="a file")
+    allow_redirect("https://dataverse.lib.virginia.edu:443/other", home=home, what="a file")
+
+
+def test_a_token_is_not_sent_in_the_clear() -> None:
+    with pytest.raises(ConfigurationError, match=r"not sent over plain http to example\.org"):
+        HttpClient("http://example.org", token=TOKEN)
+
+
+def test_a_redirect_to_nowhere(archive: Server, client: DataverseClient) -> None:
+    archive.on(FILE, body(303, b""))
+    with pytest.raises(ProtocolError, match="a redirect that leads nowhere"), client.open_file(103725):
+        pass
+
+
+# --- secrets in logs and messages ---
+
+
+def test_secrets_do_not_reach_logs_reprs_or_errors(
+    archive: Server, store_host: Server, make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive.on(FILE, redirect(lambda: f"{store_host.url}/bucket/19a0?X-Amz-Signature=SIGNED&key=KEYED"))
+    store_host.on("/bucket/19a0", refused("error_404_datafile_unknown.json", 404))
+    client = make_client(token=TOKEN)
+    with caplog.at_level(logging.DEBUG), pytest.raises(NotFoundError) as caught, client.open_file(103725):
+        pass
+    told = f"{caplog.text} {client!r} {client.__dict__} {caught.value!r} {caught.value} {vars(caught.value)}"
+    assert "bucket/19a0" in told
+    for secret in (TOKEN, "SIGNED", "KEYED"):
+        assert secret not in told
+
+
+# --- 22: guestbooks ---
+
+
+def test_22_a_guestbook_is_answered_only_with_configured_answers(archive: Server, make_client: MakeClient) -> None:
+    asked = refused("error_400_guestbook_required_6.10.json", 400)
+    link = as_json({"status": "OK", "data": {"signedUrl": f"{archive.url}/api/v1/access/datafile/103725?token=abc"}})
+    archive.on(FILE, asked, link)
+    archive.on("/api/v1/access/datafile/103725", whole(DATA))
+    answers = {"name": "Ada Example", "email": "ada@example.org", "answers": [{"id": 1, "value": "yes"}]}
+    with make_client(guestbook=answers).open_file(103725, offset=5) as stream:
+        assert b"".join(stream.chunks()) == DATA[5:]
+    post = archive.log[1]
+    assert (post.method, json.loads(post.body)) == ("POST", {"guestbookResponse": answers})
+    assert archive.log[2].query == {"token": "abc"}
+
+
+def test_22_a_signed_link_to_elsewhere_is_not_followed(
+    archive: Server, store_host: Server, make_client: MakeClient
+) -> None:
+    asked = refused("error_400_guestbook_required_6.10.json", 400)
+    archive.on(FILE, asked, as_json({"status": "OK", "data": {"signedUrl": f"{store_host.url}/x?token=abc"}}))
+    client = make_client(guestbook={"name": "Ada"})
+    with pytest.raises(ProtocolError, match="gave no link for it"), client.open_file(103725):
+        pass
+    assert store_host.log == []
+
+
+# --- 53, 54: below HTTP ---
+
+
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "until", "told"),
+    [
+        ("archive.example", None, "IP address mismatch"),
+        ("127.0.0.1", YESTERDAY, "certificate has expired"),
+    ],
+    ids=["wrong name", "expired"],
+)
+def test_53_certificates_that_are_not_trusted(name: str, until: datetime | None, told: str) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name, not_after=until).configure_cert(context)
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        url = f"https://127.0.0.1:{server.server_port}"
+        with (
+            HttpClient(url, pacing=FAST) as client,
+            pytest.raises(TlsError, match=r"certificate .* is not trusted") as caught,
+        ):
+            client.json(INFO)
+        assert "SSL_CERT_FILE" in caught.value.remedy
+        assert not caught.value.retryable
+        trusting = ssl.create_default_context()
+        authority.configure_trust(trusting)
+        with (
+            HttpClient(url, pacing=FAST, verify=trusting) as client,
+            pytest.raises(TlsError, match=told),
+        ):
+            client.json(INFO)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_54_a_name_that_does_not_resolve_may_later() -> None:
+    with DataverseClient("https://archive.invalid", pacing=FAST) as client:
+        with pytest.raises(NetworkError, match="name of the host cannot be resolved") as caught:
+            client.server_version()
+        assert caught.value.retryable
+
+
+def test_54_a_proxy_that_refuses_is_told(archive: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", archive.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with (
+        DataverseClient("https://archive.example", pacing=FAST) as client,
+        pytest.raises(ProxyRefusedError, match="proxy"),
+    ):
+        client.server_version()

@@ -1,0 +1,224 @@
+"""A version becomes a lock: sizes, digests, access and names, from recorded answers."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cm4ai_assets.archives.dataverse.lock import lock_frame, locked_files
+from cm4ai_assets.archives.dataverse.locked_file import access_state
+from cm4ai_assets.archives.dataverse.model import File, Version
+from cm4ai_assets.errors import UnsafePathError
+from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.transfer.errors import ProtocolError
+from cm4ai_assets_tests.transfer.server import FIXTURES, fixture
+
+pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"The recorded answers are not at {FIXTURES}.")
+
+RELEASE = "2025-06-v2.1"
+TODAY = date(2026, 1, 1)
+
+
+def version(*files: dict[str, Any], **changes: object) -> Version:
+    data = json.loads(fixture("version_2.1_F3TD5R_6.6.json"))["data"]
+    if files:
+        data["files"] = list(files)
+    return Version.model_validate(data | changes)
+
+
+def file(name: str, **changes: object) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(fixture(name))
+    own = {key: value for key, value in changes.items() if key in {"label", "directoryLabel", "restricted"}}
+    answer |= own
+    answer["dataFile"] |= {key: value for key, value in changes.items() if key not in own}
+    return answer
+
+
+def row(*files: dict[str, Any], today: date = TODAY) -> dict[str, Any]:
+    return lock_frame(version(*files), release=RELEASE, today=today).row(0, named=True)
+
+
+def test_the_june_2025_release() -> None:
+    frame = lock_frame(version(), release=RELEASE)
+    assert RELEASE_FILES.violations(frame) == []
+    assert frame.height == 21
+    assert frame["size"].sum() == 13_543_311_235
+    assert frame["access"].unique().to_list() == ["public"]
+    assert frame["license"].unique().to_list() == ["CC BY-NC-SA 4.0"]
+    images = frame.filter(pl.col("role") == "images").sort("file_condition")
+    assert images["file_condition"].to_list() == ["paclitaxel", "untreated", "vorinostat"]
+    assert images["digest"].to_list() == [
+        "0d972b80744344ddeede516a0cf6e3d7", "a98affcc05429650c6bb3906cd836d55", "ad4e68ccc14b0f3349dad3321e7b81b2",
+    ]  # fmt: skip
+    assert frame.select("directory", "label").rows() == sorted(frame.select("directory", "label").rows())
+
+
+def test_a_rename_changes_names_only() -> None:
+    before = lock_frame(Version.model_validate(json.loads(fixture("version_2.0_F3TD5R_6.6.json"))["data"]), release="x")
+    after = lock_frame(version(), release="x")
+    same = ["file_id", "size", "digest", "file_condition", "role"]
+    assert before.sort("file_id").select(same).equals(after.sort("file_id").select(same))
+    assert before["label"].to_list() != after["label"].to_list()
+
+
+def test_the_lock_does_not_depend_on_the_order_of_the_answer() -> None:
+    files = json.loads(fixture("version_2.1_F3TD5R_6.6.json"))["data"]["files"]
+    assert lock_frame(version(*files[::-1]), release="x").equals(lock_frame(version(*files), release="x"))
+
+
+def test_a_row_becomes_an_object_again() -> None:
+    files = locked_files(lock_frame(version(), release=RELEASE))
+    assert {one.path for one in files} >= {"Images/cm4ai_ifimages_MDA-MB-468_paclitaxel.zip"}
+    assert all(one.doi == "doi:10.18130/V3/F3TD5R" and one.version == "2.1" for one in files)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "digits"),
+    [("file_sha1.json", "SHA-1", 40), ("file_sha512.json", "SHA-512", 128), ("file_with_pid.json", "MD5", 32)],
+)
+def test_38_every_kind_of_digest(name: str, kind: str, digits: int) -> None:
+    locked = row(file(name))
+    assert locked["digest_type"] == kind
+    assert len(locked["digest"]) == digits
+
+
+def test_38_no_digest_and_digests_that_cannot_be_computed() -> None:
+    for one in (
+        file("file_nochecksum.json"),
+        file("file_sha1.json", checksum={"type": "SHA3-256", "value": "00"}),
+        file("file_sha1.json", checksum={"type": "SHA-1"}),
+    ):
+        assert (row(one)["digest_type"], row(one)["digest"]) == (None, None)
+
+
+def test_38_checksum_is_read_before_the_deprecated_md5_and_in_any_case() -> None:
+    both = file("file_restricted.json", checksum={"type": "Sha256", "value": f" {'AB' * 32}\n"})
+    assert (row(both)["digest_type"], row(both)["digest"]) == ("SHA-256", "ab" * 32)
+    assert row(file("file_restricted.json", checksum=None))["digest_type"] == "MD5"
+
+
+def test_38_a_digest_that_is_none_is_not_locked() -> None:
+    with pytest.raises(ProtocolError, match="published with MD5 'xyz', which is not such a digest"):
+        row(file("file_sha1.json", checksum={"type": "MD5", "value": "xyz"}))
+
+
+def test_39_of_an_ingested_table_the_original_is_locked() -> None:
+    locked = row(file("file_tabular_ingested.json"))
+    assert (locked["size"], locked["is_ingested"]) == (25061, True)
+    assert locked["digest"] == "3a7063bb391ea5e05a32ba5da5f4b2f8"
+    assert (locked["role"], locked["modality"]) == ("statistics", "perturbseq")
+    unsized = row(file("file_tabular_ingested.json", originalFileSize=None))
+    assert (unsized["size"], unsized["is_ingested"]) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "today", "state"),
+    [
+        ("file_restricted.json", TODAY, "restricted"),
+        ("file_embargoed.json", date(2026, 11, 29), "embargoed"),
+        ("file_embargoed.json", date(2026, 11, 30), "public"),
+        ("file_retention_expired.json", date(2024, 12, 31), "public"),
+        ("file_retention_expired.json", date(2025, 1, 1), "retention_expired"),
+        ("file_with_pid.json", TODAY, "public"),
+    ],
+)
+def test_19_access_on_a_day(name: str, today: date, state: str) -> None:
+    assert row(file(name), today=today)["access"] == state
+
+
+def test_52_the_day_is_the_servers() -> None:
+    embargoed = version(file("file_embargoed.json"))
+    for day, state in ((date(2026, 11, 29), "embargoed"), (date(2026, 12, 1), "public")):
+        seen = embargoed.model_copy(update={"seen_on": day})
+        assert lock_frame(seen, release=RELEASE)["access"].item() == state
+
+
+def test_19_dates_and_doubts() -> None:
+    locked = row(file("file_embargoed.json"))
+    assert (locked["available_on"], locked["unavailable_from"]) == (date(2026, 11, 30), None)
+    assert row(file("file_retention_expired.json"))["unavailable_from"] == date(2025, 1, 1)
+    # An embargo whose end cannot be read has not ended; a restriction outlasts an embargo.
+    for end in ("soon", None, "", 7):
+        assert row(file("file_embargoed.json", embargo={"dateAvailable": end}))["access"] == "embargoed"
+    after = file("file_embargoed.json", embargo={"dateAvailable": "2025-01-01"}, restricted=True)
+    assert row(after)["access"] == "restricted"
+
+
+@given(day=st.dates(), restricted=st.booleans(), embargo=st.none() | st.dates(), retention=st.none() | st.dates())
+def test_19_access_is_public_only_if_nothing_forbids(
+    *,
+    day: date,
+    restricted: bool,
+    embargo: date | None,
+    retention: date | None,
+) -> None:
+    data: dict[str, Any] = {"restricted": restricted, "dataFile": {}}
+    if embargo:
+        data["dataFile"]["embargo"] = {"dateAvailable": embargo.isoformat()}
+    if retention:
+        data["dataFile"]["retention"] = {"dateUnavailable": retention.isoformat()}
+    state = access_state(File.model_validate(data), day)
+    forbidden = restricted or (embargo and day < embargo) or (retention and day >= retention)
+    assert (state == "public") == (not forbidden)
+
+
+def test_45_same_name_in_different_folders_is_locked() -> None:
+    crates = [
+        file("file_with_pid.json", directoryLabel=d, label="ro-crate-metadata.json", id=i) for i, d in enumerate("ab")
+    ]
+    frame = lock_frame(version(*crates), release=RELEASE)
+    assert frame["directory"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a", "File.csv"), ("A", "file.csv")),
+        (("a", "\u00e9.csv"), ("a", "e\u0301.csv")),
+        (("", "a"), ("a", "file.csv")),
+        (("a", "same.csv"), ("a", "same.csv")),
+    ],
+)
+def test_45_twins_are_refused(one: tuple[str, str], other: tuple[str, str]) -> None:
+    files = [
+        file("file_with_pid.json", directoryLabel=directory, label=label, id=index)
+        for index, (directory, label) in enumerate((one, other))
+    ]
+    with pytest.raises(UnsafePathError, match="would be one path"):
+        lock_frame(version(*files), release=RELEASE)
+
+
+def test_46_hostile_names_are_refused() -> None:
+    with pytest.raises(UnsafePathError, match=r"is refused: it has the segment '\.\.'"):
+        lock_frame(version(file("file_hostile_path.json")), release=RELEASE)
+
+
+def test_46_odd_but_harmless_names_are_locked_in_nfc() -> None:
+    locked = row(file("file_unicode_label.json", label='Be\u0301lisle\u2013Pipon; "\u03b1".json'))
+    assert locked["label"] == 'B\u00e9lisle\u2013Pipon; "\u03b1".json'
+    assert locked["unrecognised_reason"] == "No rule knows this directory and name."
+
+
+def test_an_unknown_treatment_is_locked_and_reported() -> None:
+    frame = lock_frame(version(file("file_with_pid.json", label="Images-doxorubicin.zip")), release=RELEASE)
+    assert frame.select("role", "file_condition", "unrecognised_reason").row(0) == (
+        "images", None, "Treatment 'doxorubicin' is not known.",
+    )  # fmt: skip
+    assert RELEASE_FILES.violations(frame) == []
+
+
+def test_an_empty_version_is_an_empty_lock() -> None:
+    assert lock_frame(Version.model_validate(json.loads(
+        fixture("version_2.1_F3TD5R_6.6.json"))["data"] | {"files": []}), release=RELEASE).height == 0  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{"files": None}, {"versionNumber": None}, {"datasetPersistentId": None}])
+def test_what_is_no_whole_version_is_not_locked(changes: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError, match="cannot be locked"):
+        lock_frame(version(**changes), release=RELEASE)

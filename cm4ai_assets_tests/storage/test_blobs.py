@@ -1,0 +1,166 @@
+"""The store of published bytes: whole or absent, found by any published digest, on any filesystem."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import fsspec
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from cm4ai_assets.errors import DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.storage.blobs import Blob, BlobStore
+from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
+from cm4ai_assets.storage.digests import Digests, digests_of
+from cm4ai_assets_tests.transfer.bench import DATA, md5, sha256
+
+KEY = sha256(DATA)
+
+
+class _NoAtomicUpload(MemoryFileSystem):
+    """A remote filesystem where a file is seen while it is written."""
+
+    protocol = "sftp-like"
+    store: dict[str, object] = {}  # noqa: RUF012
+    pseudo_dirs = [""]  # noqa: RUF012
+
+
+@pytest.fixture(params=["local", "memory", "no atomic upload"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    filesystems: dict[str, tuple[fsspec.AbstractFileSystem, str]] = {
+        "local": (LocalFileSystem(), str(tmp_path / "root")),
+        "memory": (MemoryFileSystem(), f"/{tmp_path.name}"),
+        "no atomic upload": (_NoAtomicUpload(), f"/{tmp_path.name}"),
+    }
+    return BlobStore(*filesystems[request.param])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_bytes_are_stored_once_and_found_by_every_digest(store: BlobStore, source: Path) -> None:
+    digests = digests_of(source, "MD5", "SHA-1", "SHA-512")
+    blob = store.add(source, KEY, digests)
+    assert blob == Blob(KEY, len(DATA))
+    assert store.add(source, KEY, digests) == blob
+    assert store.path(KEY) == f"blobs/sha256/{KEY[:2]}/{KEY}"
+    assert store.has(KEY)
+    for digest_type, digest in digests.items():
+        assert store.find(digest_type, digest.upper()) == blob
+    with store.open(KEY) as stored:
+        assert isinstance(stored, LocalBytes | RemoteBytes)
+        assert (stored.size, stored.read_at(1000, 50)) == (len(DATA), DATA[1000:1050])
+    assert store.verify(KEY) == blob
+    assert source.read_bytes() == DATA
+
+
+def test_what_is_not_stored_is_not_found(store: BlobStore) -> None:
+    assert store.find("MD5", md5(DATA)) is None
+    assert store.find("SHA-256", KEY) is None
+    assert not store.has(KEY)
+    with pytest.raises(NotMaterializedError, match="is not stored"):
+        store.verify(KEY)
+
+
+def test_the_index_is_not_believed_about_bytes_that_are_gone_or_cut(store: BlobStore, source: Path) -> None:
+    store.add(source, KEY, {"MD5": md5(DATA)})
+    store.withdraw(KEY)
+    assert store.find("MD5", md5(DATA)) is None
+    source.write_bytes(DATA[:10])
+    with store._fs.open(f"{store._root}/{store.path(KEY)}", "wb") as file:
+        file.write(DATA[:10])
+    assert store.find("MD5", md5(DATA)) is None
+    source.write_bytes(DATA)
+    with pytest.raises(SizeMismatchError, match="is stored with 10 bytes, not 300,000"):
+        store.add(source, KEY, {})
+
+
+def test_altered_bytes_are_noticed_and_can_be_withdrawn(store: BlobStore, source: Path) -> None:
+    store.add(source, KEY, {"MD5": md5(DATA)})
+    store.withdraw(KEY)
+    with store._fs.open(f"{store._root}/{store.path(KEY)}", "wb") as file:
+        file.write(b"x" + DATA[1:])
+    with pytest.raises(DigestMismatchError, match="was altered after it was stored") as caught:
+        store.verify(KEY)
+    assert "withdraw" in caught.value.remedy
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"sha256": 1}', b"\xff"])
+def test_a_damaged_index_entry_is_as_good_as_none(store: BlobStore, source: Path, junk: bytes) -> None:
+    store.add(source, KEY, {"MD5": md5(DATA)})
+    store._fs.pipe_file(f"{store._root}/blobs/index/md5/{md5(DATA)[:2]}/{md5(DATA)}.json", junk)
+    assert store.find("MD5", md5(DATA)) is None
+    store.add(source, KEY, {"MD5": md5(DATA)})
+    assert store.find("MD5", md5(DATA)) == Blob(KEY, len(DATA))
+
+
+def test_the_layout_is_the_contracts(store: BlobStore, source: Path) -> None:
+    store.add(source, KEY, {"MD5": md5(DATA)})
+    found = sorted(path.removeprefix(f"{store._root}/") for path in store._fs.find(store._root))
+    assert found == sorted([
+        f"blobs/sha256/{KEY[:2]}/{KEY}",
+        f"blobs/index/sha256/{KEY[:2]}/{KEY}.json",
+        f"blobs/index/md5/{md5(DATA)[:2]}/{md5(DATA)}.json",
+    ])  # fmt: skip
+
+
+def test_local_bytes_share_their_disk_space_and_cannot_be_written_to(tmp_path: Path, source: Path) -> None:
+    store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
+    store.add(source, KEY, {})
+    stored = tmp_path / "root" / store.path(KEY)
+    assert stored.samefile(source)
+    assert stored.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_copy_is_held_against_its_digest_on_the_way(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr(os, "link", link)
+    store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
+    source.write_bytes(b"x" + DATA[1:])
+    with pytest.raises(DigestMismatchError, match="changed while it was stored"):
+        store.add(source, KEY, {})
+    folder = (tmp_path / "root" / store.path(KEY)).parent
+    assert list(folder.iterdir()) == []
+    leftover = folder / f".{KEY}.0000.new"
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (0, 0))
+    source.write_bytes(DATA)
+    store.add(source, KEY, {})
+    assert [path.name for path in folder.iterdir()] == [KEY]
+
+
+def test_first_use_is_remembered_even_without_the_bytes(store: BlobStore, source: Path) -> None:
+    assert store.first_use("doi:x 1 2") is None
+    blob = store.add(source, KEY, {})
+    store.note_first_use("doi:x 1 2", blob)
+    store.withdraw(KEY)
+    assert store.first_use("doi:x 1 2") == blob
+
+
+def test_digests_of_blocks_are_those_of_the_whole() -> None:
+    with Digests(["MD5", None]) as digests:
+        for at in range(0, len(DATA), 777):
+            digests.update(DATA[at : at + 777])
+        assert digests.digests() == {"MD5": md5(DATA), "SHA-256": KEY}
+        digests.restart()
+        assert digests.digests() == {"MD5": md5(b""), "SHA-256": sha256(b"")}
+        digests.update(DATA)
+        assert digests.digests() == {"MD5": md5(DATA), "SHA-256": KEY}
+
+
+def test_index_entries_are_plain_json(tmp_path: Path, source: Path) -> None:
+    store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
+    store.add(source, KEY, {})
+    entry = tmp_path / "root/blobs/index/sha256" / KEY[:2] / f"{KEY}.json"
+    assert json.loads(entry.read_text()) == {"sha256": KEY, "size": len(DATA)}

@@ -1,0 +1,232 @@
+"""Downloads by FTP over TLS from a real server that misbehaves on request. Fault 55 of the reference."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]
+from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler  # type: ignore[import-untyped]
+from pyftpdlib.servers import ThreadedFTPServer  # type: ignore[import-untyped]
+
+from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
+from cm4ai_assets.transfer.download import Fetched, fetch
+from cm4ai_assets.transfer.errors import (
+    AccessDeniedError,
+    NetworkError,
+    NotFoundError,
+    ProtocolError,
+    ServerUnavailableError,
+    TlsError,
+)
+from cm4ai_assets.transfer.ftps import FtpsFile
+from cm4ai_assets.transfer.parts import Wanted
+from cm4ai_assets_tests.transfer.bench import FAST, bytes_of, sha256
+
+DATA = bytes_of(3_000_000)
+NAME = "a report, with blanks.tsv"
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[tuple[str, ssl.SSLContext]]:
+    ca = trustme.CA()
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    with ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.tempfile() as path:
+        yield path, context
+
+
+@contextmanager
+def serving(folder: Path, certificate: str, **overrides: Any) -> Iterator[int]:
+    authorizer = DummyAuthorizer()
+    authorizer.add_anonymous(str(folder))
+    attributes = {
+        "authorizer": authorizer, "certfile": certificate, "tls_control_required": True, "tls_data_required": True,
+        "ssl_context": None, **overrides,
+    }  # fmt: skip
+    handler = type("Handler", (TLS_FTPHandler,), attributes)
+    logging.getLogger("pyftpdlib").setLevel(logging.CRITICAL)
+    server = ThreadedFTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"timeout": 0.01, "handle_exit": False}, daemon=True)
+    thread.start()
+    try:
+        yield int(server.address[1])
+    finally:
+        server.close_all()
+        thread.join(5)
+
+
+class Bench:
+    def __init__(self, start: Callable[..., FtpsFile], scratch: Path) -> None:
+        self.start, self._scratch = start, scratch
+
+    def fetch(self, *, digest: str | None = None, size: int = len(DATA), **overrides: Any) -> Fetched:
+        """Download from a server with these handler attributes."""
+        wanted = Wanted("massive-1", size, "SHA-256" if digest else None, digest)
+        return fetch(self.start(**overrides), wanted, self._scratch, pacing=FAST)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, authority: tuple[str, ssl.SSLContext]) -> Iterator[Bench]:
+    folder = tmp_path / "v10"
+    folder.mkdir()
+    (folder / NAME).write_bytes(DATA)
+    with ExitStack() as stack:
+
+        def start(**overrides: Any) -> FtpsFile:
+            port = stack.enter_context(serving(tmp_path, authority[0], **overrides))
+            return FtpsFile(f"ftp://127.0.0.1:{port}/v10/{NAME.replace(' ', '%20')}", authority[1], timeout=0.5)
+
+        yield Bench(start, tmp_path / "scratch")
+
+
+def answering(reply: str) -> Callable[..., None]:
+    def command(handler: Any, *_: object, **__: object) -> None:
+        handler.respond(reply)
+
+    return command
+
+
+def breaking(after: int, log: list[int], times: int = 1000) -> dict[str, Any]:
+    """Handler attributes for a server whose data connection breaks after so many bytes."""
+    left = [times]
+
+    def retrieve(handler: Any, file: str) -> object:
+        log.append(handler._restart_position)
+        return TLS_FTPHandler.ftp_RETR(handler, file)
+
+    class Breaking(TLS_DTPHandler):  # type: ignore[misc]
+        def send(self, data: bytes) -> int:
+            sent: int = super().send(data)
+            if left[0] and self.tot_bytes_sent + sent >= after:
+                left[0] -= 1
+                self.socket.shutdown(socket.SHUT_RDWR)
+            return sent
+
+    return {"ftp_RETR": retrieve, "dtp_handler": Breaking}
+
+
+def test_a_file_is_fetched_and_digested(bench: Bench) -> None:
+    fetched = bench.fetch()
+    assert fetched.path.read_bytes() == DATA
+    assert fetched.digests == {"SHA-256": sha256(DATA)}
+    assert (fetched.requests, fetched.fetched_bytes) == (1, len(DATA))
+
+
+def test_55_a_cut_is_resumed_where_it_was(bench: Bench) -> None:
+    starts: list[int] = []
+    fetched = bench.fetch(**breaking(1_000_000, starts))
+    assert fetched.path.read_bytes() == DATA
+    assert starts[0] == 0
+    assert starts[1:] == sorted(starts[1:])
+    assert all(start > 0 for start in starts[1:])
+    assert fetched.fetched_bytes == len(DATA)
+
+
+@pytest.mark.parametrize("reply", ["502 Command not implemented.", "501 No.", "202 Superfluous."])
+def test_55_where_rest_is_refused_it_begins_again(bench: Bench, reply: str) -> None:
+    starts: list[int] = []
+    fetched = bench.fetch(**breaking(1_000_000, starts, times=1), ftp_REST=answering(reply))
+    assert fetched.path.read_bytes() == DATA
+    assert starts == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "reply", ["421 Too many connections.", "425 Cannot open data connection.", "426 Aborted.", "450 Busy."]
+)
+def test_55_a_busy_server_is_waited_for(bench: Bench, reply: str) -> None:
+    refused = [2]
+
+    def retrieve(handler: Any, file: str) -> object:
+        if refused[0]:
+            refused[0] -= 1
+            handler.respond(reply)
+            return None
+        return TLS_FTPHandler.ftp_RETR(handler, file)
+
+    fetched = bench.fetch(ftp_RETR=retrieve)
+    assert fetched.path.read_bytes() == DATA
+    assert fetched.requests == 3
+
+
+def test_55_a_server_that_stays_busy_is_told(bench: Bench) -> None:
+    with pytest.raises(ServerUnavailableError, match="cannot answer now: 421 Too many") as caught:
+        bench.fetch(ftp_RETR=answering("421 Too many connections."))
+    assert caught.value.retryable
+
+
+def test_55_size_unknown_to_the_server_is_no_obstacle(bench: Bench) -> None:
+    assert bench.fetch(ftp_SIZE=answering("502 No SIZE.")).path.read_bytes() == DATA
+
+
+def test_another_size_is_refused(bench: Bench) -> None:
+    with pytest.raises(SizeMismatchError, match=r"is 3,000,000 bytes long, not 3,000,001 as published"):
+        bench.fetch(size=len(DATA) + 1)
+
+
+def test_other_bytes_than_at_first_use_are_refused(bench: Bench) -> None:
+    with pytest.raises(DigestMismatchError):
+        bench.fetch(digest=sha256(b"what it was"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind"),
+    [
+        ({"ftp_SIZE": answering("550 No such file.")}, NotFoundError),
+        ({"ftp_PASS": answering("530 Not today.")}, AccessDeniedError),
+        ({"ftp_RETR": answering("553 Name not allowed.")}, ProtocolError),
+        ({"ftp_AUTH": answering("502 No TLS here.")}, TlsError),
+    ],
+    ids=["missing", "no anonymous login", "refused", "no tls"],
+)
+def test_refusals(bench: Bench, overrides: dict[str, Any], kind: type[ArchiveError]) -> None:
+    with pytest.raises(kind) as caught:
+        bench.fetch(**overrides)
+    assert type(caught.value) is kind
+    assert not caught.value.retryable
+
+
+def test_no_login_and_no_data_without_tls(bench: Bench) -> None:
+    asked: list[str] = []
+
+    def user(handler: Any, line: str) -> object:
+        asked.append("USER")
+        return TLS_FTPHandler.ftp_USER(handler, line)
+
+    with pytest.raises(TlsError):
+        bench.fetch(ftp_AUTH=answering("500 AUTH not understood."), ftp_USER=user)
+    assert asked == []
+
+
+def test_a_certificate_that_is_not_trusted(bench: Bench) -> None:
+    source = bench.start()
+    with pytest.raises(TlsError, match="is not trusted") as caught, FtpsFile(source.url).open(0, counted=True):
+        pass
+    assert "SSL_CERT_FILE" in caught.value.remedy
+
+
+def test_a_stall_times_out(bench: Bench) -> None:
+    over = threading.Event()
+    with pytest.raises(NetworkError, match="TimeoutError"):
+        bench.fetch(ftp_RETR=lambda *_: over.wait(20))
+    over.set()
+
+
+def test_nobody_there(authority: tuple[str, ssl.SSLContext], tmp_path: Path) -> None:
+    source = FtpsFile("ftp://127.0.0.1:1/x", authority[1], timeout=1)
+    with pytest.raises(NetworkError, match=r"The connection to 127\.0\.0\.1 failed: ConnectionRefusedError"):
+        fetch(source, Wanted("x", 1, None, None), tmp_path, pacing=FAST)
+
+
+@pytest.mark.parametrize("url", ["http://h/x", "ftp:///x", "ftp://h", "ftp://h/", "ftp://u:p@h/x"])
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(ProtocolError, match="is not the address of a file by FTP"):
+        FtpsFile(url)
