@@ -1,8 +1,8 @@
 """Automation conditions: when what is made from other tables is made again by itself.
 
 Belongs here: conditions, and the sensor that evaluates them. Does not belong here: what reads published bytes; that is
-requested for what is new in a release (`feeds`, `release_sensor`), because a new version of the same bytes is news to
-Dagster and nothing to us.
+requested for what is new in a release (`updates.inputs`, `defs.updates.sensor`), because a new version of the same
+bytes is news to Dagster and nothing to us.
 
 Put `automation_condition=follows_its_inputs()` on an asset that gathers tables, such as those of all conditions.
 """

@@ -1,7 +1,7 @@
 """What changed from one lock to another: same bytes, renamed, replaced, added, removed.
 
 Belongs here: pairing the files of two locks, and saying in words what came out. Does not belong here: which two are
-compared (`releases.releases_before`), and what follows from it (`arrivals`).
+compared (`releases.releases_before`), and what follows from it (`needs`).
 
 Files are paired by their bytes first and by their place second, never by base name: one release has three files called
 `ro-crate-metadata.json`, others carry the same ZIP under other names, or other bytes under the same name (data
@@ -58,10 +58,10 @@ def summary(changes: pl.DataFrame) -> str:
     'No files.'
     """
     counts = dict(changes["change"].value_counts().iter_rows())
-    told = [f"{counts[change]} {_WORDS[change]}" for change in CHANGES if counts.get(change)]
+    parts = [f"{counts[change]} {_WORDS[change]}" for change in CHANGES if counts.get(change)]
     if access := int(changes["access_changed"].sum()):
-        told.append(f"access changed for {access}")
-    return f"{', '.join(told).capitalize()}." if told else "No files."
+        parts.append(f"access changed for {access}")
+    return f"{', '.join(parts).capitalize()}." if parts else "No files."
 
 
 def new_bytes(changes: pl.DataFrame) -> int:

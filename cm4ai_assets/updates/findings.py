@@ -1,7 +1,7 @@
 """What the quality checks say about a release as it was published, as plain data: one function per check.
 
 Belongs here: checks that warn, over the lock alone, and over the dates of the releases. Does not belong here: what a
-name means (`recognition`), whether the archive still offers it (`standing`), and Dagster, which shows the findings.
+name means (`recognition`), whether the archive still offers it (`upstream`), and Dagster, which shows the findings.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def files_recognised(lock: pl.DataFrame) -> Finding:
     """
     unknown = lock.filter(pl.col("unrecognised_reason").is_not_null())
     reasons = sorted(set(unknown["unrecognised_reason"]))
-    told = (
+    message = (
         f"{unknown.height} of {lock.height} files are not known. {' '.join(reasons)} Nothing is made from them. Add a "
         "new treatment to cm4ai_assets/conditions.py, a new kind of name to cm4ai_assets/archives/recognition.py."
     )
     return Finding(
         "files_recognised",
         passed=unknown.is_empty(),
-        summary=f"All {lock.height} files are known." if unknown.is_empty() else told,
+        summary=f"All {lock.height} files are known." if unknown.is_empty() else message,
         rows=unknown.select("directory", "label", "size", "unrecognised_reason"),
         counts={"files": lock.height, "unknown": unknown.height},
     )
@@ -63,7 +63,7 @@ def image_archives_paired(lock: pl.DataFrame) -> Finding:
 
 
 def files_accessible(lock: pl.DataFrame) -> Finding:
-    """Every file can be had; tells which cannot, and until when.
+    """Every file is available; names those that are not, and until when.
 
     Protects from taking a partial release for a whole one. An embargo or a restriction is a state of the release and no
     fault: what depends on such a file waits.
@@ -73,7 +73,7 @@ def files_accessible(lock: pl.DataFrame) -> Finding:
         f"{count} {state}" for state, count in closed["access"].value_counts(sort=True).sort("access").iter_rows()
     )
     until: list[date] = sorted(closed["available_on"].drop_nulls())
-    first = f" The first embargo ends on {until[0]}; from then on the file can be had." if until else ""
+    first = f" The first embargo ends on {until[0]}; from then on the file is available." if until else ""
     return Finding(
         "files_accessible",
         passed=closed.is_empty(),

@@ -2,7 +2,7 @@
 
 Belongs here: that relation, as data, and what follows from it: two releases with the same files have the same tables,
 so what one release has need not be made for the other. Does not belong here: jobs (`defs.jobs`), and when something is
-made (`arrivals`).
+made (`needs`).
 
 A job that reads published bytes is listed here; what is made from tables only follows them by itself
 (`defs.automation`).
@@ -54,7 +54,7 @@ class Feed:
         spread: Which partition reads which file.
         product: The table that is there when the job is done.
         tables: The tables that are a function of the files' bytes, the release's name and dates aside.
-        takes_some: It takes what may be had and leaves out the rest; others wait until all may be had.
+        takes_some: It takes the files that are available and leaves out the rest; others wait for all.
     """
 
     job: str

@@ -84,7 +84,7 @@ def plan(
         records: Every registered release.
         store: What is published.
         today: The day embargoes are held against.
-        offered: Releases that the archive offers now: of others nothing can be had.
+        offered: Releases that the archive offers now: of others nothing is available.
         busy: Jobs and partitions that are being made now.
         settled: Whether a job ran to its end for a partition and found nothing to make, which is an answer too: an
             archive named like data may hold only metadata.
@@ -108,8 +108,8 @@ def plan(
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
                     made.shared[partition] = kept.release
-                elif told := _closed(inputs, today, takes_some=feed.takes_some):
-                    made.waiting[partition] = told
+                elif reason := _closed(inputs, today, takes_some=feed.takes_some):
+                    made.waiting[partition] = reason
                 elif doing:
                     made.waiting[partition] = f"{doing} is being made from the same bytes"
                 else:
@@ -142,13 +142,13 @@ def _version(record: ReleaseRecord) -> tuple[int, int]:
 
 
 def _closed(inputs: Rows, today: date, *, takes_some: bool) -> str:
-    """Why the bytes cannot be had yet, or none of them where some would do; empty if they can."""
-    told = [why for row in inputs if (why := _withheld(row, today))]
-    return told[0] if told and (not takes_some or len(told) == len(inputs)) else ""
+    """Why the bytes are not available yet, or none of them where some would do; empty if they are."""
+    reasons = [why for row in inputs if (why := _withheld(row, today))]
+    return reasons[0] if reasons and (not takes_some or len(reasons) == len(inputs)) else ""
 
 
 def _withheld(row: Mapping[str, Any], today: date) -> str:
-    """Why a file cannot be had yet; empty if it can."""
+    """Why a file is not available yet; empty if it is."""
     over = row["access"] == "embargoed" and row["available_on"] is not None and today >= row["available_on"]
     if row["access"] == "public" or over:
         return ""
@@ -158,5 +158,5 @@ def _withheld(row: Mapping[str, Any], today: date) -> str:
 
 def _why(inputs: Rows) -> str:
     size, names = sum(row["size"] or 0 for row in inputs), [row["label"] for row in inputs]
-    told = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"New in this dataset: {told} ({size:,} bytes)"
+    listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return f"New in this dataset: {listed} ({size:,} bytes)"

@@ -18,13 +18,13 @@ from cm4ai_assets.tables.release import RELEASE_CHANGES
 from cm4ai_assets.transfer.errors import DeaccessionedError, NotFoundError
 from cm4ai_assets.updates.changes import compare
 
-# From what may be had to what may not: a file that moves down this list can no longer be had as before.
+# From available to not: a file that moves down this list is less available than before.
 _OPENNESS = ("public", "guestbook_required", "embargoed", "restricted", "retention_expired", "blocked", "gone")
 KEPT = "What is stored is kept."
 
 
 class State(StrEnum):
-    """How a locked release stands in the archive."""
+    """Whether the archive still offers a locked release."""
 
     OFFERED = "offered"
     ALTERED = "altered"
@@ -33,11 +33,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a release stands: its state, in words, and the files that are not as they were locked."""
+class UpstreamStatus:
+    """What the archive says of a release: its state, a summary, and the files that are not as they were locked."""
 
     state: State
-    told: str
+    summary: str
     rows: pl.DataFrame = field(default_factory=RELEASE_CHANGES.empty)
 
     @property
@@ -46,7 +46,7 @@ class Standing:
         return self.state is State.OFFERED
 
 
-def standing_of(record: ReleaseRecord, lock: pl.DataFrame, client: DataverseClient) -> Standing:
+def upstream_status(record: ReleaseRecord, lock: pl.DataFrame, client: DataverseClient) -> UpstreamStatus:
     """Ask the archive for one version, with its files, and compare. One request, two if it is not found.
 
     Raises:
@@ -56,13 +56,13 @@ def standing_of(record: ReleaseRecord, lock: pl.DataFrame, client: DataverseClie
         version = client.version(record.doi, record.version)
     except DeaccessionedError as error:
         where = f" The archive points to {error.link}." if error.link else ""
-        return Standing(State.WITHDRAWN, f"{error.message}{where} {KEPT}")
+        return UpstreamStatus(State.WITHDRAWN, f"{error.message}{where} {KEPT}")
     except NotFoundError as error:
-        return Standing(State.GONE, f"{error.message} {KEPT}")
+        return UpstreamStatus(State.GONE, f"{error.message} {KEPT}")
     return held_against(lock, lock_frame(version, release=record.key))
 
 
-def held_against(lock: pl.DataFrame, now: pl.DataFrame) -> Standing:
+def held_against(lock: pl.DataFrame, now: pl.DataFrame) -> UpstreamStatus:
     """What the archive lists now against what was locked."""
     release = str(lock["release"][0]) if lock.height else ""
     changes = compare(lock, now, release=release, against=release)
@@ -70,20 +70,20 @@ def held_against(lock: pl.DataFrame, now: pl.DataFrame) -> Standing:
     closed = differing.filter(pl.col("access_changed"), _rank("access") > _rank("previous_access"))
     opened = differing.filter(pl.col("access_changed"), _rank("access") < _rank("previous_access"))
     moved = differing.filter(pl.col("change") != "unchanged")
-    told = []
+    parts = []
     if closed.height:
-        told.append(f"{closed.height} of {lock.height} files can no longer be had as before")
+        parts.append(f"{closed.height} of {lock.height} files are no longer available as before")
     if moved.height:
-        told.append(
+        parts.append(
             f"{moved.height} of {lock.height} files are not as they were locked, in a version that should not change"
         )
-    if told:
-        return Standing(State.ALTERED, f"{'; '.join(told).capitalize()}. {KEPT}", differing)
+    if parts:
+        return UpstreamStatus(State.ALTERED, f"{'; '.join(parts).capitalize()}. {KEPT}", differing)
     if opened.height:
-        return Standing(
+        return UpstreamStatus(
             State.OFFERED, f"As locked; {opened.height} of {lock.height} files have become accessible since.", differing
         )
-    return Standing(State.OFFERED, "As locked.")
+    return UpstreamStatus(State.OFFERED, "As locked.")
 
 
 def _rank(column: str) -> pl.Expr:

@@ -33,7 +33,7 @@ from cm4ai_assets.transfer.errors import (
 )
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import Pacing
-from cm4ai_assets.updates.upstream import Standing, standing_of
+from cm4ai_assets.updates.upstream import UpstreamStatus, upstream_status
 
 # The next look is the second try, so that a look is short and a struggling archive is left alone. A garbled answer is
 # asked for once more, soon.
@@ -61,7 +61,7 @@ class Look:
         read: DOIs whose versions could be read.
         found: The released versions of those, still without a key.
         missing: Registered DOIs that the archive no longer knows.
-        standings: How locked releases stand, by release key.
+        statuses: Whether the archive still offers locked releases, by release key.
         problems: What could not be read of single datasets, by DOI.
         stopped: Why the look ended early; None if it did not.
         requests: Questions asked.
@@ -72,7 +72,7 @@ class Look:
     read: set[str] = field(default_factory=set)
     found: list[ReleaseRecord] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
-    standings: dict[str, Standing] = field(default_factory=dict)
+    statuses: dict[str, UpstreamStatus] = field(default_factory=dict)
     problems: dict[str, Cm4aiError] = field(default_factory=dict)
     stopped: Cm4aiError | None = None
     requests: int = 0
@@ -86,9 +86,9 @@ class Look:
     @property
     def trouble(self) -> str:
         """What went wrong, in one line; empty if nothing did."""
-        told = [str(self.stopped)] if self.stopped else []
-        told += [f"{doi}: {error}" for doi, error in sorted(self.problems.items())]
-        return " ".join(told)
+        messages = [str(self.stopped)] if self.stopped else []
+        messages += [f"{doi}: {error}" for doi, error in sorted(self.problems.items())]
+        return " ".join(messages)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def look(client: Callable[[], DataverseClient], watched: Watched, *, budget: flo
     # What a late thread still finds goes to an object that nobody reads. Copying is atomic, the thread may still write.
     seen = Look(
         listed=None if found.listed is None else set(found.listed), read=set(found.read), found=list(found.found),
-        missing=set(found.missing), standings=dict(found.standings), problems=dict(found.problems),
+        missing=set(found.missing), statuses=dict(found.statuses), problems=dict(found.problems),
         stopped=found.stopped, requests=found.requests, seconds=time.monotonic() - started,
     )  # fmt: skip
     if worker.is_alive() and seen.stopped is None:
@@ -168,7 +168,7 @@ def _questions(archive: DataverseClient, watched: Watched, look: Look, deadline:
         if lock is not None:
             with _Problem(look, record.doi):
                 look.requests += 1
-                look.standings[record.key] = standing_of(record, lock, archive)
+                look.statuses[record.key] = upstream_status(record, lock, archive)
 
 
 def _versions(archive: DataverseClient, doi: str, dataset: Dataset | None, look: Look) -> None:

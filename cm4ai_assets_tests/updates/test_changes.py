@@ -184,7 +184,7 @@ def test_the_order_of_the_rows_does_not_matter(before: list[dict[str, Any]], aft
 @pytest.mark.parametrize(
     ("now", "state", "told"),
     [
-        ([file(1, "a", "x", access="restricted")], State.ALTERED, "1 of 1 files can no longer be had as before."),
+        ([file(1, "a", "x", access="restricted")], State.ALTERED, "1 of 1 files are no longer available as before."),
         (
             [file(1, "a", "y")],
             State.ALTERED,
@@ -195,16 +195,16 @@ def test_the_order_of_the_rows_does_not_matter(before: list[dict[str, Any]], aft
     ],
 )
 def test_how_a_release_stands(now: list[dict[str, Any]], state: State, told: str) -> None:
-    standing = held_against(lock(file(1, "a", "x")), lock(*now))
-    assert standing.state is state
-    assert standing.told.startswith(told)
+    status = held_against(lock(file(1, "a", "x")), lock(*now))
+    assert status.state is state
+    assert status.summary.startswith(told)
 
 
 def test_an_embargo_that_ended_is_good_news() -> None:
     before = file(1, "a", "x", access="embargoed", available_on=date(2026, 1, 1))
-    standing = held_against(lock(before), lock({**before, "access": "public"}))
-    assert standing.is_as_locked
-    assert standing.told == "As locked; 1 of 1 files have become accessible since."
+    status = held_against(lock(before), lock({**before, "access": "public"}))
+    assert status.is_as_locked
+    assert status.summary == "As locked; 1 of 1 files have become accessible since."
 
 
 def record(key: str, doi: str, version: str, came_out: str | None, published: str = "2025-01-01") -> ReleaseRecord:

@@ -73,7 +73,7 @@ def test_a_file_that_is_embargoed_again_is_told(quarter: Daemon) -> None:
     assert sorted(runs) == ["still_published:2025-03-v1.0", "still_published:2025-03-v1.1"]
     check = quarter.check("release_files", "still_published", "2025-03-v1.1")
     assert not check.passed
-    assert str(check.description) == "1 of 6 files can no longer be had as before. What is stored is kept."
+    assert str(check.description) == "1 of 6 files are no longer available as before. What is stored is kept."
     assert "embargoed" in str(check.metadata["differences"].value)
 
 

@@ -1,7 +1,7 @@
 """Assets of a release's own metadata: what its crates and datasheets claim. Thin: `crates` says how.
 
 Belongs here: assets that are made from crates, datasheets and provenance pages, and how often the data is used. Does
-not belong here: warnings (`metadata_checks`), and which bytes are read (`metadata_inputs`).
+not belong here: warnings (`checks`), and which bytes are read (`inputs`).
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.

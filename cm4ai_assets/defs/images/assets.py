@@ -1,6 +1,6 @@
 """Assets of the image path, from the ZIP to tensors. Thin: they say what, the packages below say how.
 
-Belongs here: assets of the group `images` and their blocking checks. Does not belong here: warnings (`image_checks`),
+Belongs here: assets of the group `images` and their blocking checks. Does not belong here: warnings (`checks`),
 and the work itself (`images`, `archives`).
 """
 

@@ -21,7 +21,7 @@ from cm4ai_assets.findings import Finding
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates import findings
-from cm4ai_assets.updates.upstream import standing_of
+from cm4ai_assets.updates.upstream import upstream_status
 
 STILL_PUBLISHED = "still_published"
 RELEASE_DUE = findings.release_due.__name__
@@ -81,7 +81,7 @@ with warnings.catch_warnings():
         lock = platform.store.table(RELEASE_FILES.name, partition_of(context.partition_key)).collect()
         try:
             with platform.archive() as archive:
-                standing = standing_of(record, lock, archive)
+                status = upstream_status(record, lock, archive)
         except ArchiveError as error:
             yield dg.AssetCheckResult(
                 check_name=STILL_PUBLISHED,
@@ -92,10 +92,10 @@ with warnings.catch_warnings():
             return
         yield dg.AssetCheckResult(
             check_name=STILL_PUBLISHED,
-            passed=standing.is_as_locked,
+            passed=status.is_as_locked,
             severity=dg.AssetCheckSeverity.WARN,
-            description=standing.told,
-            metadata={"state": str(standing.state), "differences": md.rows(standing.rows.select(_SHOWN))},
+            description=status.summary,
+            metadata={"state": str(status.state), "differences": md.rows(status.rows.select(_SHOWN))},
         )
 
 

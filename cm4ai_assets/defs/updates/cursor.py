@@ -2,7 +2,7 @@
 
 Belongs here: that memory, and when the archive may be asked again. Losing it loses nothing: what is registered stands
 in the registry, what is made in the storage, what was tried in the runs. Does not belong here: the tick itself
-(`release_sensor`).
+(`sensor`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Cursor(BaseModel):
         trouble: What went wrong in the last look; empty if nothing.
         versions: By DOI, the versions that are offered.
         asked: By DOI, when its versions were last read.
-        standings: By release, how it stood in the archive when its files were last looked at.
+        statuses: By release, its upstream status when its files were last looked at.
         turn: The release whose files were looked at last.
         lag: By release, seconds from its publication to its registration here, where both happened under watch.
         requested: By run key, when a run was requested, for the minutes in which it may not exist yet.
@@ -49,7 +49,7 @@ class Cursor(BaseModel):
     trouble: str = ""
     versions: dict[str, list[str]] = Field(default_factory=dict)
     asked: dict[str, datetime] = Field(default_factory=dict)
-    standings: dict[str, str] = Field(default_factory=dict)
+    statuses: dict[str, str] = Field(default_factory=dict)
     turn: str | None = None
     lag: dict[str, float] = Field(default_factory=dict)
     requested: dict[str, datetime] = Field(default_factory=dict)
@@ -92,7 +92,7 @@ class Cursor(BaseModel):
     def withdrawn(self) -> frozenset[str]:
         """Releases that the archive no longer offers."""
         gone = (f"{State.WITHDRAWN}: ", f"{State.GONE}: ")
-        return frozenset(release for release, standing in self.standings.items() if standing.startswith(gone))
+        return frozenset(release for release, status in self.statuses.items() if status.startswith(gone))
 
     def looked(self, look: Look, now: datetime, *, turn: str | None) -> None:
         """Take in what a look found, and when the archive may be asked again."""
@@ -101,7 +101,7 @@ class Cursor(BaseModel):
             self.asked[doi] = now
             found = sorted((r.major, r.minor) for r in look.found if r.doi == doi)
             self.versions[doi] = [f"{major}.{minor}" for major, minor in found]
-        if turn in look.standings:
+        if turn in look.statuses:
             self.turn = turn
         if look.stopped is not None:
             self.failures += 1

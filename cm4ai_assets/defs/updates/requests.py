@@ -1,7 +1,7 @@
 """From what a release needs to a run that makes it: asked for once, again after a failure, and then no more.
 
-Belongs here: run keys, tags, and how often something is tried. Does not belong here: what is needed (`arrivals`), and
-when that is looked at (`release_sensor`, `schedules`).
+Belongs here: run keys, tags, and how often something is tried. Does not belong here: what is needed
+(`updates.needs`), and when that is looked at (`sensor`, `schedules`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Verdict:
     """What becomes of a need: the request of a run, or why there is none."""
 
     request: dg.RunRequest | None
-    told: str = ""
+    reason: str = ""
 
 
 def run_request(need: Need, attempt: int = 1, *, priority: int = 0) -> dg.RunRequest:
@@ -79,7 +79,7 @@ def check_request(record: ReleaseRecord, said: str, now: datetime) -> dg.RunRequ
 
 
 def tags(partition: Partition, reason: str, *, priority: int) -> dict[str, str]:
-    """What a requested run tells: its release, why it was requested, and its place in the queue."""
+    """Tags of a requested run: its release, why it was requested, and its place in the queue."""
     return {RELEASE_TAG: partition.release, REASON_TAG: reason, _PRIORITY_TAG: str(priority)}
 
 
@@ -113,7 +113,7 @@ def under_way(instance: dg.DagsterInstance) -> set[tuple[str, Partition]]:
 
 
 def settled(instance: dg.DagsterInstance, job: str, partition: Partition) -> bool:
-    """Whether a job ran to its end for a partition since its release was locked; then what is missing is not to be had.
+    """Whether a job ran to its end for a partition since its release was locked; then what is missing does not exist.
 
     A lock that is made again, by an operator or once a quarter, opens the question again.
     """

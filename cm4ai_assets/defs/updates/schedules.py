@@ -1,6 +1,6 @@
 """Schedules: what is made again because time has passed.
 
-Belongs here: when, and for which partitions. Does not belong here: what is new (`release_sensor`).
+Belongs here: when, and for which partitions. Does not belong here: what is new (`sensor`).
 """
 
 # Dagster reads the annotations itself, not as strings: no `from __future__ import annotations` here.

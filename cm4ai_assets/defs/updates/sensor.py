@@ -1,7 +1,7 @@
 """The release sensor: what the archive publishes becomes partitions, and what they need becomes runs.
 
 Belongs here: one tick, from the memory of the last to requests, events and a sentence for the UI. Does not belong here:
-asking (`updates.watch`), deciding what is needed (`arrivals`), how often it is tried (`requests`).
+asking (`updates.watch`), deciding what is needed (`updates.needs`), how often it is tried (`requests`).
 
 A tick has two halves. If it is time, it looks at the archive and registers what is new. Then it compares what is
 registered with what is published, and requests what is missing: first the lock, in a later tick what the lock shows to
@@ -32,7 +32,7 @@ from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates import findings
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 from cm4ai_assets.updates.needs import LOCK_JOB, Need, Plan, plan
-from cm4ai_assets.updates.upstream import Standing, State
+from cm4ai_assets.updates.upstream import State, UpstreamStatus
 from cm4ai_assets.updates.watch import Look, Watched, look
 
 TICK_SECONDS = 30
@@ -52,7 +52,7 @@ class _Tick:
     cursor: Cursor
     events: list[Event] = field(default_factory=list)
     rechecks: list[dg.RunRequest] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def look(self) -> None:
         """Look at the archive, register what is new, and tell what is no longer as it was locked."""
@@ -69,7 +69,7 @@ class _Tick:
         )
         seen = look(self.platform.watcher, watched)
         new = self._register(seen)
-        changed = [r for r in records if r.key in seen.standings and self._note(r, seen.standings[r.key])]
+        changed = [r for r in records if r.key in seen.statuses and self._note(r, seen.statuses[r.key])]
         first = self.cursor.shown is None or self.now >= self.cursor.shown + SHOWN_EVERY
         self.cursor.looked(seen, self.now, turn=turn)
         if seen.is_whole and (new or changed or first):
@@ -89,12 +89,12 @@ class _Tick:
             self.cursor.registered(record, self.now)
         return new
 
-    def _note(self, record: ReleaseRecord, standing: Standing) -> bool:
+    def _note(self, record: ReleaseRecord, status: UpstreamStatus) -> bool:
         """Remember how a release stands, and have it checked where everybody sees it if that has changed."""
-        said = f"{standing.state}: {standing.told}"
-        before = self.cursor.standings.get(record.key)
-        self.cursor.standings[record.key] = said
-        if said == before or (before is None and standing.is_as_locked):
+        said = f"{status.state}: {status.summary}"
+        before = self.cursor.statuses.get(record.key)
+        self.cursor.statuses[record.key] = said
+        if said == before or (before is None and status.is_as_locked):
             return False  # the run that made the lock has said so already
         self.rechecks.append(check_request(record, said, self.now))
         return True
@@ -123,7 +123,7 @@ class _Tick:
                     "datasets": md.rows(pl.DataFrame(rows)),
                     "newest_release": newest(r.key for r in records) if records else "none",
                     "lag_seconds": md.rows(_pairs(self.cursor.lag, "lag")),
-                    "not_as_locked": md.rows(_pairs(_odd(self.cursor), "standing")),
+                    "not_as_locked": md.rows(_pairs(_odd(self.cursor), "status")),
                     "requests": seen.requests,
                     "seconds": round(seen.seconds, 3),
                 },
@@ -150,11 +150,11 @@ class _Tick:
         wanted = []
         for need in made.needs:
             if backfills := held.get(need.job):
-                self.told.append(f"{need.partition} waits for backfill {', '.join(backfills)}")
+                self.notes.append(f"{need.partition} waits for backfill {', '.join(backfills)}")
                 continue
             found = verdict(need, self.instance, self.now, priority=_priority(need, latest))
             if found.request is None:
-                self.told.append(found.told)
+                self.notes.append(found.reason)
             elif not self.cursor.is_launching(str(found.request.run_key), self.now):
                 wanted.append(found.request)
         self.cursor.note_requests([str(request.run_key) for request in wanted], self.now)
@@ -174,7 +174,7 @@ def tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime)
     # What is needed is fetched from the archive: while that fails there is no use in starting runs.
     needed = made.plan() if cursor.failures == 0 else Plan()
     requests = made.requests(needed)
-    said = _sentences(cursor, needed, made.told, now)
+    said = _sentences(cursor, needed, made.notes, now)
     context.log.info(" ".join(said))
     return dg.SensorResult(
         run_requests=requests,
@@ -185,7 +185,7 @@ def tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime)
     )
 
 
-def _sentences(cursor: Cursor, needed: Plan, told: Iterable[str], now: datetime) -> list[str]:
+def _sentences(cursor: Cursor, needed: Plan, notes: Iterable[str], now: datetime) -> list[str]:
     """What the tick has to say, most important first."""
     said = []
     if cursor.trouble:
@@ -197,8 +197,8 @@ def _sentences(cursor: Cursor, needed: Plan, told: Iterable[str], now: datetime)
         said.append(f"Last success {_ago(now - cursor.last_success)}: {datasets} datasets in {versions} versions.")
     elif not cursor.trouble:
         said.append("The archive has not answered everything yet.")
-    said += [f"{release} is {standing}" for release, standing in _odd(cursor).items()]
-    said += [f"{text}." for text in told]
+    said += [f"{release} is {status}" for release, status in _odd(cursor).items()]
+    said += [f"{text}." for text in notes]
     said += [f"{partition} waits: {why}." for partition, why in needed.waiting.items()]
     if needed.shared:
         shared = ", ".join(f"{partition} (as {release})" for partition, release in needed.shared.items())
@@ -208,7 +208,7 @@ def _sentences(cursor: Cursor, needed: Plan, told: Iterable[str], now: datetime)
 
 def _odd(cursor: Cursor) -> dict[str, str]:
     """The releases that are not as they were locked."""
-    return {key: said for key, said in sorted(cursor.standings.items()) if not said.startswith(f"{State.OFFERED}: ")}
+    return {key: said for key, said in sorted(cursor.statuses.items()) if not said.startswith(f"{State.OFFERED}: ")}
 
 
 def _pairs(values: Mapping[str, object], name: str) -> pl.DataFrame:
