@@ -78,20 +78,20 @@ class Platform:
         """Clients of the archive and of DataCite that ask for usage, with little patience."""
         urls = (self.settings.dataverse_url, self.settings.datacite_url)
         with (
-            HttpClient(urls[0], pacing=datacite.PACING) as archive,
-            HttpClient(urls[1], pacing=datacite.PACING) as other,
+            HttpClient(urls[0], retries=datacite.RETRIES) as archive,
+            HttpClient(urls[1], retries=datacite.RETRIES) as other,
         ):
             yield archive, other
 
     def describer(self) -> HttpClient:
         """A client that asks the archive for a dataset's own description, with little patience: it is no data."""
-        return HttpClient(self.settings.dataverse_url, pacing=datacite.PACING)
+        return HttpClient(self.settings.dataverse_url, retries=datacite.RETRIES)
 
     def watcher(self) -> DataverseClient:
         """A client for one look at the archive: impatient, because the next look is the second try."""
         return DataverseClient(
             self.settings.dataverse_url,
             token=self.settings.dataverse_token,
-            pacing=watch.PACING,
+            retries=watch.RETRIES,
             timeouts=watch.TIMEOUTS,
         )

@@ -23,11 +23,11 @@ from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.tables.crates import USAGE_METRICS
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError
 from cm4ai_assets.transfer.http import HttpClient
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
-PACING = Pacing(tries=2, first=1.0, longest=5.0, limited_first=5.0, limited_longest=30.0, waf_tries=1)
+RETRIES = RetryPolicy(tries=2, first=1.0, longest=5.0, limited_first=5.0, limited_longest=30.0, waf_tries=1)
 """Little patience: a metric that cannot be had today is had next month."""
 
 # Dataverse answers one metric a call.

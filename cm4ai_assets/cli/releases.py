@@ -26,11 +26,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def offered(settings: Settings) -> list[ReleaseRecord]:
     """Every released dataset version of the watched collection, as records still without a key."""
     from cm4ai_assets.archives.dataverse.client import DataverseClient  # noqa: PLC0415 - not needed to list what is stored
-    from cm4ai_assets.transfer.retries import Pacing  # noqa: PLC0415
+    from cm4ai_assets.transfer.retries import RetryPolicy  # noqa: PLC0415
 
     # A person is waiting: a server that does not answer is said soon, not waited for as an unattended run would.
-    patience = Pacing(tries=3, first=0.5, longest=5.0, limited_first=5.0, limited_longest=5.0, waf_tries=1)
-    with DataverseClient(settings.dataverse_url, token=settings.dataverse_token, pacing=patience) as client:
+    patience = RetryPolicy(tries=3, first=0.5, longest=5.0, limited_first=5.0, limited_longest=5.0, waf_tries=1)
+    with DataverseClient(settings.dataverse_url, token=settings.dataverse_token, retries=patience) as client:
         return client.releases(settings.collection)
 
 

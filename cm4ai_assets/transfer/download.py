@@ -19,7 +19,7 @@ from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.storage.disk import RESERVE, require_space
 from cm4ai_assets.transfer.errors import NetworkError, RangeError
 from cm4ai_assets.transfer.parts import Evidence, Part, Wanted
-from cm4ai_assets.transfer.retries import Pacing, Patience, StallFloor
+from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
 
 _log = logging.getLogger(__name__)
 _REPORT_EVERY = 0.5
@@ -103,7 +103,7 @@ def fetch(
     *,
     counted: bool = True,
     progress: Callable[[Progress], None] | None = None,
-    pacing: Pacing | None = None,
+    retries: RetryPolicy | None = None,
     reserve: int = RESERVE,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -118,7 +118,7 @@ def fetch(
         scratch: Folder of partial downloads.
         counted: Whether the archive should count this download, once.
         progress: Told how far it is, twice a second at most.
-        pacing: The retry policy.
+        retries: The retry policy.
         reserve: Bytes to leave free on the disk.
         sleep: Waits between tries.
         clock: Measures rates.
@@ -133,7 +133,7 @@ def fetch(
     try:
         require_space({scratch: wanted.size - part.length}, reserve=reserve)
         with Digests([wanted.digest_type]) as digests:
-            transfer = _Transfer(source, wanted, part, digests, pacing or Pacing(), clock, counted, progress)
+            transfer = _Transfer(source, wanted, part, digests, retries or RetryPolicy(), clock, counted, progress)
             if part.length:
                 _log.info(
                     "%s: %s of %s bytes are kept from before.", source.name, f"{part.length:,}", f"{wanted.size:,}"
@@ -154,7 +154,7 @@ class _Transfer:
     wanted: Wanted
     part: Part
     digests: Digests
-    pacing: Pacing
+    retries: RetryPolicy
     clock: Callable[[], float]
     counted: bool
     report: Callable[[Progress], None] | None
@@ -163,7 +163,7 @@ class _Transfer:
     mismatches: int = 0
 
     def __post_init__(self) -> None:
-        self.patience = Patience(self.pacing)
+        self.patience = Patience(self.retries)
         self.furthest = self.part.length
         self.evidence = Evidence(self.source.name, "", {}, "")
         self.started, self.reported = self.clock(), 0.0
@@ -184,7 +184,7 @@ class _Transfer:
                 self.mismatches += 1
                 if self.mismatches > 1:
                     raise
-                wait = self.pacing.first
+                wait = self.retries.first
             except ArchiveError as error:
                 if isinstance(error, RangeError):
                     self.restart()
@@ -223,7 +223,7 @@ class _Transfer:
 
     def take(self, stream: Stream) -> None:
         """Write and digest each chunk as it arrives: however this ends, none is lost."""
-        floor = StallFloor(self.pacing, self.clock)
+        floor = StallFloor(self.retries, self.clock)
         for chunk in stream.chunks():
             self.write(chunk)
             floor.arrived(len(chunk))

@@ -1,7 +1,7 @@
 """What can go wrong between an archive and the store, each with whether waiting helps.
 
 Belongs here: one type per class of refusal that somebody acts on differently. Does not belong here: telling them apart
-(`refusals`), or deciding how long to wait (`pacing`).
+(`refusals`), or deciding how long to wait (`retries`).
 """
 
 from __future__ import annotations
@@ -134,3 +134,9 @@ class UnverifiableError(ArchiveError):
 
 class OfflineError(ArchiveError):
     """Something is not stored, and no archive may be asked."""
+
+
+CONCERNS_THE_ARCHIVE = (
+    NetworkError, WaitError, BlockedByWafError, TlsError, ProxyRefusedError, BadTokenError, EndpointBlockedError,
+)  # fmt: skip
+"""Answers to one request that the archive would give to the next one too; any other concerns one dataset or file."""

@@ -37,9 +37,9 @@ from cm4ai_assets.transfer.errors import (
     WaitError,
 )
 from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, quiet_http_logs, redacted
-from cm4ai_assets.transfer.rate_limit import HostGate
+from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.refusals import BODY_LIMIT, error_envelope, refusal
-from cm4ai_assets.transfer.retries import Pacing, Patience, StallFloor
+from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
 
 # What one read from a socket may return. At 64 KiB, the default, a third of a download's CPU time goes into handing
 # 15,000 pieces a gigabyte through four layers.
@@ -110,8 +110,8 @@ class HttpClient:
     Args:
         base_url: Scheme, host and port, and a path prefix if there is one.
         token: API token; sent to exactly the origin of `base_url`, never logged.
-        gate: Shared courtesy towards hosts; None for a client that is alone.
-        pacing: Retry policy of `json`.
+        rate_limit: Shared courtesy towards hosts; None for a client that is alone.
+        retries: Retry policy of `json`.
     """
 
     def __init__(
@@ -119,8 +119,8 @@ class HttpClient:
         base_url: str,
         *,
         token: str | None = None,
-        gate: HostGate | None = None,
-        pacing: Pacing | None = None,
+        rate_limit: RateLimit | None = None,
+        retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         sleep: Callable[[float], None] = time.sleep,
         verify: ssl.SSLContext | bool = True,
@@ -132,8 +132,8 @@ class HttpClient:
                 f"An API token is not sent over plain http to {self.home[1]}.", remedy="Use https, or unset the token."
             )
         self._token = SecretStr(token) if token else None
-        self.gate, self._sleep = gate, sleep
-        self._pacing, limits = pacing or Pacing(), timeouts or Timeouts()
+        self.rate_limit, self._sleep = rate_limit, sleep
+        self._retries, limits = retries or RetryPolicy(), timeouts or Timeouts()
         self._timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": None}
         quiet_http_logs()
         self._client = httpx.Client(verify=verify, follow_redirects=False, limits=httpx.Limits(max_connections=None))
@@ -167,7 +167,7 @@ class HttpClient:
 
     def patiently(self, ask: Callable[[], _T]) -> _T:
         """Ask, and ask again by the retry policy."""
-        patience = Patience(self._pacing)
+        patience = Patience(self._retries)
         while True:
             try:
                 return ask()
@@ -181,7 +181,7 @@ class HttpClient:
         with self.stream(url, body=body) as answer:
             if answer.status != HTTPStatus.OK:
                 raise self._refusal(answer)
-            raw, floor = bytearray(), StallFloor(self._pacing, time.monotonic)
+            raw, floor = bytearray(), StallFloor(self._retries, time.monotonic)
             for chunk in answer.chunks():
                 raw += chunk
                 floor.arrived(len(chunk))
@@ -237,8 +237,8 @@ class HttpClient:
 
     def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx.Response:
         host = _host(url)
-        if self.gate:
-            self.gate.wait(host)
+        if self.rate_limit:
+            self.rate_limit.wait(host)
         secret = {"X-Dataverse-key": self._token.get_secret_value()} if self._token and with_token else {}
         with _typed_failures(redacted(url, home=self.home)):
             # Built and sent without the client's defaults: no other header, no cookie goes along.
@@ -256,8 +256,8 @@ class HttpClient:
                 f"{answer.url} was sent with Content-Encoding {encoding}, which was not asked for.",
                 remedy="A proxy on the way changes what passes; go around it.",
             )
-        if self.gate and answer.status < HTTPStatus.BAD_REQUEST:
-            self.gate.served(answer.host)
+        if self.rate_limit and answer.status < HTTPStatus.BAD_REQUEST:
+            self.rate_limit.served(answer.host)
         return answer
 
     def _refusal(self, answer: Answer) -> ArchiveError:
@@ -265,8 +265,8 @@ class HttpClient:
             answer.status, answer.headers, answer.beginning(BODY_LIMIT), what=answer.url, now=datetime.now(UTC)
         )
         named = isinstance(error, WaitError) and error.retry_after is not None
-        if self.gate and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
-            self.gate.limited(answer.host, error.retry_after)
+        if self.rate_limit and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
+            self.rate_limit.limited(answer.host, error.retry_after)
         return error
 
     def raise_refusal(self, answer: Answer) -> None:

@@ -1,7 +1,7 @@
 """Courtesy towards a host, shared by every process on this machine: how many transfers at once, and when not to ask.
 
 Dagster runs steps in many processes, so the state is in files: one lock per transfer slot, one small record of when a
-host may be asked again. Does not belong here: how long one request waits for its own sake (`pacing`).
+host may be asked again. Does not belong here: how long one request waits for its own sake (`retries`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2
 
 
-class HostGate:
+class RateLimit:
     """Slots and cool-downs per host.
 
     Args:
-        folder: Where the files are; processes that share it share the gate.
+        folder: Where the files are; processes that share it share the limits.
         slots: Transfers at once per host. Two, for the archive of a university library (protocol reference, 7.3).
-        pacing: The waits when a host rate-limits without naming a time.
+        retries: The waits when a host rate-limits without naming a time.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class HostGate:
         folder: Path,
         *,
         slots: int = 2,
-        pacing: Pacing | None = None,
+        retries: RetryPolicy | None = None,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._folder, self._slots = folder, slots
-        self._pacing, self._now, self._sleep = pacing or Pacing(), now, sleep
+        self._retries, self._now, self._sleep = retries or RetryPolicy(), now, sleep
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
@@ -72,7 +72,7 @@ class HostGate:
         remaining = until - self._now()
         if remaining > 0:
             # A record from a machine whose clock was wrong must not hold anybody for longer than the cap.
-            remaining = min(remaining, self._pacing.limited_longest)
+            remaining = min(remaining, self._retries.limited_longest)
             _log.info("%s asked not to be asked for another %.0f s.", host, remaining)
             self._sleep(remaining)
 
@@ -81,8 +81,8 @@ class HostGate:
         self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._file(host, "json.lock")):
             until, strikes = self._state(host)
-            wait = self._pacing.limited_first * 2.0 ** min(strikes, 30) if stated is None else stated
-            until = max(until, self._now() + min(wait, self._pacing.limited_longest))
+            wait = self._retries.limited_first * 2.0 ** min(strikes, 30) if stated is None else stated
+            until = max(until, self._now() + min(wait, self._retries.limited_longest))
             self._write(host, until, strikes + 1)
 
     def served(self, host: str) -> None:

@@ -1,7 +1,7 @@
 """Telling refusals apart: from status, headers and the first bytes of a body to one of the errors of `errors`.
 
 Each case is an answer that somebody saw or that stands in the server's source (protocol reference, 3.4 to 3.7).
-Does not belong here: what to do about it (`pacing`, `download`, `acquire`).
+Does not belong here: what to do about it (`retries`, `download`, `acquire`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Pacing:
+class RetryPolicy:
     """The numbers of the policy. All times in seconds.
 
     Args:
@@ -59,7 +59,7 @@ class Pacing:
 class Patience:
     """What is left of the patience with one request or one download."""
 
-    pacing: Pacing
+    retries: RetryPolicy
     random: Callable[[], float] = field(default=random.random)
     fruitless: int = 0
     turned_away: int = 0
@@ -69,7 +69,7 @@ class Patience:
     def gained(self, count: int) -> None:
         """Note bytes that arrived: enough of them, and the count of fruitless tries starts anew."""
         self._gained += count
-        if self._gained >= self.pacing.progress:
+        if self._gained >= self.retries.progress:
             self._gained = 0
             self.fruitless = self.turned_away = self.malformed = 0
 
@@ -84,25 +84,25 @@ class Patience:
             self.malformed += 1
             if self.malformed > 1:
                 raise error
-            return 0.0 if isinstance(error, RangeError) else self._jittered(self.pacing.first)
+            return 0.0 if isinstance(error, RangeError) else self._jittered(self.retries.first)
         if not error.retryable:
             raise error
         self.fruitless += 1
-        if self.fruitless >= self.pacing.tries:
+        if self.fruitless >= self.retries.tries:
             raise error
         if isinstance(error, BlockedByWafError):
             self.turned_away += 1
-            if self.turned_away >= self.pacing.waf_tries:
+            if self.turned_away >= self.retries.waf_tries:
                 raise error
-            return self._jittered(self.pacing.waf_wait)
+            return self._jittered(self.retries.waf_wait)
         if isinstance(error, WaitError) and error.retry_after is not None:
-            return min(error.retry_after, self.pacing.limited_longest) + self._jittered(self.pacing.first) / 2
+            return min(error.retry_after, self.retries.limited_longest) + self._jittered(self.retries.first) / 2
         if isinstance(error, LinkExpiredError | StalledError) and self.fruitless == 1:
             return 0.0
         doubled: float = 2.0 ** (self.fruitless - 1)
         if isinstance(error, RateLimitedError):
-            return self._jittered(min(self.pacing.limited_first * doubled, self.pacing.limited_longest))
-        return self._jittered(min(self.pacing.first * doubled, self.pacing.longest))
+            return self._jittered(min(self.retries.limited_first * doubled, self.retries.limited_longest))
+        return self._jittered(min(self.retries.first * doubled, self.retries.longest))
 
     def _jittered(self, wait: float) -> float:
         """Up to a quarter more, never less: two clients that failed together must not come back together."""
@@ -112,8 +112,8 @@ class Patience:
 class StallFloor:
     """Sees whether bytes come fast enough: a drip that never times out is a stall all the same."""
 
-    def __init__(self, pacing: Pacing, clock: Callable[[], float]) -> None:
-        self._pacing, self._clock = pacing, clock
+    def __init__(self, retries: RetryPolicy, clock: Callable[[], float]) -> None:
+        self._retries, self._clock = retries, clock
         self._since, self._bytes = clock(), 0
 
     def arrived(self, count: int) -> None:
@@ -124,13 +124,13 @@ class StallFloor:
         """
         self._bytes += count
         elapsed = self._clock() - self._since
-        if elapsed < self._pacing.stall_window:
+        if elapsed < self._retries.stall_window:
             return
         rate = self._bytes / elapsed
-        if rate < self._pacing.stall_floor:
+        if rate < self._retries.stall_floor:
             raise StalledError(
                 f"Bytes came at {rate:.0f} per second for {elapsed:.0f} s, below the floor of"
-                f" {self._pacing.stall_floor:.0f}.",
+                f" {self._retries.stall_floor:.0f}.",
                 remedy="The download can be resumed; what has arrived is kept.",
             )
         self._since, self._bytes = self._clock(), 0

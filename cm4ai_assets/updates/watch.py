@@ -21,31 +21,17 @@ from cm4ai_assets.archives.dataverse.client import DataverseClient, release_reco
 from cm4ai_assets.archives.dataverse.model import Dataset, Version
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.releases import ReleaseRecord
-from cm4ai_assets.transfer.errors import (
-    BadTokenError,
-    BlockedByWafError,
-    EndpointBlockedError,
-    NetworkError,
-    NotFoundError,
-    ProxyRefusedError,
-    TlsError,
-    WaitError,
-)
+from cm4ai_assets.transfer.errors import CONCERNS_THE_ARCHIVE, NetworkError, NotFoundError
 from cm4ai_assets.transfer.http import Timeouts
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets.updates.upstream import UpstreamStatus, upstream_status
 
 # The next look is the second try, so that a look is short and a struggling archive is left alone. A garbled answer is
 # asked for once more, soon.
-PACING = Pacing(tries=1, first=0.5, stall_window=5.0, stall_floor=256.0)
+RETRIES = RetryPolicy(tries=1, first=0.5, stall_window=5.0, stall_floor=256.0)
 TIMEOUTS = Timeouts(connect=5.0, read=8.0)
 BUDGET = 20.0
 """Seconds for one look, far below the 60 after which Dagster ends a sensor's tick."""
-
-# What the archive says to one request it would say to the next one too.
-_ENDS_THE_LOOK = (
-    NetworkError, WaitError, BlockedByWafError, TlsError, ProxyRefusedError, BadTokenError, EndpointBlockedError,
-)  # fmt: skip
 
 
 class TooSlowError(NetworkError):
@@ -53,7 +39,7 @@ class TooSlowError(NetworkError):
 
 
 @dataclass
-class Look:
+class Observation:
     """What one look found.
 
     Attributes:
@@ -112,13 +98,13 @@ class Watched:
     turn: str | None
 
 
-def look(client: Callable[[], DataverseClient], watched: Watched, *, budget: float = BUDGET) -> Look:
+def observe(client: Callable[[], DataverseClient], watched: Watched, *, budget: float = BUDGET) -> Observation:
     """Look once. Never raises for what an archive does, and never takes longer than the budget.
 
     The questions are asked in a thread of their own: an archive that answers a byte now and then would outlast any
     timeout of a single read. A thread that is late ends by itself and is not waited for.
     """
-    found, faults = Look(), list[Exception]()
+    found, faults = Observation(), list[Exception]()
     started = time.monotonic()
     worker = threading.Thread(
         target=_ask, args=(client, watched, found, started + budget, faults), name="look", daemon=True
@@ -128,7 +114,7 @@ def look(client: Callable[[], DataverseClient], watched: Watched, *, budget: flo
     if faults:
         raise faults[0]
     # What a late thread still finds goes to an object that nobody reads. Copying is atomic, the thread may still write.
-    seen = Look(
+    seen = Observation(
         listed=None if found.listed is None else set(found.listed), read=set(found.read), found=list(found.found),
         missing=set(found.missing), statuses=dict(found.statuses), problems=dict(found.problems),
         stopped=found.stopped, requests=found.requests, seconds=time.monotonic() - started,
@@ -139,50 +125,50 @@ def look(client: Callable[[], DataverseClient], watched: Watched, *, budget: flo
 
 
 def _ask(
-    client: Callable[[], DataverseClient], watched: Watched, look: Look, deadline: float, faults: list[Exception]
+    client: Callable[[], DataverseClient], watched: Watched, seen: Observation, deadline: float, faults: list[Exception]
 ) -> None:
     try:
         with client() as archive:
-            _questions(archive, watched, look, deadline)
+            _questions(archive, watched, seen, deadline)
     except Cm4aiError as error:
-        look.stopped = error
+        seen.stopped = error
     except Exception as error:  # noqa: BLE001 - a fault of ours; the caller raises it, a thread would swallow it
         faults.append(error)
 
 
-def _questions(archive: DataverseClient, watched: Watched, look: Look, deadline: float) -> None:
-    look.requests += 1
+def _questions(archive: DataverseClient, watched: Watched, seen: Observation, deadline: float) -> None:
+    seen.requests += 1
     datasets = {dataset.doi or "": dataset for dataset in archive.datasets(watched.collection)}
-    look.listed = set(datasets)
+    seen.listed = set(datasets)
     by_doi: dict[str, list[ReleaseRecord]] = {}
     for record in watched.records:
         by_doi.setdefault(record.doi, []).append(record)
     known = [doi for doi in dict.fromkeys([*watched.due, *by_doi]) if doi in by_doi]
     for doi in [*sorted(datasets.keys() - by_doi.keys()), *known]:
         _in_time(deadline)
-        with _Problem(look, doi):
-            _versions(archive, doi, datasets.get(doi), look)
-    for record in _to_look_at(look, watched, by_doi):
+        with _Problem(seen, doi):
+            _versions(archive, doi, datasets.get(doi), seen)
+    for record in _to_look_at(seen, watched, by_doi):
         _in_time(deadline)
         lock = watched.lock(record.key)
         if lock is not None:
-            with _Problem(look, record.doi):
-                look.requests += 1
-                look.statuses[record.key] = upstream_status(record, lock, archive)
+            with _Problem(seen, record.doi):
+                seen.requests += 1
+                seen.statuses[record.key] = upstream_status(record, lock, archive)
 
 
-def _versions(archive: DataverseClient, doi: str, dataset: Dataset | None, look: Look) -> None:
-    look.requests += 1
+def _versions(archive: DataverseClient, doi: str, dataset: Dataset | None, seen: Observation) -> None:
+    seen.requests += 1
     try:
         versions = archive.versions(doi)
     except NotFoundError:
         if dataset is not None:
             raise  # listed and unknown at once: an archive in the middle of something, not a withdrawal
-        look.missing.add(doi)
-        look.read.add(doi)
+        seen.missing.add(doi)
+        seen.read.add(doi)
         return
-    look.found += _released(doi, dataset, versions, archive.base_url)
-    look.read.add(doi)
+    seen.found += _released(doi, dataset, versions, archive.base_url)
+    seen.read.add(doi)
 
 
 def _released(doi: str, dataset: Dataset | None, versions: Iterable[Version], archive: str) -> list[ReleaseRecord]:
@@ -192,11 +178,11 @@ def _released(doi: str, dataset: Dataset | None, versions: Iterable[Version], ar
     return [record for record in records if record is not None]
 
 
-def _to_look_at(look: Look, watched: Watched, by_doi: Mapping[str, list[ReleaseRecord]]) -> list[ReleaseRecord]:
+def _to_look_at(seen: Observation, watched: Watched, by_doi: Mapping[str, list[ReleaseRecord]]) -> list[ReleaseRecord]:
     """The releases that are no longer offered, or are again, and the one whose turn it is."""
-    offered = {(record.doi, record.version) for record in look.found}
+    offered = {(record.doi, record.version) for record in seen.found}
     chosen = []
-    for record in (record for doi in sorted(look.read) for record in by_doi.get(doi, ())):
+    for record in (record for doi in sorted(seen.read) for record in by_doi.get(doi, ())):
         was_offered = record.key not in watched.withdrawn
         is_offered = (record.doi, record.version) in offered
         if was_offered != is_offered or record.key == watched.turn:
@@ -212,14 +198,14 @@ def _in_time(deadline: float) -> None:
 class _Problem:
     """Notes a failure that concerns one dataset only, and lets pass what concerns all."""
 
-    def __init__(self, look: Look, doi: str) -> None:
-        self._look, self._doi = look, doi
+    def __init__(self, seen: Observation, doi: str) -> None:
+        self._seen, self._doi = seen, doi
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Cm4aiError) or isinstance(error, _ENDS_THE_LOOK):
+        if not isinstance(error, Cm4aiError) or isinstance(error, CONCERNS_THE_ARCHIVE):
             return False
-        self._look.problems[self._doi] = error
+        self._seen.problems[self._doi] = error
         return True

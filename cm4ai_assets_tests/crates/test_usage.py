@@ -15,7 +15,7 @@ import pytest
 from cm4ai_assets.archives.datacite import merged, snapshot
 from cm4ai_assets.tables.crates import USAGE_METRICS
 from cm4ai_assets.transfer.http import HttpClient, Timeouts
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 DOI = "doi:10.18130/V3/F3TD5R"
 MDC = "/api/datasets/:persistentId/makeDataCount"
@@ -56,7 +56,9 @@ class Services:
         with ExitStack() as stack:
             clients = [
                 stack.enter_context(
-                    HttpClient(url, pacing=Pacing(tries=1, waf_tries=1), timeouts=Timeouts(2, 2), sleep=lambda _: None)
+                    HttpClient(
+                        url, retries=RetryPolicy(tries=1, waf_tries=1), timeouts=Timeouts(2, 2), sleep=lambda _: None
+                    )
                 )
                 for url in (dataverse or self.url, self.url)
             ]

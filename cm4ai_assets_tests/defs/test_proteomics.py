@@ -29,7 +29,7 @@ from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
 MAY_2024, JUNE_2025, OCTOBER = "2024-05-v1.0", "2025-06-v2.1", "2025-10-v1.1"
@@ -41,7 +41,7 @@ class Impatient(Platform):
     """Gives up on MassIVE at once."""
 
     def massive(self) -> MassiveClient:
-        return MassiveClient(self.settings.massive_url, pacing=Pacing(tries=1, waf_tries=1))
+        return MassiveClient(self.settings.massive_url, retries=RetryPolicy(tries=1, waf_tries=1))
 
 
 def bench_over(archive: SandboxServer, folder: Path) -> Workbench:

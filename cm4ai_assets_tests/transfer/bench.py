@@ -18,13 +18,13 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer import parts
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.parts import Wanted
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.transfer.server import FIXTURES, Answer, Server, serving
 
 DOI = "doi:10.18130/V3/F3TD5R"
 TOKEN = "s3cret-t0ken-0000"
 FILE = "/api/access/datafile/103725"
-FAST = Pacing(
+FAST = RetryPolicy(
     tries=4, first=0.002, longest=0.01, limited_first=0.02, limited_longest=0.1, waf_tries=3, waf_wait=0.004,
     progress=64 * 1024, stall_window=0.2, stall_floor=50_000.0,
 )  # fmt: skip
@@ -54,7 +54,7 @@ def make_client(archive: Server) -> Iterator[Callable[..., DataverseClient]]:
     made: list[DataverseClient] = []
 
     def make(**more: object) -> DataverseClient:
-        arguments = {"pacing": FAST, "timeouts": Timeouts(connect=2.0, read=0.4), **more}
+        arguments = {"retries": FAST, "timeouts": Timeouts(connect=2.0, read=0.4), **more}
         made.append(DataverseClient(archive.url, **arguments))  # type: ignore[arg-type]
         return made[-1]
 

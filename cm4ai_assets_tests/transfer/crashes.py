@@ -41,7 +41,7 @@ def run(job: Job) -> None:
         os.link = _no_link  # type: ignore[assignment]
     if job.dies_before:
         _die_before(job.dies_before)
-    with DataverseClient(job.url, pacing=FAST) as client:
+    with DataverseClient(job.url, retries=FAST) as client:
         acquire(job.file, client, BlobStore(LocalFileSystem(), str(job.root / "storage")), job.root / "scratch")
 
 

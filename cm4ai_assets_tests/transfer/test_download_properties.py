@@ -26,12 +26,12 @@ from cm4ai_assets.transfer.errors import (
 )
 from cm4ai_assets.transfer.http import Answer
 from cm4ai_assets.transfer.parts import JOURNAL_VERSION, Wanted
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.transfer.bench import bytes_of, md5, sha256
 
 DATA = bytes_of(5000)
 WANTED = Wanted("md5-x", len(DATA), "MD5", md5(DATA))
-PACING = Pacing(tries=5, first=0, longest=0, limited_first=0, limited_longest=0, waf_wait=0, progress=2000)
+RETRIES = RetryPolicy(tries=5, first=0, longest=0, limited_first=0, limited_longest=0, waf_wait=0, progress=2000)
 
 
 @dataclass
@@ -148,11 +148,11 @@ def test_right_bytes_or_a_typed_error(script: list[Behaviour], part: bytes | Non
         if journal is not None:
             (scratch / "md5-x.json").write_bytes(journal)
         try:
-            fetched = fetch(source, WANTED, scratch, pacing=PACING, reserve=0, sleep=lambda _: None)
+            fetched = fetch(source, WANTED, scratch, retries=RETRIES, reserve=0, sleep=lambda _: None)
         except ArchiveError:
             # What is left is right as far as it goes, or nobody believes it: a second run ends well.
             again = Scripted([])
-            fetched = fetch(again, WANTED, scratch, pacing=PACING, reserve=0, sleep=lambda _: None)
+            fetched = fetch(again, WANTED, scratch, retries=RETRIES, reserve=0, sleep=lambda _: None)
             assert source.counted + again.counted <= 1
         assert fetched.path.read_bytes() == DATA
         assert fetched.digests == {"MD5": md5(DATA), "SHA-256": sha256(DATA)}
@@ -167,7 +167,7 @@ def test_no_byte_is_fetched_twice_while_the_source_resumes(script: list[Behaviou
     script = [behaviour for behaviour in script if behaviour.__qualname__.startswith("cut.")]
     source = Scripted(list(script))
     with tempfile.TemporaryDirectory() as folder:
-        fetched = fetch(source, WANTED, Path(folder), pacing=PACING, reserve=0, sleep=lambda _: None)
+        fetched = fetch(source, WANTED, Path(folder), retries=RETRIES, reserve=0, sleep=lambda _: None)
     assert fetched.fetched_bytes == len(DATA)
     assert source.offsets == sorted(source.offsets)
 

@@ -71,7 +71,7 @@ class Bench:
     def fetch(self, *, digest: str | None = None, size: int = len(DATA), **overrides: Any) -> Fetched:
         """Download from a server with these handler attributes."""
         wanted = Wanted("massive-1", size, "SHA-256" if digest else None, digest)
-        return fetch(self.start(**overrides), wanted, self._scratch, pacing=FAST)
+        return fetch(self.start(**overrides), wanted, self._scratch, retries=FAST)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_stall_times_out(bench: Bench) -> None:
 def test_nobody_there(authority: tuple[str, ssl.SSLContext], tmp_path: Path) -> None:
     source = FtpsFile("ftp://127.0.0.1:1/x", authority[1], timeout=1)
     with pytest.raises(NetworkError, match=r"The connection to 127\.0\.0\.1 failed: ConnectionRefusedError"):
-        fetch(source, Wanted("x", 1, None, None), tmp_path, pacing=FAST)
+        fetch(source, Wanted("x", 1, None, None), tmp_path, retries=FAST)
 
 
 @pytest.mark.parametrize("url", ["http://h/x", "ftp:///x", "ftp://h", "ftp://h/", "ftp://u:p@h/x"])

@@ -18,16 +18,16 @@ from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer import errors
-from cm4ai_assets.transfer.rate_limit import HostGate
-from cm4ai_assets.transfer.retries import MIB, Pacing, Patience, StallFloor
+from cm4ai_assets.transfer.rate_limit import RateLimit
+from cm4ai_assets.transfer.retries import MIB, Patience, RetryPolicy, StallFloor
 from cm4ai_assets_tests.transfer.bench import DATA, FAST, FILE, locked, sha256
 from cm4ai_assets_tests.transfer.server import Exchange, Server, body, fixture, redirect, refused, whole
 
-PACING = Pacing()
+RETRIES = RetryPolicy()
 
 
 def waits(*problems: errors.ArchiveError, random: float = 0.0) -> list[float]:
-    patience = Patience(PACING, random=lambda: random)
+    patience = Patience(RETRIES, random=lambda: random)
     return [patience.wait_after(problem) for problem in problems]
 
 
@@ -73,7 +73,7 @@ def test_what_waiting_does_not_help_is_raised_at_once(kind: type[errors.ArchiveE
 
 
 def test_progress_renews_patience() -> None:
-    patience = Patience(PACING, random=lambda: 0.0)
+    patience = Patience(RETRIES, random=lambda: 0.0)
     for _ in range(30):
         for _ in range(4):
             patience.wait_after(errors.NetworkError("x"))
@@ -95,7 +95,7 @@ def test_jitter_only_adds(random: float, tries: int) -> None:
 
 def test_06_the_floor_is_measured_over_whole_windows() -> None:
     now = [0.0]
-    floor = StallFloor(PACING, lambda: now[0])
+    floor = StallFloor(RETRIES, lambda: now[0])
     for _ in range(120):
         now[0] += 1
         floor.arrived(4096)
@@ -117,47 +117,47 @@ def test_24_one_rate_limit_holds_everybody_and_grows(tmp_path: Path) -> None:
         slept.append(seconds)
         now[0] += seconds
 
-    def gate() -> HostGate:
-        return HostGate(tmp_path, pacing=PACING, now=lambda: now[0], sleep=sleep)
+    def rate_limit() -> RateLimit:
+        return RateLimit(tmp_path, retries=RETRIES, now=lambda: now[0], sleep=sleep)
 
-    gate().wait("h")
-    gate().limited("h", None)
-    gate().wait("other")
-    gate().wait("h")
-    gate().limited("h", None)
-    gate().limited("h", 5)
-    gate().wait("h")
-    gate().served("h")
-    gate().limited("h", None)
-    gate().wait("h")
+    rate_limit().wait("h")
+    rate_limit().limited("h", None)
+    rate_limit().wait("other")
+    rate_limit().wait("h")
+    rate_limit().limited("h", None)
+    rate_limit().limited("h", 5)
+    rate_limit().wait("h")
+    rate_limit().served("h")
+    rate_limit().limited("h", None)
+    rate_limit().wait("h")
     assert slept == [30, 60, 30]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"not_before": "x"}', '{"not_before": 1e300, "strikes": 1}'])
 def test_a_damaged_record_holds_nobody_for_long(tmp_path: Path, damage: str) -> None:
     slept: list[float] = []
-    gate = HostGate(tmp_path, pacing=FAST, sleep=slept.append)
+    rate_limit = RateLimit(tmp_path, retries=FAST, sleep=slept.append)
     (tmp_path / "h.json").write_text(damage)
-    gate.wait("h")
+    rate_limit.wait("h")
     assert sum(slept) <= FAST.limited_longest
-    gate.limited("h", None)
+    rate_limit.limited("h", None)
 
 
 def test_24_a_limited_client_holds_the_next_one(
     archive: Server, make_client: Callable[..., DataverseClient], tmp_path: Path
 ) -> None:
     slept: list[float] = []
-    gate = HostGate(tmp_path, pacing=FAST, now=lambda: 1000.0, sleep=slept.append)
+    rate_limit = RateLimit(tmp_path, retries=FAST, now=lambda: 1000.0, sleep=slept.append)
     limited, fine = refused("error_429_rate_limited.json", 429), body(200, fixture("info_version_6.9.json"))
     archive.on("/api/info/version", limited, limited, fine)
-    once = make_client(gate=gate, pacing=Pacing(tries=1))
+    once = make_client(rate_limit=rate_limit, retries=RetryPolicy(tries=1))
     with pytest.raises(errors.RateLimitedError):
         once.server_version()
     assert slept == []
     with pytest.raises(errors.RateLimitedError):
-        make_client(gate=gate, pacing=Pacing(tries=1)).server_version()
+        make_client(rate_limit=rate_limit, retries=RetryPolicy(tries=1)).server_version()
     assert slept == [pytest.approx(FAST.limited_first)]
-    assert make_client(gate=gate).server_version() == "6.9"
+    assert make_client(rate_limit=rate_limit).server_version() == "6.9"
     assert slept[1:] == [pytest.approx(2 * FAST.limited_first)]
 
 
@@ -171,7 +171,7 @@ def test_no_more_transfers_at_once_than_there_are_slots(
     archive.on(FILE, held)
 
     def read(_: int) -> bytes:
-        with make_client(gate=HostGate(tmp_path, slots=2)).open_file(103725) as stream:
+        with make_client(rate_limit=RateLimit(tmp_path, slots=2)).open_file(103725) as stream:
             return b"".join(stream.chunks())
 
     with ThreadPoolExecutor(5) as threads:
@@ -182,10 +182,10 @@ def test_no_more_transfers_at_once_than_there_are_slots(
 def test_32_the_object_store_is_left_alone_for_a_while_not_the_archive(
     archive: Server, store_host: Server, make_client: Callable[..., DataverseClient], tmp_path: Path
 ) -> None:
-    gate = HostGate(tmp_path, pacing=FAST)
+    rate_limit = RateLimit(tmp_path, retries=FAST)
     archive.on(FILE, redirect(lambda: f"{store_host.url}/bucket"))
     store_host.on("/bucket", refused("s3_503_slowdown.xml", 503))
-    with pytest.raises(errors.RateLimitedError), make_client(gate=gate).open_file(103725):
+    with pytest.raises(errors.RateLimitedError), make_client(rate_limit=rate_limit).open_file(103725):
         pass
     assert [path.stem.split("_")[0] for path in tmp_path.glob("*.json")] == ["localhost"]
 
@@ -208,8 +208,8 @@ def test_acquiring_shares_by_the_scratch_folder(
 
 def test_a_slot_is_free_again_when_its_process_dies(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from cm4ai_assets.transfer.rate_limit import HostGate\n"
-        "with HostGate(Path(sys.argv[1]), slots=1).slot('h'): print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from cm4ai_assets.transfer.rate_limit import RateLimit\n"
+        "with RateLimit(Path(sys.argv[1]), slots=1).slot('h'): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
@@ -217,7 +217,7 @@ def test_a_slot_is_free_again_when_its_process_dies(tmp_path: Path) -> None:
     got = threading.Event()
 
     def wait() -> None:
-        with HostGate(tmp_path, slots=1).slot("h"):
+        with RateLimit(tmp_path, slots=1).slot("h"):
             got.set()
 
     waiter = threading.Thread(target=wait)

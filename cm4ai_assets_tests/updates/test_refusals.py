@@ -98,7 +98,9 @@ def known(daemon: Daemon) -> Daemon:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "TIMEOUTS", Timeouts(connect=0.5, read=0.5))
-    monkeypatch.setattr(resources.watch, "PACING", watch.Pacing(tries=1, first=0.01, stall_window=5.0, stall_floor=256))
+    monkeypatch.setattr(
+        resources.watch, "RETRIES", watch.RetryPolicy(tries=1, first=0.01, stall_window=5.0, stall_floor=256)
+    )
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -238,7 +240,7 @@ def test_an_archive_that_drips_is_not_waited_for(daemon: Daemon, monkeypatch: py
     daemon.server.faults.append(
         lambda asked: Answer(HTTPStatus.OK, dict(JSON), drip(), None) if F3 in asked.query.values() else None
     )
-    monkeypatch.setattr("cm4ai_assets.updates.watch.look.__kwdefaults__", {"budget": 1.0})
+    monkeypatch.setattr("cm4ai_assets.updates.watch.observe.__kwdefaults__", {"budget": 1.0})
     started = time.monotonic()
     daemon.tick()
     assert time.monotonic() - started < 3

@@ -35,7 +35,7 @@ from cm4ai_assets.transfer.errors import (
     UnverifiableError,
 )
 from cm4ai_assets.transfer.parts import Wanted, forget, is_kept, outstanding
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def acquire(
     *,
     progress: Callable[[Progress], None] | None = None,
     counted: bool = True,
-    pacing: Pacing | None = None,
+    retries: RetryPolicy | None = None,
 ) -> Acquired:
     """The stored bytes of a locked file; fetched only if no release before had them.
 
@@ -76,7 +76,7 @@ def acquire(
         scratch: Local folder of partial downloads, shared by all processes that might want the same file.
         progress: Told how far the download is.
         counted: Whether the archive should count the download; not in tests.
-        pacing: Retry policy of the download; the client's by default.
+        retries: Retry policy of the download; the client's by default.
 
     Raises:
         AccessDeniedError: The file may not be had, or not yet; `state` and `until` say more. Nothing is wrong.
@@ -104,7 +104,7 @@ def acquire(
                 scratch,
                 counted=counted,
                 progress=progress,
-                pacing=pacing or client.pacing,
+                retries=retries or client.retries,
                 reserve=RESERVE + _promised(scratch, wanted.key),
             )
         blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
@@ -126,7 +126,7 @@ def fetch_file(file: LockedFile, client: DataverseClient, target: Path, scratch:
     with _alone(scratch, wanted.key):
         require_space({target.parent: wanted.size})
         with _explaining(file, client):
-            fetched = fetch(DataverseFile(client, file), wanted, scratch, pacing=client.pacing)
+            fetched = fetch(DataverseFile(client, file), wanted, scratch, retries=client.retries)
         place(fetched.path, target)
         fetched.forget()
 

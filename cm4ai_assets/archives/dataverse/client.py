@@ -31,8 +31,8 @@ from cm4ai_assets.transfer.errors import (
 )
 from cm4ai_assets.transfer.http import Answer, HttpClient, Reply, Timeouts
 from cm4ai_assets.transfer.origins import origin
-from cm4ai_assets.transfer.rate_limit import HostGate
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.rate_limit import RateLimit
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -63,8 +63,8 @@ class DataverseClient:
     Args:
         base_url: Where it is, without `/api`.
         token: API token, for what guests may not see. Sent to exactly this origin.
-        gate: Courtesy shared with other processes; None for a client that is alone, until it is told to `share`.
-        pacing: How patiently calls are repeated, and downloads by default.
+        rate_limit: Courtesy shared with other processes; None for a client that is alone, until it is told to `share`.
+        retries: How patiently calls are repeated, and downloads by default.
         guestbook: The answers to give where a file asks for a guestbook response (`name`, `email`, `institution`,
             `position`, `answers`); without them such a file is reported. Nobody's form is filled in unasked.
     """
@@ -74,15 +74,17 @@ class DataverseClient:
         base_url: str,
         *,
         token: str | None = None,
-        gate: HostGate | None = None,
-        pacing: Pacing | None = None,
+        rate_limit: RateLimit | None = None,
+        retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         guestbook: Mapping[str, object] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = HttpClient(base_url, token=token, gate=gate, pacing=pacing, timeouts=timeouts, sleep=sleep)
+        self._http = HttpClient(
+            base_url, token=token, rate_limit=rate_limit, retries=retries, timeouts=timeouts, sleep=sleep
+        )
         self._guestbook = guestbook
-        self.pacing = pacing or Pacing()
+        self.retries = retries or RetryPolicy()
         self._drift: set[str] = set()
 
     def __repr__(self) -> str:
@@ -110,8 +112,8 @@ class DataverseClient:
 
     def share(self, folder: Path) -> None:
         """Be one of the processes that share transfer slots and cool-downs by this folder, if of none so far."""
-        if self._http.gate is None:
-            self._http.gate = HostGate(folder, pacing=self.pacing)
+        if self._http.rate_limit is None:
+            self._http.rate_limit = RateLimit(folder, retries=self.retries)
 
     @property
     def drift(self) -> frozenset[str]:
@@ -234,7 +236,7 @@ class DataverseClient:
             params["format"] = "original"
         url = self._http.url(f"/api/access/datafile/{file_id}", params)
         _, host, port = self._http.home
-        slot = self._http.gate.slot(f"{host}_{port}") if self._http.gate else nullcontext()
+        slot = self._http.rate_limit.slot(f"{host}_{port}") if self._http.rate_limit else nullcontext()
         with slot, self._opened(url, file_id, offset, length) as answer:
             yield _positioned(answer, offset)
 

@@ -28,7 +28,7 @@ from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, Unverifia
 from cm4ai_assets.transfer.ftps import FtpsFile
 from cm4ai_assets.transfer.http import Answer
 from cm4ai_assets.transfer.parts import Wanted
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def pull(
     scratch: Path,
     *,
     progress: Callable[[Progress], None] | None = None,
-    pacing: Pacing | None = None,
+    retries: RetryPolicy | None = None,
 ) -> Blob:
     """The stored bytes of a deposit's file, fetched if they are not stored yet.
 
@@ -120,7 +120,7 @@ def pull(
         digest_type, digest = ("SHA-256", noted.sha256) if noted else (None, None)
         wanted = Wanted(key, file.size, digest_type, digest, as_known="as when it was first pulled")
         fetched = _first_that_has_it(
-            _sources(file, client), lambda source: fetch(source, wanted, scratch, progress=progress, pacing=pacing)
+            _sources(file, client), lambda source: fetch(source, wanted, scratch, progress=progress, retries=retries)
         )
         blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
         blobs.note_first_use(file.identity, blob)

@@ -26,7 +26,7 @@ from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.settings import MASSIVE_URL
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import Answer, HttpClient, Timeouts
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 CACHE_URL = "https://datasetcache.gnps2.org"
 
@@ -60,7 +60,7 @@ class MassiveClient:
         base_url: MassIVE's web server.
         cache_url: The dataset cache; with another `base_url` than MassIVE's own, that server too.
         context: What certificates are trusted, by HTTPS and FTPS.
-        pacing: Retry policy.
+        retries: Retry policy.
         timeouts: Seconds to wait for a connection and for the next bytes.
         sleep: What to wait with.
     """
@@ -71,17 +71,17 @@ class MassiveClient:
         *,
         cache_url: str | None = None,
         context: ssl.SSLContext | None = None,
-        pacing: Pacing | None = None,
+        retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         mirror = cache_url or (CACHE_URL if base_url.rstrip("/") == MASSIVE_URL else base_url)
         timeouts = timeouts or Timeouts()
         self._web, self._cache = (
-            HttpClient(url, pacing=pacing, timeouts=timeouts, sleep=sleep, verify=context or True)
+            HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context or True)
             for url in (base_url, mirror)
         )
-        self.ftps = FtpsLister(context=context, timeout=timeouts.read, pacing=pacing, sleep=sleep)
+        self.ftps = FtpsLister(context=context, timeout=timeouts.read, retries=retries, sleep=sleep)
 
     @property
     def has_ftps(self) -> bool:

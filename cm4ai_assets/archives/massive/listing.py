@@ -21,7 +21,7 @@ from cm4ai_assets.archives.massive.inventory import Entry
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.ftps import connected, typed_failures
-from cm4ai_assets.transfer.retries import Pacing, Patience
+from cm4ai_assets.transfer.retries import Patience, RetryPolicy
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ class FtpsLister:
     Args:
         context: What certificates are trusted; the system's by default.
         timeout: Seconds without an answer after which a connection counts as broken.
-        pacing: Retry policy.
+        retries: Retry policy.
         sleep: What to wait with.
     """
 
@@ -52,11 +52,11 @@ class FtpsLister:
         *,
         context: ssl.SSLContext | None = None,
         timeout: float = 60.0,
-        pacing: Pacing | None = None,
+        retries: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._context = context or ssl.create_default_context()
-        self._timeout, self._pacing, self._sleep = timeout, pacing or Pacing(), sleep
+        self._timeout, self._retries, self._sleep = timeout, retries or RetryPolicy(), sleep
 
     def walk(self, root: str) -> list[Entry]:
         """Every file below an `ftp://` address, sorted by path. A listing that changes meanwhile is made again.
@@ -100,7 +100,7 @@ class FtpsLister:
         return self._patiently(once)
 
     def _patiently(self, ask: Callable[[], _T]) -> _T:
-        patience = Patience(self._pacing)
+        patience = Patience(self._retries)
         while True:
             try:
                 return ask()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.transfer.errors import WaitError
 from cm4ai_assets.updates.upstream import State
-from cm4ai_assets.updates.watch import Look
+from cm4ai_assets.updates.watch import Observation
 
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0  # seconds
 _LAUNCHED_WITHIN = timedelta(minutes=5)
@@ -94,7 +94,7 @@ class Cursor(BaseModel):
         gone = (f"{State.WITHDRAWN}: ", f"{State.GONE}: ")
         return frozenset(release for release, status in self.statuses.items() if status.startswith(gone))
 
-    def looked(self, look: Look, now: datetime, *, turn: str | None) -> None:
+    def looked(self, look: Observation, now: datetime, *, turn: str | None) -> None:
         """Take in what a look found, and when the archive may be asked again."""
         self.last_look, self.trouble = now, look.trouble
         for doi in look.read:

@@ -33,7 +33,7 @@ from cm4ai_assets.updates import findings
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 from cm4ai_assets.updates.needs import LOCK_JOB, Need, Plan, plan
 from cm4ai_assets.updates.upstream import State, UpstreamStatus
-from cm4ai_assets.updates.watch import Look, Watched, look
+from cm4ai_assets.updates.watch import Observation, Watched, observe
 
 TICK_SECONDS = 30
 SHOWN_EVERY = timedelta(hours=2)
@@ -67,7 +67,7 @@ class _Tick:
             withdrawn=self.cursor.withdrawn,
             turn=turn,
         )
-        seen = look(self.platform.watcher, watched)
+        seen = observe(self.platform.watcher, watched)
         new = self._register(seen)
         changed = [r for r in records if r.key in seen.statuses and self._note(r, seen.statuses[r.key])]
         first = self.cursor.shown is None or self.now >= self.cursor.shown + SHOWN_EVERY
@@ -75,7 +75,7 @@ class _Tick:
         if seen.is_whole and (new or changed or first):
             self._show(seen, new)
 
-    def _register(self, seen: Look) -> list[ReleaseRecord]:
+    def _register(self, seen: Observation) -> list[ReleaseRecord]:
         """Give every new version its key. One dataset that cannot have one does not keep the others from theirs."""
         new: list[ReleaseRecord] = []
         for doi in dict.fromkeys(record.doi for record in sorted(seen.found, key=lambda record: record.published)):
@@ -99,7 +99,7 @@ class _Tick:
         self.rechecks.append(check_request(record, said, self.now))
         return True
 
-    def _show(self, seen: Look, new: Sequence[ReleaseRecord]) -> None:
+    def _show(self, seen: Observation, new: Sequence[ReleaseRecord]) -> None:
         """Bring the collection's page in the UI up to date."""
         self.cursor.shown = self.now
         records = self.platform.registry.all()

@@ -472,7 +472,7 @@ def test_53_certificates_that_are_not_trusted(name: str, until: datetime | None,
     try:
         url = f"https://127.0.0.1:{server.server_port}"
         with (
-            HttpClient(url, pacing=FAST) as client,
+            HttpClient(url, retries=FAST) as client,
             pytest.raises(TlsError, match=r"certificate .* is not trusted") as caught,
         ):
             client.json(INFO)
@@ -481,7 +481,7 @@ def test_53_certificates_that_are_not_trusted(name: str, until: datetime | None,
         trusting = ssl.create_default_context()
         authority.configure_trust(trusting)
         with (
-            HttpClient(url, pacing=FAST, verify=trusting) as client,
+            HttpClient(url, retries=FAST, verify=trusting) as client,
             pytest.raises(TlsError, match=told),
         ):
             client.json(INFO)
@@ -491,7 +491,7 @@ def test_53_certificates_that_are_not_trusted(name: str, until: datetime | None,
 
 
 def test_54_a_name_that_does_not_resolve_may_later() -> None:
-    with DataverseClient("https://archive.invalid", pacing=FAST) as client:
+    with DataverseClient("https://archive.invalid", retries=FAST) as client:
         with pytest.raises(NetworkError, match="name of the host cannot be resolved") as caught:
             client.server_version()
         assert caught.value.retryable
@@ -502,7 +502,7 @@ def test_54_a_proxy_that_refuses_is_told(archive: Server, monkeypatch: pytest.Mo
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     with (
-        DataverseClient("https://archive.example", pacing=FAST) as client,
+        DataverseClient("https://archive.example", retries=FAST) as client,
         pytest.raises(ProxyRefusedError, match="proxy"),
     ):
         client.server_version()

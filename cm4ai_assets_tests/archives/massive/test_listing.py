@@ -22,11 +22,11 @@ from cm4ai_assets.archives.massive.inventory import Entry, rows
 from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
 from cm4ai_assets.sandbox import massive as sandbox
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError, ServerUnavailableError, TlsError
-from cm4ai_assets.transfer.retries import Pacing
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.transfer.server import body, serving
 
 ACCESSION = "MSV000098237"
-FAST = Pacing(tries=3, first=0.001, longest=0.002, limited_first=0.001, limited_longest=0.002)
+FAST = RetryPolicy(tries=3, first=0.001, longest=0.002, limited_first=0.001, limited_longest=0.002)
 FILES = {
     "ccms_parameters/params.xml": 12, "raw/Biosep/a_F07.d/analysis.tdf": 30, "raw/Biosep/a_F07.d/analysis.tdf_bin": 70,
     "search/a report, with blanks.tsv": 5, "empty.txt": 0,
@@ -88,7 +88,7 @@ def start(tree: Path, authority: tuple[Path, ssl.SSLContext]) -> Iterator[Callab
 
 @pytest.fixture
 def lister(authority: tuple[Path, ssl.SSLContext]) -> FtpsLister:
-    return FtpsLister(context=authority[1], timeout=5, pacing=FAST)
+    return FtpsLister(context=authority[1], timeout=5, retries=FAST)
 
 
 def found(entries: list[Entry]) -> dict[str, int | None]:
@@ -165,7 +165,7 @@ def test_a_server_that_stays_busy_is_told(start: Callable[..., str], lister: Ftp
 
 def test_a_certificate_that_is_not_trusted_ends_it(start: Callable[..., str]) -> None:
     with pytest.raises(TlsError, match="not trusted"):
-        FtpsLister(timeout=5, pacing=FAST).walk(start())
+        FtpsLister(timeout=5, retries=FAST).walk(start())
 
 
 class Plain(socketserver.StreamRequestHandler):
@@ -213,7 +213,7 @@ def test_where_the_cache_knows_nothing_the_deposit_itself_is_listed(
     with serving() as server:
         server.on(f"/ProteoSAFe/proxi/v0.1/datasets/{ACCESSION}", body(200, sandbox.proxi(ACCESSION, host=host)))
         server.on("/datasette/database/filename.csv", body(200, sandbox.cache_csv("MSV999999999")))
-        with MassiveClient(server.url, context=authority[1], pacing=FAST) as client:
+        with MassiveClient(server.url, context=authority[1], retries=FAST) as client:
             inventory = client.inventory(ACCESSION)
     assert (inventory.source, inventory.root) == ("ftps", f"ftp://{host}/v10/{ACCESSION}")
     assert inventory.notes == (f"The dataset cache does not know {ACCESSION}.",)
