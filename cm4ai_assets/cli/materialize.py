@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from cm4ai_assets.cli.releases import offered, register
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
@@ -60,7 +62,7 @@ def _materialize(args: argparse.Namespace) -> int:
         for outcome in materialize(
             defs, instance, release=release, conditions=conditions, selection=args.select,
             announce=lambda wave, partition: out.print(
-                f"[bold]{partition}[/bold]: {', '.join(key.to_user_string() for key in wave.assets)}"
+                Text.assemble((str(partition), "bold"), f": {', '.join(key.to_user_string() for key in wave.assets)}")
             ),
         ):  # fmt: skip
             outcomes.append(outcome)
@@ -86,21 +88,21 @@ def _print_outcome(outcome: Outcome) -> None:
     warned = [c for c in outcome.checks if not c.passed and c.severity == dg.AssetCheckSeverity.WARN]
     refused = [c for c in outcome.checks if not c.passed and c.severity == dg.AssetCheckSeverity.ERROR]
     passed = len(outcome.checks) - len(warned) - len(refused)
-    state = "done" if outcome.succeeded else "[red]FAILED[/red]"
+    out.print("  done" if outcome.succeeded else Text("  FAILED", "red"), end="")
     out.print(
-        f"  {state}: {len(outcome.made)} assets, {passed} checks passed, {len(warned)} warn, {len(refused)} failed "
+        f": {len(outcome.made)} assets, {passed} checks passed, {len(warned)} warn, {len(refused)} failed "
         f"(run {outcome.run_id})"
     )
     for check in [*refused, *warned]:
-        label = "[red]failed[/red]" if check in refused else "[yellow]warns[/yellow] "
-        out.print(f"  {label} {check.asset_key.to_user_string()}.{check.check_name}: ", end="")
-        out.print(check.description or "", markup=False)
+        out.print(Text("  failed ", "red") if check in refused else Text("  warns  ", "yellow"), end="")
+        out.print(f"{check.asset_key.to_user_string()}.{check.check_name}: ", end="")
+        out.print(check.description or "")
     if outcome.failure:
-        out.print(f"  {outcome.failure}", markup=False)
+        out.print(f"  {outcome.failure}")
     why = {name: outcome.observed.get(name, "") for name in outcome.unmade}
     for reason in dict.fromkeys(why.values()):
         names = ", ".join(name for name in why if why[name] == reason)
-        out.print(f"  not made: {names}" + (f" ({reason})" if reason else ""), markup=False)
+        out.print(f"  not made: {names}" + (f" ({reason})" if reason else ""))
 
 
 def _summary(outcomes: Sequence[Outcome], store: Store) -> int:

@@ -42,7 +42,7 @@ def _pull(args: argparse.Namespace) -> int:
     out.print(f"{plan.files.height:,} entries of {release}: {plan.members:,} files, {plan.total_bytes:,} bytes.")
     with platform.massive() as client:
         for one in pull_all(plan, client, platform.blobs, platform.settings.scratch, target=args.to):
-            out.print(f"{one.sha256}  {one.accession}/{one.path}", markup=False)
+            out.print(f"{one.sha256}  {one.accession}/{one.path}")
     record = f"cm4ai materialize --release {release} --select 'key:massive_files or key:secms_*'"
     err.print(f"To record the digests, and to read pulled SEC-MS tables: {record}")
     return DONE

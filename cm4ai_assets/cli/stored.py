@@ -51,9 +51,9 @@ def _verify(args: argparse.Namespace) -> int:
     for item in verify(store, release=release):
         checked += 1
         problems += len(item.problems)
-        out.print(f"{'ok     ' if not item.problems else 'DAMAGED'} {item.what} ({item.detail})", markup=False)
+        out.print(f"{'ok     ' if not item.problems else 'DAMAGED'} {item.what} ({item.detail})")
         for problem in item.problems:
-            out.print(f"        {problem}", markup=False)
+            out.print(f"        {problem}")
     out.print(f"{checked} things checked, {problems} problems. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     if not checked:
         err.print("cm4ai: nothing is stored here yet. Run `cm4ai materialize --release latest`.")
@@ -89,7 +89,7 @@ def _link(args: argparse.Namespace) -> int:
     missing = exports.link_tree(files, BlobStore(store.fs, store.root), args.directory)
     out.print(f"{len(files) - len(missing)} of {len(files)} files of {key} are in {args.directory}")
     for file in missing:
-        out.print(f"  not stored: {file.path} ({file.access})", markup=False)
+        out.print(f"  not stored: {file.path} ({file.access})")
     return DONE
 
 

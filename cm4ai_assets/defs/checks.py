@@ -14,6 +14,7 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.publishing import check_spec
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
@@ -42,7 +43,7 @@ def table_checks(
                     check_name=finding.check,
                     passed=finding.passed,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=finding.summary,
+                    description=for_terminal(finding.summary),
                     metadata={
                         **finding.counts,
                         **({} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}),

@@ -8,12 +8,15 @@ from typing import Any
 
 import dagster as dg
 
+from cm4ai_assets.plain import for_terminal
+
 
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta: dict[str, Any] = getattr(record, "dagster_meta", None) or {}
         step = meta.get("step_key") or ""
         text = meta.get("orig_message") or record.getMessage()
+        text = for_terminal(text)
         return f"{self.formatTime(record, '%H:%M:%S')}  {step:<14} {text}" if step else text
 
 

@@ -11,11 +11,11 @@ import base64
 import dagster as dg
 import polars as pl
 
+from cm4ai_assets.plain import for_markdown
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 160
-_HARMLESS = str.maketrans("|<>`[]*", "¦{}'()·")
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -42,7 +42,7 @@ def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:
 
     Dagster's UI shows Markdown of more than 1,000 characters behind a link, [Show Markdown]; so it does every picture.
     """
-    return dg.MetadataValue.md(f"![{alt}](data:{mime};base64,{base64.b64encode(data).decode()})")
+    return dg.MetadataValue.md(f"![{for_markdown(alt)}](data:{mime};base64,{base64.b64encode(data).decode()})")
 
 
 def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
@@ -50,7 +50,8 @@ def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     if frame.is_empty():
         return dg.MetadataValue.md("none")
     shown = frame.head(ROWS_SHOWN)
-    lines = [" | ".join(["", *shown.columns, ""]).strip(), " | ".join(["", *(["---"] * shown.width), ""]).strip()]
+    header = [for_markdown(name) for name in shown.columns]
+    lines = [" | ".join(["", *header, ""]).strip(), " | ".join(["", *(["---"] * shown.width), ""]).strip()]
     lines += [" | ".join(["", *(_cell(value) for value in row), ""]).strip() for row in shown.iter_rows()]
     if frame.height > shown.height:
         lines += ["", f"{frame.height - shown.height:,} more rows are not shown."]
@@ -65,6 +66,5 @@ def _cell(value: object) -> str:
         text = ", ".join(map(str, value))
     else:
         text = "" if value is None else str(value)
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     text = text if len(text) <= CELL_WIDTH else f"{text[: CELL_WIDTH - 1]}…"
-    return text.translate(_HARMLESS)
+    return for_markdown(text)

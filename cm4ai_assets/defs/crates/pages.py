@@ -80,18 +80,14 @@ def _drawn(entities: pl.DataFrame, edges: pl.DataFrame, graphs: Sequence[Provena
     largest = sorted((graph for graph in graphs if graph.links), key=lambda graph: len(graph.nodes), reverse=True)
     for number, graph in enumerate(largest[:GRAPHS_SHOWN], 1):
         picture = pictures.of_graph(graph)
-        shown[f"published_graph_{number}"] = md.picture(picture, alt=_plain(graph.source), mime=pictures.MIME)
+        shown[f"published_graph_{number}"] = md.picture(picture, alt=graph.source, mime=pictures.MIME)
         shown[f"published_graph_{number}_mermaid"] = _code(mermaid.of_graph(graph))
     for number, output in enumerate(outputs(edges, GRAPHS_SHOWN), 1):
         lineage = provenance_of(entities, edges, output).collect()
         picture = pictures.of_provenance(lineage, entities, output)
-        shown[f"provenance_{number}"] = md.picture(picture, alt=_plain(output), mime=pictures.MIME)
+        shown[f"provenance_{number}"] = md.picture(picture, alt=output, mime=pictures.MIME)
         shown[f"provenance_{number}_mermaid"] = _code(mermaid.of_provenance(lineage, output))
     return shown
-
-
-def _plain(text: str) -> str:
-    return "".join(char for char in text if char.isalnum() or char in " ./_-:")
 
 
 def _code(text: str) -> dg.MarkdownMetadataValue:
