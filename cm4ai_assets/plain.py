@@ -42,6 +42,6 @@ def for_markdown(text: str) -> str:
     r"""A text on one line that Markdown shows as it is, also within a table: every mark is escaped.
 
     >>> for_markdown("[x](y) | a_b")
-    '\\\\[x\\\\](y) \\\\| a_b'
+    '\\[x\\](y) \\| a_b'
     """
     return _MARKUP.sub(r"\\\g<0>", for_terminal(text))
