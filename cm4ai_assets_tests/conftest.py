@@ -1,7 +1,8 @@
-"""What several test packages share: where the real inputs are, a store of one's own, and an embedded archive."""
+"""What several test packages share: the published inputs, a store of one's own, an embedded archive, the summary."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import filelock
@@ -9,16 +10,16 @@ import pytest
 
 from cm4ai_assets.sandbox import build
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests.shared import ABSENT, SHARED
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 SANDBOX_FIELDS = 8
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real inputs beside the checkout."""
+    """The folder of published inputs beside the checkout."""
     if not SHARED.is_dir():
-        pytest.skip("the real inputs (../shared beside the checkout) are not here")
+        pytest.skip(ABSENT)
     return SHARED
 
 
@@ -35,3 +36,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with filelock.FileLock(f"{folder}.lock"):
         build(folder, fields=SANDBOX_FIELDS)  # finds what another process has built
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line per reason for tests that did not run, so that no run is greener than it is."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} not run: {reason}")

@@ -16,6 +16,7 @@ from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.storage.bytes import LocalBytes
 from cm4ai_assets.storage.zips import Member, read_directory
+from cm4ai_assets_tests.shared import ABSENT, PUBLISHED_IMAGES
 
 PAINTED_EDGE = 64
 
@@ -94,9 +95,9 @@ def painted_fields(paint: Jpeg) -> Callable[[int], dict[str, dict[str, bytes]]]:
 @pytest.fixture(scope="session")
 def real_fields() -> dict[str, dict[str, bytes]]:
     """The published images that are at hand: six complete fields of paclitaxel."""
-    samples = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images" / "samples" / "paclitaxel"
+    samples = PUBLISHED_IMAGES / "samples" / "paclitaxel"
     if not samples.is_dir():
-        pytest.skip("the published sample images are not beside the project (../shared/data/if_images)")
+        pytest.skip(ABSENT)
     fields: dict[str, dict[str, bytes]] = {}
     for channel in PLANES:
         for path in sorted((samples / channel).glob("*.jpg")):

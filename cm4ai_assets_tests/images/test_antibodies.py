@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,8 +11,8 @@ from cm4ai_assets.images.antibodies import antibody_rows, is_control, targets_of
 from cm4ai_assets.images.manifest import parse_manifest
 from cm4ai_assets.tables.images import IF_ANTIBODIES
 from cm4ai_assets_tests.images.archives import HEADER, REAL_MANIFEST, manifest_row, manifest_text
+from cm4ai_assets_tests.shared import PUBLISHED_IMAGES, needs_shared
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"
 IDS = ("ensembl_gene_id", "gene_symbol", "uniprot_id", "chromosome")
 
 
@@ -112,10 +111,10 @@ def test_a_row_without_an_antibody_has_no_part_in_it() -> None:
     assert table(manifest_text(manifest_row("B2AI_1_Paclitaxel_A1_R1_z01", antibody=""))).is_empty()
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the list of antibody ids is not beside the project (../shared)")
+@needs_shared
 def test_every_published_antibody_id_is_well_formed() -> None:
-    ids = (SHARED / "antibody_ids.txt").read_text().split()
-    with (SHARED / "derived_antibody_gene_map.tsv").open() as known:
+    ids = (PUBLISHED_IMAGES / "antibody_ids.txt").read_text().split()
+    with (PUBLISHED_IMAGES / "derived_antibody_gene_map.tsv").open() as known:
         genes = {row["antibody"]: row["ensembl_ids"] for row in csv.DictReader(known, delimiter="\t")}
     rows = [line(antibody, f"{genes.get(antibody, '').replace(',', ';').split('|')[0]},,,") for antibody in ids]
     found = table(manifest_text(*rows))

@@ -4,7 +4,6 @@ import csv
 import gzip
 import time
 import zipfile
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,8 +14,8 @@ from cm4ai_assets.images.listing import CRATE, MANIFEST, list_images, metadata_m
 from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.tables.images import IF_IMAGES
 from cm4ai_assets_tests.images.archives import CHANNELS, CountedBytes, field_members, zipped
+from cm4ai_assets_tests.shared import PUBLISHED_IMAGES, needs_shared
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"
 FIELD = "B2AI_1_Paclitaxel_A1_R1_z01"
 
 
@@ -29,10 +28,10 @@ def defects(frame: pl.DataFrame) -> dict[str, list[str]]:
     return {row["member"]: row["defects"] for row in frame.iter_rows(named=True) if row["defects"]}
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published inventories are not beside the project (../shared)")
+@needs_shared
 def test_the_published_paclitaxel_archive_in_names() -> None:
     """Every published name, and the four stray images the archive is known to hold (data reference, section 1.8)."""
-    with gzip.open(SHARED / "inventory_paclitaxel.tsv.gz", "rt") as inventory:
+    with gzip.open(PUBLISHED_IMAGES / "inventory_paclitaxel.tsv.gz", "rt") as inventory:
         names = [f"paclitaxel/{row['crate_path']}" for row in csv.DictReader(inventory, delimiter="\t")]
     stray = list(field_members("B2AI_3_untreated_C2_R3_z01"))
     source = CountedBytes(zipped(dict.fromkeys(names + stray, b"x"), method=zipfile.ZIP_STORED))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,8 +9,8 @@ from hypothesis import strategies as st
 from cm4ai_assets.images.manifest import Manifest, parse_manifest, read_manifest
 from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.images.archives import HEADER, REAL_MANIFEST, CountedBytes, manifest_row, manifest_text, zipped
+from cm4ai_assets_tests.shared import PUBLISHED_IMAGES, needs_shared
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"
 FIELD = "B2AI_1_Paclitaxel_A1_R1_z01"
 
 
@@ -40,9 +39,9 @@ def test_the_published_rows(encoded: bytes) -> None:
     assert second.field.field_id == "B2AI_3_paclitaxel_D1_R1_z00"
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the consortium's example table is not beside the project (../shared)")
+@needs_shared
 def test_the_repeated_link_of_the_consortiums_example_is_told() -> None:
-    manifest = parse_manifest((SHARED / "iftool_example.csv").read_bytes())
+    manifest = parse_manifest((PUBLISHED_IMAGES / "iftool_example.csv").read_bytes())
     assert [row.field.field_id for row in manifest.rows if row.field] == ["B2AI_1_paclitaxel_C1_R1_z01"] * 2
     assert reasons(manifest) == [
         (3, "region is 'R2', Baselink names another"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import gzip
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,11 +11,10 @@ from hypothesis import strategies as st
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.images.names import parse_field_id, parse_field_name, parse_image_name
 from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets_tests.shared import PUBLISHED_IMAGES, needs_shared
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"
 
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the published inventories are not beside the project (../shared)")
+@needs_shared
 @pytest.mark.parametrize(
     ("condition", "files", "fields", "per_plate"),
     [
@@ -26,7 +24,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "if_images"
     ],
 )
 def test_every_published_name_parses(condition: str, files: int, fields: int, per_plate: list[int]) -> None:
-    with gzip.open(SHARED / f"inventory_{condition}.tsv.gz", "rt") as inventory:
+    with gzip.open(PUBLISHED_IMAGES / f"inventory_{condition}.tsv.gz", "rt") as inventory:
         rows = list(csv.DictReader(inventory, delimiter="\t"))
     names = [parse_image_name(row["crate_path"].rsplit("/", 1)[-1]) for row in rows]
     assert len(rows) == files

@@ -1,21 +1,16 @@
-"""What the tests of this room share: where the shared data is, byte sources and ZIPs in memory."""
+"""What the tests of this room share: byte sources and ZIPs in memory."""
 
 from __future__ import annotations
 
 import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
 
 from cm4ai_assets.tables import Table
+from cm4ai_assets_tests.shared import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
 HEADERS = SHARED / "data" / "secms" / "headers"
 REPORTS = ("CTRL_1", "CTRL_2", "CTRL_4", "PTXL_1", "PTXL_2", "PTXL_3", "VRST_1", "VRST_2", "VRST_3")
-
-needs_shared = pytest.mark.skipif(not HEADERS.is_dir(), reason=f"The real headers are not at {HEADERS}.")
 
 
 @dataclass

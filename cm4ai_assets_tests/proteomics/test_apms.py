@@ -15,7 +15,8 @@ from cm4ai_assets.proteomics.problems import TableDamagedError
 from cm4ai_assets.sandbox import massive
 from cm4ai_assets.sandbox import proteomics as sandbox
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS
-from cm4ai_assets_tests.proteomics.helpers import SHARED, needs_shared, zipped
+from cm4ai_assets_tests.proteomics.helpers import zipped
+from cm4ai_assets_tests.shared import SHARED, needs_shared
 
 HEADER = [
     "Bait",

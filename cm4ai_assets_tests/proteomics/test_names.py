@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics.names import fraction_of, labelled_sample, quantity_column, sample_of
-from cm4ai_assets_tests.proteomics.helpers import SHARED, needs_shared
+from cm4ai_assets_tests.shared import SHARED, needs_shared
 
 WORDS = st.text("ABCDEGHabcdefgh0123456789", min_size=1, max_size=8).filter(lambda word: not word.startswith("F"))
 WELLS = st.builds(lambda row, column: f"{row}{column}", st.sampled_from("ABCDEFGH"), st.integers(1, 12))

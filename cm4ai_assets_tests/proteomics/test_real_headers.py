@@ -11,7 +11,8 @@ import pytest
 from cm4ai_assets.proteomics.rows import profile_rows, protein_rows
 from cm4ai_assets.proteomics.spectronaut import read_report
 from cm4ai_assets.tables.proteomics import SECMS_PROFILES, SECMS_PROTEINS
-from cm4ai_assets_tests.proteomics.helpers import REPORTS, needs_shared, real_header
+from cm4ai_assets_tests.proteomics.helpers import REPORTS, real_header
+from cm4ai_assets_tests.shared import needs_shared
 
 pytestmark = needs_shared
 

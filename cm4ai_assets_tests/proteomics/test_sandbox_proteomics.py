@@ -8,7 +8,8 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics.names import quantity_column
 from cm4ai_assets.sandbox import massive
 from cm4ai_assets.sandbox import proteomics as sandbox
-from cm4ai_assets_tests.proteomics.helpers import HEADERS, REPORTS, needs_shared, real_header
+from cm4ai_assets_tests.proteomics.helpers import HEADERS, REPORTS, real_header
+from cm4ai_assets_tests.shared import needs_shared
 
 
 def shape(header: str) -> list[tuple[object, ...]]:

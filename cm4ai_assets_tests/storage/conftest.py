@@ -1,7 +1,6 @@
 """The fixtures of the transfer tests: servers, a client with short waits, a store."""
 
 from cm4ai_assets_tests.transfer.bench import (  # noqa: F401
-    _needs_fixtures,
     archive,
     bench,
     blobs,

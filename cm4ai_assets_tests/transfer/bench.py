@@ -19,21 +19,15 @@ from cm4ai_assets.transfer import parts
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.parts import Wanted
 from cm4ai_assets.transfer.retries import RetryPolicy
-from cm4ai_assets_tests.transfer.server import FIXTURES, Answer, Server, serving
+from cm4ai_assets_tests.fixtures.protocol import DOI
+from cm4ai_assets_tests.transfer.server import Answer, Server, serving
 
-DOI = "doi:10.18130/V3/F3TD5R"
 TOKEN = "s3cret-t0ken-0000"
 FILE = "/api/access/datafile/103725"
 FAST = RetryPolicy(
     tries=4, first=0.002, longest=0.01, limited_first=0.02, limited_longest=0.1, waf_tries=3, waf_wait=0.004,
     progress=64 * 1024, stall_window=0.2, stall_floor=50_000.0,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _needs_fixtures(request: pytest.FixtureRequest) -> None:
-    if "archive" in request.fixturenames and not FIXTURES.is_dir():
-        pytest.skip(f"The recorded answers of the archive are not at {FIXTURES}.")
 
 
 @pytest.fixture

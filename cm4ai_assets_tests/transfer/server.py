@@ -15,11 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-FIXTURES = SHARED / "fixtures" / "protocol"
+from cm4ai_assets_tests.fixtures import protocol
 
 
 @dataclass
@@ -171,11 +169,12 @@ def as_json(value: object, status: int = 200, **headers: str) -> Answer:
 
 
 def fixture(name: str) -> bytes:
-    return (FIXTURES / name).read_bytes()
+    """The body of that name; see `fixtures.protocol`."""
+    return protocol.answer(name)
 
 
 def refused(name: str, status: int, **headers: str) -> Answer:
-    """A refusal recorded in the protocol fixtures."""
+    """One of the refusals of `fixtures.refusals`."""
 
     def answer(exchange: Exchange) -> None:
         kind = {"json": "application/json", "html": "text/html; charset=iso-8859-1", "xml": "application/xml"}

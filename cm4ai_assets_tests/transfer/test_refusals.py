@@ -11,15 +11,19 @@ from hypothesis import strategies as st
 
 from cm4ai_assets.transfer import errors
 from cm4ai_assets.transfer.refusals import refusal, retry_after
-from cm4ai_assets_tests.transfer.server import FIXTURES, fixture
+from cm4ai_assets_tests.fixtures.refusals import DATASET_ID, GUESTBOOK_ID, INCIDENT, UNKNOWN_DOI
+from cm4ai_assets_tests.transfer.server import fixture
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 WHAT = "https://dataverse.lib.virginia.edu/api/x"
 
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"The recorded answers are not at {FIXTURES}.")
-
 CASES = [
-    ("error_400_guestbook_required_6.10.json", 400, errors.GuestbookRequiredError, "guestbook 17 filled in first"),
+    (
+        "error_400_guestbook_required_6.10.json",
+        400,
+        errors.GuestbookRequiredError,
+        f"guestbook {GUESTBOOK_ID} filled in first",
+    ),
     ("error_400_invalid_order.json", 400, errors.ProtocolError, "Invalid order criteria: foo"),
     ("error_400_compare_order.json", 400, errors.ProtocolError, "older dataset version to be listed first"),
     ("error_401_bad_api_key.json", 401, errors.BadTokenError, "refuses the API token .*Bad API key"),
@@ -32,13 +36,13 @@ CASES = [
         "error_404_dataset.json",
         404,
         errors.NotFoundError,
-        "Dataset with Persistent ID doi:10.18130/V3/NOSUCH not found",
+        f"Dataset with Persistent ID {UNKNOWN_DOI} not found",
     ),
-    ("error_404_version.json", 404, errors.NotFoundError, "Dataset version 9.9 of dataset 102069 not found"),
+    ("error_404_version.json", 404, errors.NotFoundError, f"Dataset version 7.3 of dataset {DATASET_ID} not found"),
     ("error_405_method.json", 405, errors.ProtocolError, "HTTP 405"),
     ("error_416_range.json", 416, errors.RangeError, "Start is larger than end or size of file"),
     ("error_429_rate_limited.json", 429, errors.RateLimitedError, "Rate limited due to too many requests"),
-    ("error_500_incident.json", 500, errors.ServerUnavailableError, "incident 00000000-0000-0000-0000-000000000000"),
+    ("error_500_incident.json", 500, errors.ServerUnavailableError, f"incident {INCIDENT}"),
     ("error_502_proxy.html", 502, errors.ServerUnavailableError, "502 Proxy Error"),
     ("error_503_blocked_endpoint.json", 503, errors.EndpointBlockedError, "closed this endpoint"),
     ("error_503_maintenance.html", 503, errors.ServerUnavailableError, "maintenance downtime"),
@@ -54,7 +58,7 @@ PERMANENT = {
 
 
 @pytest.mark.parametrize(("name", "status", "kind", "told"), CASES, ids=[case[0] for case in CASES])
-def test_recorded_refusal(name: str, status: int, kind: type[errors.ArchiveError], told: str) -> None:
+def test_refusal(name: str, status: int, kind: type[errors.ArchiveError], told: str) -> None:
     error = refusal(status, {}, fixture(name), what=WHAT, now=NOW)
     assert type(error) is kind
     assert error.retryable is (kind not in PERMANENT)
@@ -66,13 +70,13 @@ def test_recorded_refusal(name: str, status: int, kind: type[errors.ArchiveError
 def test_what_the_errors_carry() -> None:
     guestbook = refusal(400, {}, fixture("error_400_guestbook_required_6.10.json"), what=WHAT, now=NOW)
     assert isinstance(guestbook, errors.GuestbookRequiredError)
-    assert (guestbook.guestbook_id, guestbook.state) == (17, "guestbook_required")
+    assert (guestbook.guestbook_id, guestbook.state) == (GUESTBOOK_ID, "guestbook_required")
     busy = refusal(503, {"retry-after": "120"}, fixture("error_503_maintenance.html"), what=WHAT, now=NOW)
     assert isinstance(busy, errors.ServerUnavailableError)
     assert busy.retry_after == 120
     down = refusal(500, {}, fixture("error_500_incident.json"), what=WHAT, now=NOW)
     assert isinstance(down, errors.ServerUnavailableError)
-    assert down.incident_id == "00000000-0000-0000-0000-000000000000"
+    assert down.incident_id == INCIDENT
     denied = refusal(403, {}, fixture("error_403_file_access.json"), what=WHAT, now=NOW)
     assert isinstance(denied, errors.AccessDeniedError)
     assert denied.state is None  # the answer does not say whether it is restricted, embargoed or past retention

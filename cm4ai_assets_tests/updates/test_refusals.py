@@ -23,12 +23,13 @@ from cm4ai_assets.sandbox.exchange import Answer, CutConnection, Fault, Request,
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.updates import watch
+from cm4ai_assets_tests.fixtures import protocol
 from cm4ai_assets_tests.updates.conftest import Daemon, daemon_over
 
 HTML, JSON = {"Content-Type": "text/html; charset=iso-8859-1"}, {"Content-Type": "application/json"}
 F3 = "doi:10.5072/FK2/F3SBX5"
 
-# The refusals of the protocol reference, 3.4 to 3.7: status, headers, body or the recorded body, and what is said.
+# The refusals of the protocol reference, 3.4 to 3.7: status, headers, body or its name, and what is said.
 REFUSALS: dict[str, tuple[int, dict[str, str], str, str]] = {
     "not authorized": (403, JSON, "error_403_file_access.json", "Access is not permitted"),
     "bad token": (401, JSON, "error_401_bad_api_key.json", "refuses the API token"),
@@ -67,11 +68,8 @@ REFUSALS: dict[str, tuple[int, dict[str, str], str, str]] = {
 }
 
 
-def _body(name: str, request: pytest.FixtureRequest) -> bytes:
-    if not name.startswith("error_"):
-        return name.encode("utf-8", "surrogateescape")
-    shared: Path = request.getfixturevalue("shared")
-    return (shared / "fixtures/protocol" / name).read_bytes()
+def _body(name: str) -> bytes:
+    return protocol.answer(name) if name.startswith("error_") else name.encode("utf-8", "surrogateescape")
 
 
 def answering(path: str, answer: Answer) -> Fault:
@@ -104,9 +102,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_is_a_skipped_tick_with_a_reason(name: str, daemon: Daemon, request: pytest.FixtureRequest) -> None:
+def test_a_refusal_is_a_skipped_tick_with_a_reason(name: str, daemon: Daemon) -> None:
     status, headers, told, reason = REFUSALS[name]
-    body = _body(told, request)
+    body = _body(told)
     daemon.server.faults.append(answering("/contents", Answer(HTTPStatus(status), headers, (body,), len(body))))
     said = daemon.said()
     assert reason in said

@@ -25,7 +25,9 @@ from cm4ai_assets.transfer.errors import (
     ReplacedError,
     UnverifiableError,
 )
-from cm4ai_assets_tests.transfer.bench import DATA, DOI, FILE, Bench, files_below, locked, md5, sha256
+from cm4ai_assets_tests.fixtures.protocol import DOI, WITHDRAWN
+from cm4ai_assets_tests.fixtures.refusals import GUESTBOOK_ID
+from cm4ai_assets_tests.transfer.bench import DATA, FILE, Bench, files_below, locked, md5, sha256
 from cm4ai_assets_tests.transfer.server import Answer, Server, as_json, body, cut, fixture, refused, whole
 
 BLOB = f"blobs/sha256/{sha256(DATA)[:2]}/{sha256(DATA)}"
@@ -198,9 +200,9 @@ def test_20_if_the_listing_fails_too_the_refusal_stands(bench: Bench) -> None:
 
 
 def test_22_a_guestbook_is_a_state_not_a_failure(bench: Bench) -> None:
-    with pytest.raises(GuestbookRequiredError, match="wants guestbook 17 filled in first") as caught:
+    with pytest.raises(GuestbookRequiredError, match=f"wants guestbook {GUESTBOOK_ID} filled in first") as caught:
         bench.fetch(refused("error_400_guestbook_required_6.10.json", 400))
-    assert (caught.value.state, caught.value.guestbook_id) == ("guestbook_required", 17)
+    assert (caught.value.state, caught.value.guestbook_id) == ("guestbook_required", GUESTBOOK_ID)
     assert "Fill it in on the archive's page" in caught.value.remedy
     assert len(bench.archive.log) == 1
 
@@ -227,7 +229,7 @@ def test_43_a_withdrawn_version_keeps_what_is_stored_and_says_why(bench: Bench) 
     bench.archive.on(LISTING, refused("error_404_version.json", 404), body(200, fixture("version_deaccessioned.json")))
     assert acquire(locked(), bench.client, bench.blobs, bench.scratch).reused
     bench.archive.on(FILE, refused("error_404_datafile_unknown.json", 404))
-    with pytest.raises(DeaccessionedError, match="was withdrawn: There is identifiable data") as caught:
+    with pytest.raises(DeaccessionedError, match=f"was withdrawn: {WITHDRAWN}") as caught:
         acquire(locked(digest="0" * 32), bench.client, bench.blobs, bench.scratch)
     assert caught.value.link == "https://doi.org/10.18130/V3/K7TGEM"
 

@@ -19,7 +19,9 @@ from cm4ai_assets.errors import DigestMismatchError
 from cm4ai_assets.storage.bytes import RemoteBytes
 from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError, ProtocolError, RangeError
-from cm4ai_assets_tests.transfer.bench import DATA, DOI, bytes_of, md5
+from cm4ai_assets_tests.fixtures.protocol import DOI, IMAGES, TOTAL_SIZE
+from cm4ai_assets_tests.fixtures.protocol import FILES as PUBLISHED
+from cm4ai_assets_tests.transfer.bench import DATA, bytes_of, md5
 from cm4ai_assets_tests.transfer.server import Server, as_json, body, cut, fixture, ignoring_range, refused, whole
 
 VERSIONS = "/api/datasets/:persistentId/versions"
@@ -244,9 +246,9 @@ def test_the_token_of_another_archive_is_not_used(served: Server, monkeypatch: p
     assert "s3cret" not in f"{fs!r} {fs.to_json()} {json.dumps(fs.storage_options)}"
 
 
-def test_the_real_release_lists(archive: Server) -> None:
-    archive.on(f"{VERSIONS}/2.1", body(200, fixture("version_2.1_F3TD5R_6.6.json")))
+def test_a_whole_release_lists(archive: Server) -> None:
+    archive.on(f"{VERSIONS}/2.1", body(200, fixture("version_2.1_TWIN25_6.6.json")))
     fs = opened(archive)
-    assert len(fs.find("")) == 21
-    assert fs.du("") == 13_543_311_235
-    assert fs.info("Images/cm4ai_ifimages_MDA-MB-468_untreated.zip")["size"] == 4_974_378_970
+    assert len(fs.find("")) == len(PUBLISHED)
+    assert fs.du("") == TOTAL_SIZE
+    assert fs.info("Images/cm4ai_ifimages_MDA-MB-468_untreated.zip")["size"] == IMAGES[1].size

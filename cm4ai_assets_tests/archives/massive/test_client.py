@@ -29,14 +29,13 @@ from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, ServerUnavailableError
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import RetryPolicy
-from cm4ai_assets_tests.proteomics.helpers import SHARED, needs_shared
+from cm4ai_assets_tests.shared import PROTOCOL, SHARED, needs_shared
 from cm4ai_assets_tests.transfer.server import Server, as_json, body, serving
 
 MDA, KOLF, BEFORE = "MSV000098237", "MSV000100676", "MSV000097606"
 PROXI, CACHE = f"/ProteoSAFe/proxi/v0.1/datasets/{MDA}", "/datasette/database/filename.csv"
 FAST = RetryPolicy(tries=3, first=0.001, longest=0.002, limited_first=0.001, limited_longest=0.002, waf_wait=0.001)
 HTML = body(200, b"<html><h1>Maintenance</h1></html>", Content_Type="text/html")
-FIXTURES = SHARED / "fixtures" / "protocol"
 
 
 @pytest.fixture
@@ -57,10 +56,10 @@ def inventory(*paths: tuple[str, int | None], accession: str = MDA) -> Inventory
     return Inventory(accession, f"ftp://h/v10/{accession}", tuple(Entry(path, size) for path, size in paths), "ftps")
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"The recorded answers are not at {FIXTURES}.")
+@needs_shared
 def test_recorded_answers_are_read(server: Server, client: MassiveClient) -> None:
-    server.on(PROXI, body(200, (FIXTURES / f"massive_proxi_{MDA}.json").read_bytes()))
-    server.on(CACHE, body(200, (FIXTURES / f"massive_datasetcache_{MDA}.csv").read_bytes()))
+    server.on(PROXI, body(200, (PROTOCOL / f"massive_proxi_{MDA}.json").read_bytes()))
+    server.on(CACHE, body(200, (PROTOCOL / f"massive_datasetcache_{MDA}.csv").read_bytes()))
     deposit = client.deposit(MDA)
     assert deposit.root == f"ftp://massive-ftp.ucsd.edu/v10/{MDA}"  # stated with the host that no longer answers
     assert (deposit.species, deposit.instruments) == (("Homo sapiens",), ("timsTOF Pro",))
