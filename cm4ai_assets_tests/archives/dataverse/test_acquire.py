@@ -231,7 +231,7 @@ def test_43_a_withdrawn_version_keeps_what_is_stored_and_says_why(bench: Bench) 
     bench.archive.on(FILE, refused("error_404_datafile_unknown.json", 404))
     with pytest.raises(DeaccessionedError, match=f"was withdrawn: {WITHDRAWN}") as caught:
         acquire(locked(digest="0" * 32), bench.client, bench.blobs, bench.scratch)
-    assert caught.value.link == "https://doi.org/10.18130/V3/K7TGEM"
+    assert caught.value.link == "https://doi.org/10.5072/FK2/TWIN26"
 
 
 @pytest.mark.parametrize(
