@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from cm4ai_assets.cli.terminal import DONE, err, out
+from cm4ai_assets.identifiers import stated_size
 from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
@@ -23,10 +23,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
-    if match is None:
+    stated = stated_size(text)
+    size = None if stated is None else stated.in_bytes(base=1000)
+    if size is None:
         raise argparse.ArgumentTypeError("must be a size like 500MB or 20GB")
-    return int(float(match[1]) * 1000 ** ("kMGT".index(match[2]) + 1 if match[2] else 0))
+    return size
 
 
 def _pull(args: argparse.Namespace) -> int:

@@ -19,17 +19,11 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from cm4ai_assets.archives.dataverse.recognition import recognise
-from cm4ai_assets.crates.identifiers import (
-    doi_in,
-    is_antibody_id,
-    is_cellosaurus_id,
-    is_ensembl_gene_id,
-    is_uniprot_accession,
-    same_doi,
-)
+from cm4ai_assets.conditions import Condition
 from cm4ai_assets.findings import ROWS_SHOWN, Finding
-from cm4ai_assets.images.crates import is_size
+from cm4ai_assets.identifiers import ANTIBODY, CELLOSAURUS, ENSEMBL_GENE, UNIPROT, doi_in, is_size, same_doi
 from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 Row = tuple[str, str, str, str, str]
 COLUMNS = ("source", "about", "claim", "stated", "actual")
@@ -42,10 +36,10 @@ _PARTS = {
     "cell atlas": re.compile(r"cell[ _-]atlas", re.IGNORECASE),
 }
 _IDENTIFIER_FORMS: dict[str, Callable[[str], bool]] = {
-    "hpa antibody id": is_antibody_id,
-    "ensembl": is_ensembl_gene_id,
-    "uniprot": is_uniprot_accession,
-    "rrid": lambda text: is_cellosaurus_id(text) or "CVCL" not in text.upper(),  # of cell lines; others are let pass
+    "hpa antibody id": ANTIBODY.fits,
+    "ensembl": ENSEMBL_GENE.fits,
+    "uniprot": UNIPROT.fits,
+    "rrid": lambda text: CELLOSAURUS.fits(text) or "CVCL" not in text.upper(),  # of cell lines; others are let pass
 }
 
 
@@ -91,9 +85,9 @@ class Claims:
 class Subject:
     """What a file or a crate is about, as far as its path tells."""
 
-    modality: str | None
-    condition: str | None
-    cell_line: str | None
+    modality: Modality | None
+    condition: Condition | None
+    cell_line: CellLine | None
     part: str | None
 
     def differs(self, other: Subject) -> bool:
@@ -191,11 +185,11 @@ def crate_version(claims: Claims) -> Finding:
 
 def crate_sizes(claims: Claims) -> Finding:
     """Sizes in crates are those of the archives they describe. Protects from planning for what was there once."""
-    archives = claims.release.files.filter(pl.col("role") == "images")
+    archives = claims.release.files.filter(pl.col("role") == Role.IMAGES)
     rows: list[Row] = []
     for stub in claims.stubs.filter(pl.col("stated_content_size").is_not_null()).iter_rows(named=True):
         mine = subject_of(stub["metadata_file"] or "")
-        if mine.modality != "if":
+        if mine.modality is not Modality.IF:
             continue  # of the others the content is elsewhere: in MassIVE, SRA, Figshare
         for file in archives.filter(pl.col("file_condition") == mine.condition).iter_rows(named=True):
             if not is_size(stub["stated_content_size"], file["size"]):

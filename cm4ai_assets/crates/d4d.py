@@ -15,11 +15,9 @@ from importlib import resources
 import msgspec
 
 from cm4ai_assets.crates.statements import Statement, child_path
+from cm4ai_assets.identifiers import DOI, ORCID
 
-_PATTERNS = {
-    "doi": re.compile(r"^10\.\d{4,}/.+$"),
-    "orcid": re.compile(r"^\d{4}-\d{4}-\d{4}-\d{3}[0-9X]$"),
-}
+_FORMS = {"doi": DOI, "orcid": ORCID}
 # What a scalar may be in the document. YAML dates are text in JSON, where D4D is defined.
 _SCALARS = {
     "string": {"string", "date"},
@@ -88,8 +86,8 @@ def _check_scalar(statement: Statement, kind: str) -> None:
     whole = kind != "integer" or re.fullmatch(r"[-+]?\d+", statement.text or "") is not None
     if statement.kind not in _SCALARS[kind] or not whole:
         _wrong_type(statement, f"of type {kind}")
-    elif kind in _PATTERNS and not _PATTERNS[kind].match(statement.text or ""):
-        statement.deviates("wrong_pattern", f"no {kind} as D4D writes it: {_PATTERNS[kind].pattern}")
+    elif kind in _FORMS and not _FORMS[kind].fits(statement.text or ""):
+        statement.deviates("wrong_pattern", f"not a {_FORMS[kind].kind} as D4D writes it: {_FORMS[kind].example}")
 
 
 def _check_slots(statement: Statement, kind: str, slots: dict[str, str]) -> list[tuple[Statement, str]]:

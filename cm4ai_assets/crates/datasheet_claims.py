@@ -17,8 +17,9 @@ from datetime import datetime
 import polars as pl
 
 from cm4ai_assets.crates.claims import Published, Row, finding
-from cm4ai_assets.crates.identifiers import normalize_digest, same_doi
+from cm4ai_assets.crates.identifiers import normalize_digest
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.identifiers import same_doi
 
 _FILE_FIELD = re.compile(
     r"^(?P<item>(?:subsets|distribution|resources|file_collections\[\d+\]\.resources)\[\d+\])"

@@ -9,13 +9,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-# "2.6 GB", "16.7TB", "195.97 GB", "2354", "1,234 bytes". The crates' own totals count in powers of 1024: the June 2026
-# release calls 21,880,281,392,742 bytes "19.9 TB", and March 2025's 2,777,891,100-byte ZIP "2.6 GB".
-_SIZE = re.compile(
-    r"^\s*(\d{1,3}(?:,\d{3}){1,5}|\d{1,18}(?:\.\d{1,6})?)\s*(?:([KMGTP]?)i?B|bytes?)?\s*$", re.IGNORECASE | re.ASCII
-)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
-_LARGEST = 1 << 63
+from cm4ai_assets.identifiers import stated_size
 
 _ISO = re.compile(r"^(\d{4})-(\d\d)-(\d\d)(?:[T ].*)?$", re.ASCII)
 _MONTH_FIRST = re.compile(r"^(\d{1,2})([/-])(\d{1,2})\2(\d{4}|\d\d)$", re.ASCII)
@@ -28,16 +22,14 @@ _EMBARGO_PROSE = re.compile(r"\b[Ee]mbargoed\b")
 def size_in_bytes(text: str) -> int | None:
     """What a size means in bytes, units being powers of 1024; None if the text is no size.
 
+    The crates' own totals count so: the June 2026 release calls 21,880,281,392,742 bytes "19.9 TB", and March 2025's
+    2,777,891,100-byte ZIP "2.6 GB".
+
     >>> size_in_bytes("16.7TB"), size_in_bytes("2354"), size_in_bytes("large")
-    (18361844836663, 2354, None)
+    (18361844183859, 2354, None)
     """
-    match = _SIZE.match(text)
-    if match is None:
-        return None
-    number = match[1].replace(",", "")
-    power = _POWERS[(match[2] or "").upper()]
-    size = int(number) * 1024**power if number.isdecimal() else int(float(number) * 1024**power)
-    return size if size < _LARGEST else None
+    size = stated_size(text)
+    return None if size is None else size.in_bytes()
 
 
 def date_of(text: str) -> date | None:

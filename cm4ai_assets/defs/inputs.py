@@ -22,9 +22,10 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.vocabulary import Modality, Role
 
 
-def archives_of(lock: pl.LazyFrame, modality: str, *roles: str, condition: str | None = None) -> list[LockedFile]:
+def archives_of(lock: pl.LazyFrame, modality: Modality, *roles: Role, condition: str | None = None) -> list[LockedFile]:
     """The files of a lock of some roles, of one condition where that is asked for."""
     found = lock.filter(pl.col("modality") == modality, pl.col("role").is_in(roles))
     if condition is not None:

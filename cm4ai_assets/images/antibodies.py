@@ -15,12 +15,9 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
+from cm4ai_assets.identifiers import ANTIBODY, ENSEMBL_GENE, UNIPROT
 from cm4ai_assets.images.manifest import Manifest, ManifestRow
 
-_ANTIBODY = re.compile(r"(?:HPA|CAB)[0-9]{6}")
-_ENSEMBL = re.compile(r"ENSG[0-9]{11}")
-# The form of an accession as UniProt states it: https://www.uniprot.org/help/accession_numbers
-_UNIPROT = re.compile(r"[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2}")
 # NEGATIVE in manifests since March 2025, NEGATIVE-CTRL in the tables of 2024 (data reference, section 1.6).
 _CONTROL = "NEGATIVE"
 
@@ -95,7 +92,7 @@ def _rows_of(antibody_id: str, rows: list[ManifestRow]) -> list[dict[str, object
         "fields": len(rows),
     }
     flags = {
-        "bad_antibody_id": not control and _ANTIBODY.fullmatch(antibody_id) is None,
+        "bad_antibody_id": not control and not ANTIBODY.fits(antibody_id),
         "rows_disagree": len({tuple(map(frozenset, one.kinds.values())) for one in stated}) > 1,
         "no_gene": not control and not (targets.ensembl or targets.genes),
     }
@@ -114,8 +111,8 @@ def _id_rows(targets: Targets) -> list[dict[str, str]]:
 
 
 def _malformed(ids: dict[str, str]) -> list[str]:
-    forms = {"bad_ensembl_id": ("ensembl_gene_id", _ENSEMBL), "bad_uniprot_id": ("uniprot_id", _UNIPROT)}
-    return [flag for flag, (kind, form) in forms.items() if kind in ids and not form.fullmatch(ids[kind])]
+    forms = {"bad_ensembl_id": ("ensembl_gene_id", ENSEMBL_GENE), "bad_uniprot_id": ("uniprot_id", UNIPROT)}
+    return [flag for flag, (kind, form) in forms.items() if kind in ids and not form.fits(ids[kind])]
 
 
 def _wells(rows: list[ManifestRow]) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cm4ai_assets.identifiers import is_size
 from cm4ai_assets.images.listing import CRATE, file_name, image_members, metadata_member
 from cm4ai_assets.images.names import parse_image_name
 from cm4ai_assets.storage.bytes import ByteSource
@@ -22,8 +23,6 @@ from cm4ai_assets.storage.zips import MIB, MemberUnreadableError, ZipDirectory, 
 
 # Five times the release crate of 2026, which describes three archives.
 _CRATE_LIMIT = 64 * MIB
-_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.(?P<decimals>[0-9]+))?)\s*(?P<unit>[KMGT]?)i?B?", re.IGNORECASE)
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _IMAGE_FILE = re.compile(r"[^/]+\.(?:jpe?g|png|tiff?)", re.IGNORECASE)
 
 
@@ -54,19 +53,6 @@ def crate_deviations(source: ByteSource, directory: ZipDirectory, *, md5: str | 
     except (MemberUnreadableError, ValueError, TypeError, RecursionError) as error:
         return [CrateDeviation("crate", member.name, f"cannot be read: {error}")]
     return [*_root_deviations(_root(entities), size=source.size, md5=md5), *_image_deviations(entities, directory)]
-
-
-def is_size(stated: str, size: int) -> bool:
-    """Whether a size as people write it means this many bytes, in powers of 1000 or of 1024, to the digits it has.
-
-    >>> is_size("2.6 GB", 2_777_891_100)
-    True
-    """
-    match = _SIZE.fullmatch(stated.strip())
-    if match is None:
-        return False
-    power, digits = _POWERS[match["unit"].upper()], len(match["decimals"] or "")
-    return any(round(size / base**power, digits) == float(match["number"]) for base in (1000, 1024))
 
 
 def _root_deviations(root: dict[str, Any], *, size: int, md5: str | None) -> Iterator[CrateDeviation]:

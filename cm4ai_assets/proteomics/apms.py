@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets.conditions import Condition, condition_or_none
+from cm4ai_assets.identifiers import GENE_SYMBOL, UNIPROT
 from cm4ai_assets.proteomics.names import conditions_in
 from cm4ai_assets.proteomics.problems import NO_PAIR, NON_NUMERIC, Defect, TableDamagedError
 from cm4ai_assets.proteomics.text import Text, flag_list, header_of, read_columns, read_text, whole_number
@@ -36,11 +37,6 @@ _NUMBERS = {
 _STRINGS = {"PreyGene": "prey_entry_name", "boosted_by": "boosted_by"}
 _KEYS = ("Bait", "Prey", "Spec", "ctrlCounts")
 _SHARES = ("avg_p", "max_p", "topo_avg_p", "topo_max_p", "saint_score", "bfdr")
-
-# https://www.uniprot.org/help/accession_numbers, with the number of an isoform.
-_UNIPROT = r"^(?:[OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9](?:[A-Z][A-Z0-9]{2}[0-9]){1,2})(?:-\d+)?$"
-# HGNC: letters, digits and hyphens; older symbols have dots. Some (H2AC11) look like UniProt accessions.
-_SYMBOL = r"^[A-Za-z][A-Za-z0-9.-]*$"
 
 _RUN_COLUMNS = {
     "Raw_file": "raw_file",
@@ -148,11 +144,11 @@ def read_interactions(data: bytes, file: str, *, context: str = "") -> Interacti
         "source_line",
     ).with_columns(
         pl.int_range(pl.len()).over("bait_symbol", "prey").alias("occurrence"),
-        pl.when(pl.col("prey").str.contains(_UNIPROT)).then("prey").alias("prey_uniprot_id"),
+        pl.when(UNIPROT.fits_column("prey")).then("prey").alias("prey_uniprot_id"),
     )
     flags = {
         "bad_prey_id": pl.col("prey_uniprot_id").is_null(),
-        "bad_bait_symbol": ~pl.col("bait_symbol").str.contains(_SYMBOL),
+        "bad_bait_symbol": ~GENE_SYMBOL.fits_column("bait_symbol"),
         "duplicate_pair": pl.col("occurrence") > 0,
         "columns_disagree": pl.col("_disagree"),
         "bad_list": pl.any_horizontal(pl.col("spectral_counts", "control_counts").list.drop_nulls().list.len()
@@ -214,7 +210,7 @@ def read_runs(data: bytes, file: str, *, accession: str | None = None) -> Runs:
         pl.when(status.is_in(_PASSED)).then(pl.lit(value=True)).when(status.is_in(_FAILED)).then(pl.lit(value=False))
         .alias("qc_passed"),
         role.alias("role"),
-        pl.when((role == "bait") & pl.col("Tagged_Line").str.contains(_SYMBOL)).then("Tagged_Line")
+        pl.when((role == "bait") & GENE_SYMBOL.fits_column("Tagged_Line")).then("Tagged_Line")
         .alias("bait_symbol"),
         pl.lit(file).alias("source_file"),
         pl.Series("source_line", text.line_numbers, pl.Int64),

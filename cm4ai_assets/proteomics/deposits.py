@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.zips import MemberUnreadableError, read_directory, read_member, require_safe
 
-_ACCESSION = re.compile(rb"MSV\d{9}(?!\d)")
-_ADDRESS = re.compile(rb"ftp://[^\s\"'<>\\]+/MSV\d{9}/[^\s\"'<>\\]+")
+_ADDRESS = re.compile(rb"ftp://[^\s\"'<>\\]+/%s/[^\s\"'<>\\]+" % MASSIVE.pattern.encode())
 _LIMIT = 64 * 1024 * 1024
 
 
@@ -32,12 +32,12 @@ def named_in(texts: Iterable[bytes]) -> Named:
     >>> named_in([b'{"contentUrl": "ftp://massive-ftp.ucsd.edu/v10/MSV000098237/search/a.tsv"}']).accessions
     ('MSV000098237',)
     """
-    accessions: set[bytes] = set()
-    addresses: set[bytes] = set()
+    accessions: set[str] = set()
+    addresses: set[str] = set()
     for text in texts:
-        accessions.update(_ACCESSION.findall(text))
-        addresses.update(_ADDRESS.findall(text))
-    return Named(_told(accessions), _told(addresses))
+        accessions.update(MASSIVE.found_in(text))
+        addresses.update(address.decode("utf-8", "replace") for address in _ADDRESS.findall(text))
+    return Named(tuple(sorted(accessions)), tuple(sorted(addresses)))
 
 
 def metadata_of(source: ByteSource) -> list[bytes]:
@@ -54,7 +54,3 @@ def metadata_of(source: ByteSource) -> list[bytes]:
             except MemberUnreadableError:
                 continue
     return texts
-
-
-def _told(found: set[bytes]) -> tuple[str, ...]:
-    return tuple(sorted(one.decode("utf-8", "replace") for one in found))

@@ -7,18 +7,24 @@ published columns (`rows`), comparing replicates (`correlation`). A missing quan
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics.names import Sample
+from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
 Matrix = NDArray[np.float64]
 
 # A peak is at least a tenth of the highest, and the profile falls to half of the lower one between two of them.
 PEAK_HEIGHT = 0.1
 PEAK_VALLEY = 0.5
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Elution:
     runs: tuple[str | None, ...]
     quantities: Matrix
     interpolated: NDArray[np.bool_] | None
-    quantity_kind: str
+    quantity_kind: QuantityKind
 
     @property
     def family(self) -> tuple[str | None, str | None, str | None]:
@@ -96,7 +102,12 @@ def from_profiles(profiles: pl.DataFrame) -> list[Elution]:
         fractions = np.unique(part["fraction"].to_numpy()).astype(np.int16)
         width = len(fractions)
         first = part.row(0, named=True)
-        sample = Sample(first["cell_line"], first["cell_type"], first.get("condition"), first["replicate"])
+        sample = Sample(
+            _member(CellLine, first["cell_line"]),
+            _member(CellType, first["cell_type"]),
+            _member(Condition, first.get("condition")),
+            first["replicate"],
+        )
         marks = part["interpolated"]
         replicates.append(
             Elution(
@@ -107,7 +118,11 @@ def from_profiles(profiles: pl.DataFrame) -> list[Elution]:
                 runs=tuple(part["run"][:width]),
                 quantities=part["quantity"].fill_null(np.nan).to_numpy().reshape(-1, width),
                 interpolated=None if marks.null_count() else marks.to_numpy().reshape(-1, width),
-                quantity_kind=first["quantity_kind"],
+                quantity_kind=QuantityKind(first["quantity_kind"]),
             )
         )
     return replicates
+
+
+def _member(vocabulary: type[_Word], value: str | None) -> _Word | None:
+    return None if value is None else vocabulary(value)

@@ -19,6 +19,7 @@ from cm4ai_assets.proteomics.names import fraction_of, labelled_sample
 from cm4ai_assets.proteomics.problems import NO_FRACTION, NO_GROUP, Defect, TableDamagedError
 from cm4ai_assets.proteomics.rows import IDENTIFIERS, Replicate
 from cm4ai_assets.proteomics.text import Text, flag_list, members, read_blocks, read_columns, whole_number
+from cm4ai_assets.vocabulary import QuantityKind
 
 SEC_COLUMNS = ("sample", "treatment", "replicate", "fraction", "protein", "intensity")
 MSSTATS_COLUMNS = ("Condition", "Run", "BioReplicate", "ProteinName", "Intensity")
@@ -77,7 +78,7 @@ def read_sec(stream: BinaryIO, file: str, *, context: str = "") -> list[Replicat
         )
     rows = _some(pl.concat(parts), file)
     return [
-        _replicate(part, labels, file, context, tuple(defects), kind="sec_intensity")
+        _replicate(part, labels, file, context, tuple(defects), kind=QuantityKind.SEC_INTENSITY)
         for labels, part in _by_labels(rows, ["sample", "treatment"])
     ]
 
@@ -116,7 +117,7 @@ def read_msstats(stream: BinaryIO, file: str, *, context: str = "") -> list[Repl
         pl.lit(None, pl.String).alias("gene"),
     )
     return [
-        _replicate(part, labels, file, context, tuple(defects), kind="feature_intensity_sum")
+        _replicate(part, labels, file, context, tuple(defects), kind=QuantityKind.FEATURE_INTENSITY_SUM)
         for labels, part in _by_labels(rows, ["Condition"])
     ]
 
@@ -183,7 +184,13 @@ def _by_labels(rows: pl.DataFrame, labels: list[str]) -> list[tuple[tuple[str, .
 
 
 def _replicate(
-    rows: pl.DataFrame, labels: tuple[str, ...], file: str, context: str, defects: tuple[Defect, ...], *, kind: str
+    rows: pl.DataFrame,
+    labels: tuple[str, ...],
+    file: str,
+    context: str,
+    defects: tuple[Defect, ...],
+    *,
+    kind: QuantityKind,
 ) -> Replicate:
     """One replicate from its rows: `protein_group`, `fraction`, `quantity`, `interpolated`, `run`, `gene`."""
     rows = rows.with_columns(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cm4ai_assets.conditions import Condition, condition_or_none
+from cm4ai_assets.vocabulary import CellLine, CellType, cell_lines_in
 
 _T = TypeVar("_T")
 
@@ -21,18 +22,18 @@ _FRACTION = re.compile(r"_F(\d{1,3})(?=[_.]|$)")
 _QUANTITY_COLUMN = re.compile(r"^(?:\[(?P<index>\d+)\]\s*)?(?P<run>\S.*?)\.(?P<quantity>PG\.\w+(?:\s\([^)]*\))?)$")
 QUANTITY = "PG.Quantity"
 
-_CELL_LINES = {
-    "MDA-MB-468": re.compile(r"MDA[-_ ]?MB[-_ ]?468", re.IGNORECASE),
-    "KOLF2.1J": re.compile(r"KOLF[-_ ]?2(?:\.1)?J?", re.IGNORECASE),
-}
 # What each MassIVE deposit of SEC-MS holds (data reference, section 2): said where a table of it names no cell line.
-_DEPOSITS = {"MSV000098237": "MDA-MB-468", "MSV000097606": "KOLF2.1J", "MSV000100676": "KOLF2.1J"}
+_DEPOSITS = {
+    "MSV000098237": CellLine.MDA_MB_468,
+    "MSV000097606": CellLine.KOLF2_1J,
+    "MSV000100676": CellLine.KOLF2_1J,
+}
 # Parental cells are the undifferentiated iPSCs.
 _CELL_TYPES = {
-    "ipsc": ("parental", "par", "ipsc", "ipscs", "undifferentiated"),
-    "npc": ("npc", "npcs"),
-    "neuron": ("neuron", "neurons", "neu"),
-    "cardiomyocyte": ("cardio", "cardiomyocyte", "cardiomyocytes"),
+    CellType.IPSC: ("parental", "par", "ipsc", "ipscs", "undifferentiated"),
+    CellType.NPC: ("npc", "npcs"),
+    CellType.NEURON: ("neuron", "neurons", "neu"),
+    CellType.CARDIOMYOCYTE: ("cardio", "cardiomyocyte", "cardiomyocytes"),
 }
 _BY_TOKEN = {token: cell_type for cell_type, tokens in _CELL_TYPES.items() for token in tokens}
 _TOKEN = re.compile(r"[^A-Za-z0-9]+")
@@ -65,8 +66,8 @@ class QuantityColumn:
 class Sample:
     """What a replicate is of. `flags` say what is unknown or contradictory."""
 
-    cell_line: str | None = None
-    cell_type: str | None = None
+    cell_line: CellLine | None = None
+    cell_type: CellType | None = None
     condition: Condition | None = None
     replicate: int | None = None
     flags: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ class Sample:
         """The replicate's id; the file's stem where a part of it is unknown."""
         if None in (self.cell_line, self.cell_type, self.condition, self.replicate):
             return re.sub(r"\.(?:tsv|csv|txt)$", "", file.rsplit("/", 1)[-1], flags=re.IGNORECASE)
-        kind = f"_{self.cell_type}" if self.cell_line != "MDA-MB-468" and self.cell_type else ""
+        kind = f"_{self.cell_type}" if self.cell_line is not CellLine.MDA_MB_468 and self.cell_type else ""
         return f"{self.cell_line}{kind}_{self.condition}_{self.replicate}"
 
 
@@ -131,9 +132,9 @@ def _sample(names: tuple[str, ...], replicates: list[set[int]], context: str) ->
     types = set().union(*map(_cell_types, names))
     numbers = set().union(*replicates)
     line = _only(lines)
-    if not types and line == "MDA-MB-468":
-        types = {"cancer"}
-    if not conditions and line == "KOLF2.1J":
+    if not types and line is CellLine.MDA_MB_468:
+        types = {CellType.CANCER}
+    if not conditions and line is CellLine.KOLF2_1J:
         conditions = {Condition.UNTREATED}  # no KOLF2.1J line of any release was treated (data reference, section 2.2)
     evidence: tuple[tuple[str, Collection[object]], ...] = (
         (UNKNOWN_CELL_LINE, lines), (UNKNOWN_CELL_TYPE, types), (UNKNOWN_CONDITION, conditions),
@@ -145,12 +146,11 @@ def _sample(names: tuple[str, ...], replicates: list[set[int]], context: str) ->
     return Sample(line, _only(types), _only(conditions), _only(numbers), tuple(flags))
 
 
-def _cell_lines(name: str) -> set[str]:
-    stated = {line for line, pattern in _CELL_LINES.items() if pattern.search(name)}
-    return stated or {line for accession, line in _DEPOSITS.items() if accession in name}
+def _cell_lines(name: str) -> set[CellLine]:
+    return cell_lines_in(name) or {line for accession, line in _DEPOSITS.items() if accession in name}
 
 
-def _cell_types(name: str) -> set[str]:
+def _cell_types(name: str) -> set[CellType]:
     return {_BY_TOKEN[token] for token in _tokens(name) if token in _BY_TOKEN}
 
 

@@ -8,7 +8,6 @@ found (`findings`), where the bytes come from.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -18,6 +17,7 @@ from typing import BinaryIO
 import polars as pl
 
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.proteomics import longtables, spectronaut
 from cm4ai_assets.proteomics.elution import Elution
 from cm4ai_assets.proteomics.names import Sample
@@ -31,7 +31,6 @@ _TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 _METADATA_SUFFIXES = (".json", ".html", ".htm", ".xml", ".txt")
 _METADATA_LIMIT = 32 * 1024 * 1024
 _JUNK = ("__MACOSX/",)
-_ACCESSION = re.compile(rb"MSV\d{9}")
 # More than a table's header can take: 90 quantity columns have some 6 KB.
 _HEADER_LIMIT = 64 * 1024
 
@@ -115,7 +114,7 @@ def survey(source: ByteSource) -> Package:
         form = form_of(header)
         if form is None:
             others.append(name)
-            accessions |= {match.decode() for match in _ACCESSION.findall(data)} if _is_metadata(name, data) else set()
+            accessions |= set(MASSIVE.found_in(data)) if _is_metadata(name, data) else set()
             continue
         sample = spectronaut.sample_of_report(header, name, source.name) if form == REPORT else None
         tables.append(FoundTable(source.name, name, form, sample))

@@ -26,6 +26,7 @@ from cm4ai_assets.proteomics.problems import (
 )
 from cm4ai_assets.proteomics.rows import IDENTIFIERS, Replicate
 from cm4ai_assets.proteomics.text import flag_list, members, read_columns, read_text
+from cm4ai_assets.vocabulary import QuantityKind
 
 GROUPS = "PG.ProteinGroups"
 _GROUP_LABEL = "PG.GroupLabel"
@@ -82,7 +83,7 @@ def read_report(data: bytes, file: str, *, context: str = "") -> Replicate:
         runs=tuple(column.run for column in columns),
         quantities=frame.select(column.name for column in columns).cast(pl.Float64).to_numpy(),
         interpolated=None,
-        quantity_kind="protein_group_quantity",
+        quantity_kind=QuantityKind.PROTEIN_GROUP_QUANTITY,
     )
     return Replicate(elution, _identifiers(frame, lists, defects), file, tuple(defects))
 

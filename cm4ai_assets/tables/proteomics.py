@@ -9,16 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
-
-CELL_LINES = ("MDA-MB-468", "KOLF2.1J")
-CELL_TYPES = ("cancer", "ipsc", "npc", "neuron", "cardiomyocyte")
-
-# What a number in `secms_profiles.quantity` is. Numbers of different kinds are not on one scale.
-QUANTITY_KINDS = (
-    "protein_group_quantity",  # Spectronaut PG.Quantity
-    "sec_intensity",  # column `intensity` of sec.csv
-    "feature_intensity_sum",  # sum of the features' intensities in the MSstats table
-)
+from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
 # Defects of one protein group in one replicate. None of them removes the row.
 PROTEIN_DEFECTS = (
@@ -71,13 +62,13 @@ _REPLICATE = Column(
     "Cell line, cell type, condition and replicate: KOLF2.1J_npc_untreated_2; the file's name where one is unknown.",
 )
 _SAMPLE = (
-    Column("cell_line", pl.String(), "Cell line; null if nothing names it.", nullable=True, allowed=CELL_LINES),
+    Column("cell_line", pl.String(), "Cell line; null if nothing names it.", nullable=True, allowed=tuple(CellLine)),
     Column(
         "cell_type",
         pl.String(),
         "State of the cells: cancer for MDA-MB-468; ipsc (parental), npc, neuron or cardiomyocyte for KOLF2.1J.",
         nullable=True,
-        allowed=CELL_TYPES,
+        allowed=tuple(CellType),
     ),
     Column("replicate", pl.Int16(), "Number of the replicate as published: controls are 1, 2 and 4.", nullable=True),
 )
@@ -102,7 +93,7 @@ SECMS_PROFILES = Table(
         Column("fraction", pl.Int16(), "Number of the SEC fraction, from the run's name; never from a position."),
         Column("run", pl.String(), "Name of the MS run of this fraction; null where not stated.", nullable=True),
         Column("quantity", pl.Float64(), "Quantity as published; null where missing.", unit="arbitrary", nullable=True),
-        Column("quantity_kind", pl.String(), "What the number is.", allowed=QUANTITY_KINDS),
+        Column("quantity_kind", pl.String(), "What the number is.", allowed=tuple(QuantityKind)),
         Column(
             "interpolated",
             pl.Boolean(),
@@ -154,7 +145,7 @@ SECMS_PROTEINS = Table(
         Column("peak_count", pl.Int16(), "Elution peaks: maxima of the profile (3-fraction mean, missing as zero) of "
                "at least a tenth of its height, between which it falls to at most half of the lower one."),
         Column("peak_fractions", pl.List(pl.Int16()), "Fractions at which the peaks stand."),
-        Column("quantity_kind", pl.String(), "What the numbers are.", allowed=QUANTITY_KINDS),
+        Column("quantity_kind", pl.String(), "What the numbers are.", allowed=tuple(QuantityKind)),
         Column("source_file", pl.String(), "File the row comes from."),
         Column("source_line", pl.Int64(), "Line of the file (header is 1); null where a group spans many lines.",
                nullable=True),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 ACCESS_STATES = (
     "public",
@@ -14,19 +16,6 @@ ACCESS_STATES = (
     "guestbook_required",
     "blocked",
     "gone",
-)
-MODALITIES = ("if", "secms", "apms", "perturbseq", "release")
-ROLES = (
-    "images",
-    "tables",
-    "package",
-    "raw_index",
-    "crate",
-    "crate_bundle",
-    "datasheet",
-    "preview",
-    "provenance_graph",
-    "statistics",
 )
 
 RELEASE_FILES = Table(
@@ -72,23 +61,23 @@ RELEASE_FILES = Table(
             pl.String(),
             "Recognised modality; null where not recognised.",
             nullable=True,
-            allowed=MODALITIES,
+            allowed=tuple(Modality),
         ),
         Column(
             "cell_line",
             pl.String(),
             "Recognised cell line; null where the file is not of one.",
             nullable=True,
-            allowed=("MDA-MB-468", "KOLF2.1J"),
+            allowed=tuple(CellLine),
         ),
         Column(
             "file_condition",
             pl.String(),
             "Recognised treatment condition; null where the file is not of one.",
             nullable=True,
-            allowed=("untreated", "paclitaxel", "vorinostat"),
+            allowed=CONDITIONS,
         ),
-        Column("role", pl.String(), "What the file is; null where not recognised.", nullable=True, allowed=ROLES),
+        Column("role", pl.String(), "What the file is; null where not recognised.", nullable=True, allowed=tuple(Role)),
         Column("recognised_by", pl.String(), "Name of the rule that recognised the file.", nullable=True),
         Column(
             "unrecognised_reason",
@@ -162,10 +151,10 @@ RELEASE_CHANGES = Table(
         Column("counterpart", pl.String(), "Of an added or removed file: the one file of the same modality, cell line, "
                "condition and role on the other side, with its directory; null where there is not exactly one.",
                nullable=True),
-        Column("modality", pl.String(), "Recognised modality.", nullable=True, allowed=MODALITIES),
+        Column("modality", pl.String(), "Recognised modality.", nullable=True, allowed=tuple(Modality)),
         Column("cell_line", pl.String(), "Recognised cell line.", nullable=True),
         Column("file_condition", pl.String(), "Recognised treatment condition.", nullable=True),
-        Column("role", pl.String(), "What the file is.", nullable=True, allowed=ROLES),
+        Column("role", pl.String(), "What the file is.", nullable=True, allowed=tuple(Role)),
     ),
     rules=(
         Rule("sides", "an added file has no side before, a removed one no side now, every other both",

@@ -15,6 +15,7 @@ import polars as pl
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.vocabulary import Modality, Role
 
 OVERDUE_AFTER = timedelta(days=365)
 """Promised quarterly, releases came after 10, 4, 4 and 7.5 months (data reference, 5): a year is no false alarm."""
@@ -48,7 +49,7 @@ def image_archives_paired(lock: pl.DataFrame) -> Finding:
     Protects from a condition that is missing from every table without anybody having left it out, and from two archives
     of which one would be taken by chance.
     """
-    images = lock.filter(pl.col("modality") == "if", pl.col("role") == "images")
+    images = lock.filter(pl.col("modality") == Modality.IF, pl.col("role") == Role.IMAGES)
     found = {str(c): images.filter(pl.col("file_condition") == c) for c in CONDITIONS}
     odd = [f"{condition} has {rows.height}" for condition, rows in found.items() if rows.height != 1]
     if images.is_empty():

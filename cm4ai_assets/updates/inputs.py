@@ -27,11 +27,20 @@ from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_Q
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates.changes import same_bytes
+from cm4ai_assets.vocabulary import Modality, Role
 
 Rows = Sequence[Mapping[str, Any]]
 Locks = Callable[[str], pl.DataFrame | None]  # the lock of a release; see `lock_of`
 
-METADATA_ROLES = ("crate", "crate_bundle", "package", "tables", "raw_index", "provenance_graph", "images")
+METADATA_ROLES = (
+    Role.CRATE,
+    Role.CRATE_BUNDLE,
+    Role.PACKAGE,
+    Role.TABLES,
+    Role.RAW_INDEX,
+    Role.PROVENANCE_GRAPH,
+    Role.IMAGES,
+)
 """Roles of files that are metadata of the release, or ZIPs that hold some beside the data."""
 
 
@@ -58,8 +67,8 @@ class Feed:
     """
 
     job: str
-    modality: str | None
-    roles: tuple[str, ...]
+    modality: Modality | None
+    roles: tuple[Role, ...]
     spread: Spread
     product: str
     tables: tuple[str, ...]
@@ -82,24 +91,24 @@ class Feed:
 FEEDS: tuple[Feed, ...] = (
     Feed(
         job="images",
-        modality="if",
-        roles=("images",),
+        modality=Modality.IF,
+        roles=(Role.IMAGES,),
         spread=Spread.OWN_CONDITION,
         product=IF_TENSORS.name,
         tables=tuple(table.name for table in (IF_IMAGES, IF_ANTIBODIES, IF_FIELDS, IF_TENSORS, IF_QUALITY)),
     ),
     Feed(
         job="secms",
-        modality="secms",
-        roles=("package",),
+        modality=Modality.SECMS,
+        roles=(Role.PACKAGE,),
         spread=Spread.EVERY_CONDITION,
         product=SECMS_PROFILES.name,
         tables=(SECMS_PROFILES.name, SECMS_PROTEINS.name),
     ),
     Feed(
         job="apms",
-        modality="apms",
-        roles=("tables", "package"),
+        modality=Modality.APMS,
+        roles=(Role.TABLES, Role.PACKAGE),
         spread=Spread.OWN_CONDITION,
         product=APMS_INTERACTIONS.name,
         tables=(APMS_INTERACTIONS.name,),
@@ -108,8 +117,8 @@ FEEDS: tuple[Feed, ...] = (
     # a quarter; the annotated runs follow.
     Feed(
         job="massive",
-        modality="release",
-        roles=("crate", "crate_bundle"),
+        modality=Modality.RELEASE,
+        roles=(Role.CRATE, Role.CRATE_BUNDLE),
         spread=Spread.RELEASE,
         product=MASSIVE_FILES.name,
         tables=(MASSIVE_FILES.name,),

@@ -33,55 +33,6 @@ def test_types_lose_the_namespaces_in_use_and_no_others() -> None:
     assert identifiers.normalize_type("https://other.org/x#Y") == "https://other.org/x#Y"
 
 
-def test_dois() -> None:
-    citation = '(Beta)", https://doi.org/10.18130/V3/B35XWX , https://dataverse.lib.virginia.edu/, V1'
-    assert identifiers.doi_in(citation) == "10.18130/V3/B35XWX"
-    assert identifiers.same_doi("doi:10.18130/V3/F3TD5R", "https://doi.org/10.18130/v3/f3td5r")
-    assert not identifiers.same_doi("none", "none either")
-
-
-@pytest.mark.parametrize(
-    ("check", "good", "bad"),
-    [
-        (
-            identifiers.is_ensembl_gene_id,
-            ["ENSG00000132507", "ENSG00000132507.12"],
-            ["ENSG1325", "ENST00000132507", ""],
-        ),
-        (
-            identifiers.is_uniprot_accession,
-            ["P63241", "Q14651", "A0A024RBG1", "P63241-2"],
-            ["P6324", "EIF5A", "63241P"],
-        ),
-        (identifiers.is_antibody_id, ["HPA045064", "CAB005042"], ["HPA45064", "NEGATIVE", "hpa045064"]),
-        (identifiers.is_cellosaurus_id, ["CVCL_0419", "RRID:CVCL_B5P3"], ["CVCL-0419", "0419"]),
-    ],
-)
-def test_forms_of_database_ids(check: object, good: list[str], bad: list[str]) -> None:
-    assert callable(check)
-    assert all(check(one) for one in good)
-    assert not any(check(one) for one in bad)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("2.6 GB", int(2.6 * 2**30)),
-        ("16.7TB", int(16.7 * 2**40)),
-        ("19.9 TB", 21_880_281_392_742),  # what the release itself makes of it
-        ("195.97 GB", int(195.97 * 2**30)),
-        ("2354", 2354),
-        ("1,234 bytes", 1234),
-        ("", None),
-        ("large", None),
-        ("9" * 400, None),
-        ("99999999999 PB", None),
-    ],
-)
-def test_sizes(text: str, size: int | None) -> None:
-    assert values.size_in_bytes(text) == size
-
-
 @pytest.mark.parametrize(
     ("text", "day"),
     [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cm4ai_assets.images.crates import CrateDeviation, crate_deviations, is_size
+from cm4ai_assets.images.crates import CrateDeviation, crate_deviations
 from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.images.archives import CHANNELS, CountedBytes, field_members, zipped
 
@@ -64,24 +64,6 @@ def test_a_crate_that_cannot_be_read_is_told(metadata: bytes) -> None:
     ((claim, actual),) = [(each.claim, each.actual) for each in deviations(metadata)]
     assert claim == "crate"
     assert "cannot be read" in actual
-
-
-@pytest.mark.parametrize(
-    ("stated", "size", "holds"),
-    [
-        ("2.6 GB", 2_777_891_100, True),  # the published claim of March 2025, in powers of 1024
-        ("2.8 GB", 2_777_891_100, True),
-        ("2.6 GB", 4_067_695_317, False),
-        ("3.8 GB", 4_067_695_317, True),
-        ("2777891100", 2_777_891_100, True),
-        ("2777891101 B", 2_777_891_100, False),
-        ("441.2 KiB", 451_789, True),
-        ("large", 1, False),
-        ("", 0, False),
-    ],
-)
-def test_sizes_as_people_write_them(stated: str, size: int, *, holds: bool) -> None:
-    assert is_size(stated, size) is holds
 
 
 JSON = st.recursive(

@@ -10,6 +10,7 @@ import pytest
 from cm4ai_assets.archives.massive import inventory as massive_inventory
 from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.conditions import CONDITIONS, Condition
+from cm4ai_assets.identifiers import GENE_SYMBOL
 from cm4ai_assets.proteomics import apms, findings
 from cm4ai_assets.proteomics.problems import TableDamagedError
 from cm4ai_assets.sandbox import massive
@@ -76,7 +77,7 @@ def test_the_real_row_becomes_typed_columns() -> None:
 def test_every_real_bait_and_prey_symbol_has_the_form_of_a_symbol() -> None:
     nodes = pl.read_csv(SHARED / "data" / "apms" / "ppi_gene_node_attributes.tsv", separator="\t")
     assert nodes.height > 500
-    assert nodes.filter(~pl.col("name").str.contains(apms._SYMBOL)).is_empty()
+    assert nodes.filter(~GENE_SYMBOL.fits_column("name")).is_empty()
 
 
 @pytest.mark.parametrize("suffixed", [True, False])

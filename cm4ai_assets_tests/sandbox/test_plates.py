@@ -6,10 +6,9 @@ import pytest
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.identifiers import UNIPROT
 from cm4ai_assets.sandbox import plates, proteins
 from cm4ai_assets.sandbox.plates import Look, fields_of, layout
-
-_UNIPROT = re.compile(r"^([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d([A-Z][A-Z\d]{2}\d){1,2})$")
 
 
 def test_the_layout_is_as_large_as_the_real_one() -> None:
@@ -29,7 +28,7 @@ def test_labels_and_identifiers_are_well_formed() -> None:
         assert re.fullmatch(r"(HPA|CAB)\d{6}", antibody.label)
         for gene in antibody.genes:
             assert re.fullmatch(r"ENSG\d{11}", gene.ensembl)
-            assert _UNIPROT.match(gene.uniprot), gene
+            assert UNIPROT.fits(gene.uniprot), gene
     assert 0.05 < sum(len(a.genes) > 1 for a in layout().values()) / len(layout()) < 0.2
 
 

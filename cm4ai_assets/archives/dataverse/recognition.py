@@ -13,20 +13,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cm4ai_assets.conditions import condition_or_none
+from cm4ai_assets.conditions import Condition, condition_or_none
+from cm4ai_assets.vocabulary import CELL_LINE_SPELLINGS, CellLine, Modality, Role, cell_lines_in
 
-MDA = "MDA-MB-468"
-KOLF = "KOLF2.1J"
-
-_CELL_LINES = {"mda-mb-468": MDA, "mdamb468": MDA, "kolf2": KOLF, "kolf2.1j": KOLF}
-_CELL_LINE = r"(?P<cell_line>mda-mb-468|mdamb468|kolf2\.1j|kolf2)"
+_MDA, _KOLF = CellLine.MDA_MB_468, CellLine.KOLF2_1J
+_CELL_LINE = f"(?P<cell_line>{'|'.join(CELL_LINE_SPELLINGS.values())})"
 
 # The parts of a modality that stand beside each other as single files (F3TD5R), by the end of their name.
 _DOCUMENTS = {
-    "ro-crate-metadata.json": "crate",
-    "ro-crate-preview.html": "preview",
-    "ro-crate-datasheet.html": "datasheet",
-    "provenance-graph.html": "provenance_graph",
+    "ro-crate-metadata.json": Role.CRATE,
+    "ro-crate-preview.html": Role.PREVIEW,
+    "ro-crate-datasheet.html": Role.DATASHEET,
+    "provenance-graph.html": Role.PROVENANCE_GRAPH,
 }
 _DOCUMENT = rf"(?P<document>{'|'.join(re.escape(name) for name in _DOCUMENTS)})"
 
@@ -41,9 +39,9 @@ class Rule:
 
     name: str
     pattern: str
-    modality: str
-    role: str | None = None
-    cell_line: str | None = None
+    modality: Modality
+    role: Role | None = None
+    cell_line: CellLine | None = None
 
 
 _IN_ANY = r"(?:.*/)?"
@@ -52,39 +50,42 @@ _CONDITION = r"(?P<condition>[^/]+?)"
 RULES: tuple[Rule, ...] = (
     # Immunofluorescence: cm4ai_ifimages_MDA-MB-468_paclitaxel.zip (since 2025-10-31) and
     # cm4ai-ifimages-mda-mb-468-paclitaxel.zip (2025-10-22).
-    Rule("if-images", rf"{_IN_ANY}cm4ai[-_]if[-_]?images[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip", "if", "images"),
+    Rule("if-images", rf"{_IN_ANY}cm4ai[-_]if[-_]?images[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip",
+         Modality.IF, Role.IMAGES),
     # cm4ai-v0.6-beta-if-images-paclitaxel.zip (March 2025) and Images-paclitaxel.zip (July 2025, by the CFDE tables).
     # These do not name the cell line; the descriptions and crates of those releases do.
     Rule("if-images-v0.6", rf"{_IN_ANY}cm4ai[-_]v[\d.]+[-_](?:alpha|beta)[-_]if[-_]?images[-_]{_CONDITION}\.zip",
-         "if", "images", MDA),
-    Rule("if-images-2025-07", rf"{_IN_ANY}images[-_]{_CONDITION}\.zip", "if", "images", MDA),
+         Modality.IF, Role.IMAGES, _MDA),
+    Rule("if-images-2025-07", rf"{_IN_ANY}images[-_]{_CONDITION}\.zip", Modality.IF, Role.IMAGES, _MDA),
     # Looks like images of a cell line or a form of name not seen so far.
-    Rule("if-images-like", rf"{_IN_ANY}cm4ai[-_](?:[^/]*[-_])?if[-_]?images[-_]{_CONDITION}\.zip", "if", "images"),
-    Rule("if-documents", rf"{_IN_ANY}images-{_CONDITION}-{_DOCUMENT}", "if", None, MDA),
+    Rule("if-images-like", rf"{_IN_ANY}cm4ai[-_](?:[^/]*[-_])?if[-_]?images[-_]{_CONDITION}\.zip",
+         Modality.IF, Role.IMAGES),
+    Rule("if-documents", rf"{_IN_ANY}images-{_CONDITION}-{_DOCUMENT}", Modality.IF, None, _MDA),
     # SEC-MS. The ZIPs held the report tables in October 2025 and, under the same names, only metadata in June 2026: the
     # name does not tell, so neither does the role.
-    Rule("secms-package", rf"{_IN_ANY}cm4ai[-_]mass-spec[-_]{_CELL_LINE}\.zip", "secms", "package"),
-    Rule("secms-documents-cancer", rf"{_IN_ANY}mass-spec-cancer-cells-{_DOCUMENT}", "secms", None, MDA),
-    Rule("secms-documents-ipsc", rf"{_IN_ANY}mass-spec-ipscs-{_DOCUMENT}", "secms", None, KOLF),
+    Rule("secms-package", rf"{_IN_ANY}cm4ai[-_]mass-spec[-_]{_CELL_LINE}\.zip", Modality.SECMS, Role.PACKAGE),
+    Rule("secms-documents-cancer", rf"{_IN_ANY}mass-spec-cancer-cells-{_DOCUMENT}", Modality.SECMS, None, _MDA),
+    Rule("secms-documents-ipsc", rf"{_IN_ANY}mass-spec-ipscs-{_DOCUMENT}", Modality.SECMS, None, _KOLF),
     # AP-MS: metadata of June 2026, and the scored table of May 2024.
-    Rule("apms-package", rf"{_IN_ANY}cm4ai[-_]apms[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip", "apms", "package"),
+    Rule("apms-package", rf"{_IN_ANY}cm4ai[-_]apms[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip", Modality.APMS, Role.PACKAGE),
     Rule("apms-2024", rf"{_IN_ANY}cm4ai[-_]chromatin[-_]{_CELL_LINE}[-_]{_CONDITION}[-_]apms[-_][\d.]+[-_]alpha\.zip",
-         "apms", "tables"),
+         Modality.APMS, Role.TABLES),
     # Perturb-seq: on Dataverse only metadata of it, and one table of sequencing statistics (.tab where it is ingested).
     Rule("perturbseq-package", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]cell[-_]atlas\.zip",
-         "perturbseq", "package"),
+         Modality.PERTURBSEQ, Role.PACKAGE),
     Rule("perturbseq-raw", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]raw[-_]sra\.zip",
-         "perturbseq", "raw_index"),
-    Rule("perturbseq-documents", rf"{_IN_ANY}perturb-seq-(?:cell-atlas|sra)-{_DOCUMENT}", "perturbseq", None, KOLF),
+         Modality.PERTURBSEQ, Role.RAW_INDEX),
+    Rule("perturbseq-documents", rf"{_IN_ANY}perturb-seq-(?:cell-atlas|sra)-{_DOCUMENT}",
+         Modality.PERTURBSEQ, None, _KOLF),
     Rule("perturbseq-statistics", rf"{_IN_ANY}[^/]*_cellranger_statistics\.(?:csv|tab)",
-         "perturbseq", "statistics", KOLF),
+         Modality.PERTURBSEQ, Role.STATISTICS, _KOLF),
     # Files of March 2025 that share one name and are told apart by their directory.
-    Rule("perturbseq-crate-2025", rf"crispr perturbation[^/]*/{_DOCUMENT}", "perturbseq", None, KOLF),
-    Rule("secms-crate-2025", rf"protein-protein interaction sec-ms/{_DOCUMENT}", "secms", None, KOLF),
-    Rule("if-crate-2025", rf"protein localization subcellular images/{_DOCUMENT}", "if", None, MDA),
+    Rule("perturbseq-crate-2025", rf"crispr perturbation[^/]*/{_DOCUMENT}", Modality.PERTURBSEQ, None, _KOLF),
+    Rule("secms-crate-2025", rf"protein-protein interaction sec-ms/{_DOCUMENT}", Modality.SECMS, None, _KOLF),
+    Rule("if-crate-2025", rf"protein localization subcellular images/{_DOCUMENT}", Modality.IF, None, _MDA),
     # The release as a whole.
-    Rule("release-bundle", rf"{_IN_ANY}cm4ai[-_]release[-_]metadata\.zip", "release", "crate_bundle"),
-    Rule("release-documents", rf"(?:release-)?{_DOCUMENT}", "release"),
+    Rule("release-bundle", rf"{_IN_ANY}cm4ai[-_]release[-_]metadata\.zip", Modality.RELEASE, Role.CRATE_BUNDLE),
+    Rule("release-documents", rf"(?:release-)?{_DOCUMENT}", Modality.RELEASE),
 )  # fmt: skip
 
 _COMPILED = tuple((rule, re.compile(rule.pattern, re.IGNORECASE)) for rule in RULES)
@@ -98,10 +99,10 @@ class Recognition:
     not its treatment.
     """
 
-    modality: str | None = None
-    cell_line: str | None = None
-    condition: str | None = None
-    role: str | None = None
+    modality: Modality | None = None
+    cell_line: CellLine | None = None
+    condition: Condition | None = None
+    role: Role | None = None
     rule: str | None = None
     reason: str | None = None
 
@@ -110,7 +111,7 @@ def recognise(directory: str | None, label: str) -> Recognition:
     """What the file is, by the first rule that knows its path.
 
     >>> recognise("Images", "cm4ai_ifimages_MDA-MB-468_paclitaxel.zip").condition
-    'paclitaxel'
+    <Condition.PACLITAXEL: 'paclitaxel'>
     """
     path = f"{directory}/{label}" if directory else label
     for rule, pattern in _COMPILED:
@@ -126,8 +127,8 @@ def _recognition(rule: Rule, said: dict[str, str | None]) -> Recognition:
     return Recognition(
         modality=rule.modality,
         # A rule's own cell line is what files of these known treatments are; with another treatment nothing is known.
-        cell_line=_CELL_LINES[cell_line.lower()] if cell_line else None if unknown else rule.cell_line,
-        condition=condition.value if condition else None,
+        cell_line=cell_lines_in(cell_line).pop() if cell_line else None if unknown else rule.cell_line,
+        condition=condition,
         role=_DOCUMENTS[document.lower()] if document else rule.role,
         rule=rule.name,
         reason=f"Treatment {treatment!r} is not known." if unknown else None,

@@ -20,9 +20,10 @@ from typing import Self
 
 import httpx
 
-from cm4ai_assets.archives.massive.inventory import ACCESSION, Entry, Inventory
+from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
 from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.settings import MASSIVE_URL
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import Answer, HttpClient, Timeouts
@@ -244,8 +245,8 @@ def _time(text: str) -> datetime | None:
 
 
 def _require_accession(accession: str) -> None:
-    if not ACCESSION.match(accession):
-        raise NotFoundError(f"{accession!r} is not a MassIVE accession.", remedy="One looks like MSV000098237.")
+    if not MASSIVE.fits(accession):
+        raise NotFoundError(f"{accession!r} is not a {MASSIVE.kind}.", remedy=f"One looks like {MASSIVE.example}.")
 
 
 def _root(stated: str, accession: str) -> str:

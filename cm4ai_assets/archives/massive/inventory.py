@@ -15,14 +15,14 @@ from typing import Literal
 import polars as pl
 
 from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
 
 Source = Literal["dataset_cache", "ftps", "crate"]
 
-ACCESSION = re.compile(r"^MSV\d{9}$")
-_ADDRESS = re.compile(r"^(?P<root>ftp://[^/]+/(?:[^/]+/)*?(?P<accession>MSV\d{9}))/?(?P<path>.*)$")
+_ADDRESS = re.compile(rf"^(?P<root>ftp://[^/]+/(?:[^/]+/)*?(?P<accession>{MASSIVE.pattern}))/?(?P<path>.*)$")
 
 # Acquisitions that are folders: Bruker .d; .raw of Waters. Thermo's .raw is a file.
 _ACQUISITION = re.compile(r"\.(?:d|raw)$", re.IGNORECASE)

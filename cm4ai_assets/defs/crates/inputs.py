@@ -33,6 +33,7 @@ from cm4ai_assets.storage.zips import MIB, MemberUnreadableError, read_directory
 from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError
 from cm4ai_assets.updates.inputs import METADATA_ROLES, lock_of
+from cm4ai_assets.vocabulary import Role
 
 LANDING_PAGE = "landing-page.jsonld"
 FETCHED_AT_MOST = 64 * MIB  # the largest ZIP of tables that was published so far has 25 MB
@@ -115,7 +116,7 @@ def _with_metadata(lock: pl.DataFrame) -> list[tuple[LockedFile, bool]]:
     """The files of a lock that are metadata or may hold some, each with whether it is there for its data."""
     others = pl.Series([is_d4d_name(label) for label in lock["label"]], dtype=pl.Boolean())
     rows = lock.filter(pl.col("role").is_in(METADATA_ROLES) | others)
-    return list(zip(locked_files(rows), (rows["role"] == "images").fill_null(value=False), strict=True))
+    return list(zip(locked_files(rows), (rows["role"] == Role.IMAGES).fill_null(value=False), strict=True))
 
 
 def _add(found: Found, source: ByteSource) -> None:

@@ -44,9 +44,10 @@ from cm4ai_assets.storage.tensors import ARRAY, PIXEL_CODE_VERSION, open_array
 from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.release import IF_ARCHIVE
 from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 GROUP = "images"
-TAGS = {"cm4ai/modality": "if", "cm4ai/cell_line": "MDA-MB-468"}
+TAGS = {"cm4ai/modality": Modality.IF.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
 HAZARDS_TOLD = 20
 
 DIGEST_CHECK = check_spec(
@@ -149,7 +150,9 @@ def _archive_row(file: LockedFile, stored: Acquired) -> dict[str, object]:
 def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile:
     """The one IF ZIP of this condition in the lock."""
     found = locked_files(release_files.filter(
-        pl.col("modality") == "if", pl.col("role") == "images", pl.col("file_condition") == partition.condition
+        pl.col("modality") == Modality.IF,
+        pl.col("role") == Role.IMAGES,
+        pl.col("file_condition") == partition.condition,
     ).collect())  # fmt: skip
     if len(found) != 1:
         names = ", ".join(file.label for file in found) or "none"

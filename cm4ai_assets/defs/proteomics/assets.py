@@ -24,10 +24,11 @@ from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 GROUP = "proteomics"
-SECMS_TAGS = {"cm4ai/modality": "secms"}
-APMS_TAGS = {"cm4ai/modality": "apms", "cm4ai/cell_line": "MDA-MB-468"}
+SECMS_TAGS = {"cm4ai/modality": Modality.SECMS.value}
+APMS_TAGS = {"cm4ai/modality": Modality.APMS.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
 
 
 @tables_if_there(
@@ -55,7 +56,7 @@ def secms(
     partition = partition_of(context.partition_key)
     try:
         with told_to_dagster(context):
-            where = fetch(context, platform, archives_of(release_files, "secms", "package"))
+            where = fetch(context, platform, archives_of(release_files, Modality.SECMS, Role.PACKAGE))
             reading = inputs.read_secms(platform, partition, release_files)
     except (AccessDeniedError, NoTablesError) as state:
         not_there(context, str(state))
@@ -97,7 +98,7 @@ def apms_interactions(
     partition = partition_of(context.partition_key)
     try:
         with told_to_dagster(context):
-            files = archives_of(release_files, "apms", "tables", "package", condition=partition.treatment)
+            files = archives_of(release_files, Modality.APMS, Role.TABLES, Role.PACKAGE, condition=partition.treatment)
             where = fetch(context, platform, files)
             with opened(platform, files) as sources:
                 tables = [table for source in sources for table in apms.interactions_in(source)]
@@ -145,7 +146,7 @@ def apms_runs(
     partition = partition_of(context.partition_key)
     try:
         with told_to_dagster(context):
-            where = fetch(context, platform, archives_of(release_files, "apms", "package"))
+            where = fetch(context, platform, archives_of(release_files, Modality.APMS, Role.PACKAGE))
             found = inputs.read_runs(platform, partition.release, release_files)
             rows = _runs(found, partition)
     except (AccessDeniedError, NoTablesError) as state:

@@ -25,6 +25,7 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.deposits import Named, metadata_of, named_in
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError
+from cm4ai_assets.vocabulary import Modality, Role
 
 # Data reference, sections 2 and 4. A deposit that is not listed here is inventoried all the same; it has no node.
 _DEPOSITS = {
@@ -43,7 +44,7 @@ def _deposit(accession: str, description: str) -> dg.AssetSpec:
         group_name=GROUP,
         kinds={"massive"},
         owners=list(OWNERS),
-        tags={"cm4ai/modality": "apms" if description.startswith("AP") else "secms"},
+        tags={"cm4ai/modality": (Modality.APMS if description.startswith("AP") else Modality.SECMS).value},
         description=f"{description} Outside of this platform; nothing of it is pulled unless asked for (`cm4ai pull`)."
         + (f" Replaced by {successor}." if successor else ""),
         metadata={"page": dg.MetadataValue.url(f"https://massive.ucsd.edu/ProteoSAFe/QueryMSV?id={accession}")},
@@ -103,9 +104,10 @@ def _named(
     context: dg.AssetExecutionContext, platform: Platform, release_files: pl.LazyFrame
 ) -> tuple[Named, list[str]]:
     """What the crates of the release name, loose and in ZIPs, and which of them could not be read."""
-    wanted = (pl.col("modality").is_in(["secms", "apms"]) & pl.col("role").is_in(["package", "tables", "crate"])) | (
-        (pl.col("modality") == "release") & pl.col("role").is_in(["crate", "crate_bundle"])
-    )
+    wanted = (
+        pl.col("modality").is_in([Modality.SECMS, Modality.APMS])
+        & pl.col("role").is_in([Role.PACKAGE, Role.TABLES, Role.CRATE])
+    ) | ((pl.col("modality") == Modality.RELEASE) & pl.col("role").is_in([Role.CRATE, Role.CRATE_BUNDLE]))
     texts: list[bytes] = []
     unread = []
     for file in locked_files(release_files.filter(wanted).collect()):

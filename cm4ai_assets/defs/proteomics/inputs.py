@@ -19,6 +19,7 @@ from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.vocabulary import Modality, Role
 
 _TABLE_KINDS = ("search_result", "quantification")
 _SECMS_NAMES = r"(?i)\.(tsv|csv)$"
@@ -40,7 +41,7 @@ def read_secms(platform: Platform, partition: Partition, lock: pl.LazyFrame) -> 
         NoTablesError: Neither holds any of this condition.
         ArchiveDamagedError: An archive is no ZIP, or not safe.
     """
-    condition, files = Condition(partition.treatment), archives_of(lock, "secms", "package")
+    condition, files = Condition(partition.treatment), archives_of(lock, Modality.SECMS, Role.PACKAGE)
     pulled = deposited(platform, partition.release).filter(
         pl.col("sha256").is_not_null(), pl.col("kind").is_in(_TABLE_KINDS), pl.col("name").str.contains(_SECMS_NAMES)
     )
@@ -64,7 +65,7 @@ def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> list[apms
 
     Those in the deposits are fetched if they are not stored: they are small, and all that is known of the runs.
     """
-    with opened(platform, archives_of(lock, "apms", "package")) as sources:
+    with opened(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as sources:
         found = [runs for source in sources for runs in apms.runs_in(source)]
     files = deposited(platform, release).filter(
         pl.col("kind") == "metadata", pl.col("name").str.contains(_ANNOTATION), pl.col("size") <= WEB_LIMIT
