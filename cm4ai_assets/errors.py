@@ -46,6 +46,22 @@ class ArchiveDamagedError(Cm4aiError):
     """A ZIP that cannot be trusted as a whole: truncated, hostile, or not a ZIP."""
 
 
+class StoredBytesDamagedError(Cm4aiError):
+    """Stored bytes that are no longer what was published. Not a fault of the archive: they were altered here.
+
+    It is no `ArchiveDamagedError` and no finding: nothing may be made of such bytes, so it ends the step.
+
+    Args:
+        message: See `Cm4aiError`.
+        remedy: See `Cm4aiError`.
+        sha256: The digest that the bytes should have.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", sha256: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.sha256 = sha256
+
+
 class SchemaViolationError(Cm4aiError):
     """A table that does not have the columns, types, keys or values its schema declares."""
 

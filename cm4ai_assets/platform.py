@@ -63,7 +63,7 @@ class Platform:
 
     def open_stream(self, sha256: str) -> BinaryIO:
         """Stored bytes as a file to be read from its beginning; close it after use."""
-        return cast("BinaryIO", self.store.fs.open(f"{self.store.root}/{self.blobs.path(sha256)}", "rb"))
+        return cast("BinaryIO", self.blobs.open_stream(sha256))
 
     def archive(self) -> DataverseClient:
         """A new client of the archive; close it after use (it is a context manager)."""

@@ -35,6 +35,17 @@ def acquire_file(context: dg.AssetExecutionContext, platform: Platform, file: Lo
         return acquire(file, archive, platform.blobs, platform.settings.scratch, progress=DownloadLog(context.log))
 
 
+def read_again(context: dg.AssetExecutionContext, platform: Platform, stored: Acquired) -> None:
+    """See that bytes which were stored before are still what they were: all of them are read.
+
+    Raises:
+        StoredBytesDamagedError: They are not.
+    """
+    if stored.reused:
+        context.log.info(f"Stored before; all {stored.size:,} bytes are read again and held against their digest.")
+        platform.blobs.verify(stored.sha256)
+
+
 def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Exception:
     """What to raise for an archive's error: a retry by Dagster where waiting helps, a plain failure where not any more.
 

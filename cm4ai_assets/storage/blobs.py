@@ -1,6 +1,7 @@
 """The content-addressed store: published bytes, each digest once, whatever its names.
 
     {root}/blobs/sha256/ab/abcd...              the bytes, by our own digest; read-only where the filesystem knows that
+    {root}/blobs/blocks/ab/abcd...              the digests of its blocks, by which any part is verified (`blocks`)
     {root}/blobs/index/md5/0d/0d97....json      {"sha256", "size"}: which bytes a published digest means
     {root}/blobs/index/first_use/1f/1f0e....json    the same for a file without one: which bytes it was first seen with
 
@@ -11,6 +12,7 @@ anybody. Does not belong here: fetching (`download`), and deciding what is fetch
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -24,7 +26,16 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from cm4ai_assets.errors import DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.errors import ArchiveError, DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.storage.blocks import (
+    BLOCK_SIZE,
+    BlockDigests,
+    VerifiedBytes,
+    VerifiedStream,
+    altered,
+    digest_blocks,
+    read_chunks,
+)
 from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
 from cm4ai_assets.storage.digests import ALGORITHMS, BLOCK
 from cm4ai_assets.storage.disk import (
@@ -112,10 +123,12 @@ class BlobStore:
         size = source.stat().st_size
         stored = self._size(sha256)
         if stored is None:
+            blocks = _whole(source, sha256)
             if self._is_local:
                 self._publish_locally(source, sha256, size)
             else:
                 self._upload(source, sha256, size)
+            self._write_blocks(blocks)
         elif stored != size:
             raise SizeMismatchError(
                 f"{self.path(sha256)} is stored with {stored:,} bytes, not {size:,}.",
@@ -138,12 +151,51 @@ class BlobStore:
             if not beside.exists() or existing.stat().st_dev != beside.stat().st_dev:
                 require_space({folder: size})
 
-    def open(self, sha256: str) -> LocalBytes | RemoteBytes:
-        """The bytes, to be read at any position; close it after use (it is a context manager)."""
+    def open(self, sha256: str) -> VerifiedBytes:
+        """The bytes, to be read at any position and verified as they are read; close it after use.
+
+        Bytes without a usable record of their blocks are read as a whole first, which makes the record.
+
+        Raises:
+            NotMaterializedError: They are not stored.
+            StoredBytesDamagedError: They have another size or digest than they had.
+        """
+        inner = self._unverified(sha256)
+        try:
+            return VerifiedBytes(inner, self._blocks(sha256, inner.size))
+        except BaseException:
+            inner.close()
+            raise
+
+    def open_stream(self, sha256: str) -> io.BufferedReader:
+        """The bytes as a file to be read from its beginning, verified as it is read; close it after use."""
+        return io.BufferedReader(VerifiedStream(self.open(sha256)), buffer_size=BLOCK)
+
+    def _unverified(self, sha256: str) -> LocalBytes | RemoteBytes:
         full = self._full(self.path(sha256))
         if self._is_local:
             return LocalBytes(Path(full), name=sha256)
         return RemoteBytes(self._fs, full, name=sha256)
+
+    def _blocks(self, sha256: str, size: int) -> BlockDigests:
+        """The digests of the stored blocks, from their record or by reading everything once."""
+        if 0 < size <= BLOCK_SIZE:
+            return BlockDigests.of_one_block(sha256, size)
+        recorded = self.recorded_blocks(sha256) or self._read_whole(sha256)
+        if recorded.size != size:
+            raise altered(sha256, sha256, f"({size:,} in all)")
+        return recorded
+
+    def recorded_blocks(self, sha256: str) -> BlockDigests | None:
+        """The record of the digests of a blob's blocks; None if there is none that can be used."""
+        try:
+            return BlockDigests.from_bytes(self._fs.cat_file(self._full(_blocks_path(sha256))), sha256)
+        except FileNotFoundError:
+            return None
+
+    def _write_blocks(self, blocks: BlockDigests) -> None:
+        if blocks.size > BLOCK_SIZE:
+            self._write(_blocks_path(blocks.sha256), blocks.to_bytes())
 
     def link(self, sha256: str, target: Path) -> None:
         """Give the bytes another name, as a local file: a hard link where that is possible, else a copy.
@@ -174,32 +226,34 @@ class BlobStore:
             os.fsync(file.fileno())
 
     def verify(self, sha256: str) -> Blob:
-        """Read the bytes again and see that they still have their digest.
+        """Read the bytes again, see that they still have their digest, and record their blocks where that is missing.
 
         Raises:
-            DigestMismatchError: They have not.
+            StoredBytesDamagedError: They have not.
             NotMaterializedError: They are not stored.
         """
-        digest, size = hashlib.sha256(), 0
+        return Blob(sha256, self._read_whole(sha256).size)
+
+    def _read_whole(self, sha256: str) -> BlockDigests:
         try:
             with self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file:
-                while block := file.read(BLOCK):
-                    digest.update(block)
-                    size += len(block)
+                blocks = digest_blocks(read_chunks(file.read))
         except FileNotFoundError:
             raise NotMaterializedError(
                 f"{self.path(sha256)} is not stored.", remedy="Materialize the asset that fetches it."
             ) from None
-        if digest.hexdigest() != sha256:
-            raise DigestMismatchError(
-                f"{self.path(sha256)} has the SHA-256 {digest.hexdigest()}: it was altered after it was stored.",
-                remedy="Withdraw it with `BlobStore.withdraw`, then materialize again: it is fetched anew.",
-            )
-        return Blob(sha256, size)
+        if blocks.sha256 != sha256:
+            raise altered(sha256, sha256, f"({blocks.size:,} in all)")
+        with suppress(OSError, ArchiveError):  # storage that is only read, or full: it is read as a whole next time too
+            if self.recorded_blocks(sha256) != blocks:
+                self._write_blocks(blocks)
+        return blocks
 
     def withdraw(self, sha256: str) -> None:
         """Take damaged bytes out of the store, so that they are fetched again when next needed."""
         self._fs.rm_file(self._full(self.path(sha256)))
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self._full(_blocks_path(sha256)))
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
@@ -277,8 +331,10 @@ class BlobStore:
             return None
 
     def _write_index(self, path: str, blob: Blob) -> None:
+        self._write(path, json.dumps({"sha256": blob.sha256, "size": blob.size}).encode())
+
+    def _write(self, path: str, data: bytes) -> None:
         target = self._full(path)
-        data = json.dumps({"sha256": blob.sha256, "size": blob.size}).encode()
         if self._is_local:
             with typed_disk_errors(Path(target).parent):
                 make_folder(Path(target).parent)
@@ -297,6 +353,23 @@ def _linked(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _whole(source: Path, sha256: str) -> BlockDigests:
+    """The digests of a file's blocks, if it still is what it was called.
+
+    Raises:
+        DigestMismatchError: It is not.
+    """
+    with source.open("rb", buffering=0) as file:
+        blocks = digest_blocks(read_chunks(file.read))
+    if blocks.sha256 != sha256:
+        raise DigestMismatchError(f"{source} changed before it was stored.", remedy="Nothing was stored. Try again.")
+    return blocks
+
+
+def _blocks_path(sha256: str) -> str:
+    return f"blobs/blocks/{sha256[:2]}/{sha256}"
 
 
 def _index_path(kind: str, digest: str) -> str:

@@ -96,5 +96,5 @@ class RemoteBytes:
 def _short(name: str, offset: int, wanted: int, got: int) -> ArchiveDamagedError:
     return ArchiveDamagedError(
         f"{name} ends early: {got} of {wanted} bytes at offset {offset}.",
-        remedy="Its stored bytes are incomplete; run `cm4ai verify`, then materialize if_archive again.",
+        remedy="Its stored bytes are incomplete; `cm4ai verify` says which, and what brings them back.",
     )

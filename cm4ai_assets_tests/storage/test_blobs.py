@@ -11,9 +11,15 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cm4ai_assets.errors import DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.errors import (
+    ArchiveDamagedError,
+    DigestMismatchError,
+    NotMaterializedError,
+    SizeMismatchError,
+    StoredBytesDamagedError,
+)
 from cm4ai_assets.storage.blobs import Blob, BlobStore
-from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
+from cm4ai_assets.storage.blocks import BLOCK_SIZE, VerifiedBytes
 from cm4ai_assets.storage.digests import Digests, digests_of
 from cm4ai_assets_tests.transfer.bench import DATA, md5, sha256
 
@@ -55,7 +61,7 @@ def test_bytes_are_stored_once_and_found_by_every_digest(store: BlobStore, sourc
     for digest_type, digest in digests.items():
         assert store.find(digest_type, digest.upper()) == blob
     with store.open(KEY) as stored:
-        assert isinstance(stored, LocalBytes | RemoteBytes)
+        assert isinstance(stored, VerifiedBytes)
         assert (stored.size, stored.read_at(1000, 50)) == (len(DATA), DATA[1000:1050])
     assert store.verify(KEY) == blob
     assert source.read_bytes() == DATA
@@ -87,7 +93,7 @@ def test_altered_bytes_are_noticed_and_can_be_withdrawn(store: BlobStore, source
     store.withdraw(KEY)
     with store._fs.open(f"{store._root}/{store.path(KEY)}", "wb") as file:
         file.write(b"x" + DATA[1:])
-    with pytest.raises(DigestMismatchError, match="was altered after it was stored") as caught:
+    with pytest.raises(StoredBytesDamagedError, match="was altered after it was stored") as caught:
         store.verify(KEY)
     assert "withdraw" in caught.value.remedy
 
@@ -106,6 +112,7 @@ def test_the_layout_is_the_contracts(store: BlobStore, source: Path) -> None:
     found = sorted(path.removeprefix(f"{store._root}/") for path in store._fs.find(store._root))
     assert found == sorted([
         f"blobs/sha256/{KEY[:2]}/{KEY}",
+        f"blobs/blocks/{KEY[:2]}/{KEY}",
         f"blobs/index/sha256/{KEY[:2]}/{KEY}.json",
         f"blobs/index/md5/{md5(DATA)[:2]}/{md5(DATA)}.json",
     ])  # fmt: skip
@@ -122,12 +129,15 @@ def test_local_bytes_share_their_disk_space_and_cannot_be_written_to(tmp_path: P
 def test_a_copy_is_held_against_its_digest_on_the_way(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    meanwhile = [b"x" + DATA[1:], DATA]
+
     def link(*_: object) -> None:
+        source.chmod(0o644)
+        source.write_bytes(meanwhile.pop(0))
         raise PermissionError("no hard links here")
 
     monkeypatch.setattr(os, "link", link)
     store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
-    source.write_bytes(b"x" + DATA[1:])
     with pytest.raises(DigestMismatchError, match="changed while it was stored"):
         store.add(source, KEY, {})
     folder = (tmp_path / "root" / store.path(KEY)).parent
@@ -164,3 +174,103 @@ def test_index_entries_are_plain_json(tmp_path: Path, source: Path) -> None:
     store.add(source, KEY, {})
     entry = tmp_path / "root/blobs/index/sha256" / KEY[:2] / f"{KEY}.json"
     assert json.loads(entry.read_text()) == {"sha256": KEY, "size": len(DATA)}
+
+
+def _altered(store: BlobStore, at: int, *, path: str = "") -> None:
+    """One bit of a stored file flipped, as a disk does it: same name, same size."""
+    full = f"{store._root}/{path or store.path(KEY)}"
+    data = bytearray(store._fs.cat_file(full))
+    data[at] ^= 1
+    _overwrite(store, full, bytes(data))
+
+
+def _overwrite(store: BlobStore, full: str, data: bytes) -> None:
+    if store._is_local:
+        Path(full).chmod(0o644)
+    store._fs.pipe_file(full, data)
+
+
+@pytest.mark.parametrize("at", [0, BLOCK_SIZE - 1, BLOCK_SIZE, 2 * BLOCK_SIZE + 7, len(DATA) - 1])
+def test_a_flipped_bit_is_refused_by_every_read_that_meets_its_block_and_by_no_other(
+    store: BlobStore, source: Path, at: int
+) -> None:
+    store.add(source, KEY, {})
+    _altered(store, at)
+    with store.open(KEY) as stored:
+        stored.name = "if.zip"
+        for begin in range(0, len(DATA), BLOCK_SIZE):
+            length = min(BLOCK_SIZE, len(DATA) - begin)
+            if begin <= at < begin + length:
+                with pytest.raises(StoredBytesDamagedError, match=f"if.zip .*{KEY}. was altered .*{begin:,}") as caught:
+                    stored.read_at(begin, length)
+                assert f"cm4ai withdraw {KEY}" in caught.value.remedy
+                with pytest.raises(StoredBytesDamagedError):
+                    stored.read_at(begin + (length // 2 if at == begin else 0), 1)  # the same block, another byte
+            else:
+                assert stored.read_at(begin, length) == DATA[begin : begin + length]
+    with pytest.raises(StoredBytesDamagedError), store.open_stream(KEY) as stream:
+        stream.read()
+    with pytest.raises(StoredBytesDamagedError):
+        store.verify(KEY)
+
+
+def test_any_stretch_reads_as_it_was_stored(store: BlobStore, source: Path) -> None:
+    store.add(source, KEY, {})
+    with store.open(KEY) as stored:
+        for offset, length in ((0, 0), (0, 1), (5, BLOCK_SIZE), (BLOCK_SIZE - 1, 2), (0, len(DATA)), (len(DATA), 0)):
+            assert stored.read_at(offset, length) == DATA[offset : offset + length], (offset, length)
+        with pytest.raises(ArchiveDamagedError, match="1 were asked for"):
+            stored.read_at(len(DATA), 1)
+    with store.open_stream(KEY) as stream:
+        assert (stream.read(10), stream.read()) == (DATA[:10], DATA[10:])
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE, BLOCK_SIZE + 1])
+def test_a_blob_of_one_block_needs_no_record_and_is_verified_all_the_same(
+    store: BlobStore, tmp_path: Path, size: int
+) -> None:
+    (tmp_path / "small").write_bytes(DATA[:size])
+    key = sha256(DATA[:size])
+    store.add(tmp_path / "small", key, {})
+    assert (store.recorded_blocks(key) is not None) == (size > BLOCK_SIZE)
+    with store.open(key) as stored:
+        assert stored.read_at(0, size) == DATA[:size]
+    for damaged in {bytes([1]) + DATA[1:size], DATA[: max(size - 1, 0)], b""} - {DATA[:size]}:
+        _overwrite(store, f"{store._root}/{store.path(key)}", damaged)
+        with pytest.raises(StoredBytesDamagedError), store.open(key) as stored:
+            stored.read_at(0, stored.size)
+
+
+def test_a_record_of_blocks_that_is_gone_or_damaged_is_made_again_from_whole_bytes_only(
+    store: BlobStore, source: Path
+) -> None:
+    store.add(source, KEY, {})
+    record = f"blobs/blocks/{KEY[:2]}/{KEY}"
+    made = store._fs.cat_file(f"{store._root}/{record}")
+    for at in range(0, len(made), 7):
+        _altered(store, at, path=record)
+        assert store.recorded_blocks(KEY) is None, at
+        with store.open(KEY) as stored:
+            assert stored.read_at(5, 5) == DATA[5:10]
+        assert store._fs.cat_file(f"{store._root}/{record}") == made
+    store._fs.rm_file(f"{store._root}/{record}")
+    _altered(store, 100)
+    with pytest.raises(StoredBytesDamagedError):
+        store.open(KEY)
+    assert store.recorded_blocks(KEY) is None
+
+
+def test_bytes_that_are_cut_while_they_are_read_are_no_fault_of_the_archive(tmp_path: Path, source: Path) -> None:
+    store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
+    store.add(source, KEY, {})
+    with store.open(KEY) as stored:
+        _overwrite(store, f"{store._root}/{store.path(KEY)}", DATA[:BLOCK_SIZE])
+        with pytest.raises(StoredBytesDamagedError, match=KEY):
+            stored.read_at(BLOCK_SIZE, 10)
+
+
+def test_what_changed_on_its_way_into_the_store_is_not_stored(store: BlobStore, source: Path) -> None:
+    source.write_bytes(b"x" + DATA[1:])
+    with pytest.raises(DigestMismatchError, match="changed before it was stored"):
+        store.add(source, KEY, {})
+    assert not store.has(KEY)

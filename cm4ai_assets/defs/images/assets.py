@@ -15,7 +15,7 @@ import polars as pl
 from cm4ai_assets.archives.dataverse.acquire import Acquired
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, skipped
+from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, read_again, skipped
 from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
 from cm4ai_assets.defs.progress import PassLog
@@ -31,7 +31,13 @@ from cm4ai_assets.defs.publishing import (
     table_asset,
     table_spec,
 )
-from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError, DigestMismatchError, SizeMismatchError
+from cm4ai_assets.errors import (
+    ArchiveDamagedError,
+    ArchiveError,
+    DigestMismatchError,
+    SizeMismatchError,
+    StoredBytesDamagedError,
+)
 from cm4ai_assets.images import fields, tensors
 from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.audit import audit_tensor
@@ -53,8 +59,10 @@ HAZARDS_TOLD = 20
 DIGEST_CHECK = check_spec(
     "digest_and_size",
     IF_ARCHIVE,
-    "The bytes that arrived have the published size and digest. Protects from truncated, altered and mixed-up "
-    "downloads. Blocking: bytes that fail are kept aside as evidence and never stored.",
+    "The bytes that arrived have the published size and digest; bytes that were stored before are read again and "
+    "still have theirs. Protects from truncated, altered and mixed-up downloads, and from disks that forget. Blocking: "
+    "bytes that fail on arrival are kept aside as evidence and never stored, and nothing is made of stored ones that "
+    "fail.",
     blocking=True,
 )
 ZIP_CHECK = check_spec(
@@ -93,11 +101,12 @@ def if_archive(
     where = origin(platform, file)
     try:
         stored = acquire_file(context, platform, file)
+        read_again(context, platform, stored)
     except AccessDeniedError as denied:
         state = {**where, "access": denied.state or file.access}
         yield from skipped(context, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], str(denied), state)
         return
-    except (DigestMismatchError, SizeMismatchError) as error:
+    except (DigestMismatchError, SizeMismatchError, StoredBytesDamagedError) as error:
         outcome = [(IF_ARCHIVE, Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where))]
         yield from evaluations(outcome)
         refuse(context.partition_key, outcome)
@@ -112,7 +121,7 @@ def if_archive(
         else "published size only: no digest is published"
     )
     gates = [
-        Gate(DIGEST_CHECK.name, passed=True, description=f"held against the {against}", metadata=where),
+        Gate(DIGEST_CHECK.name, passed=True, description=_what_was_read(stored, against), metadata=where),
         Gate(
             ZIP_CHECK.name,
             passed=not hazards,
@@ -132,6 +141,15 @@ def if_archive(
         "members": members,
     }
     yield from publish(context, platform.store, Draft(IF_ARCHIVE, frame, gates, metadata, data_version=stored.sha256))
+
+
+def _what_was_read(stored: Acquired, against: str) -> str:
+    if stored.reused:
+        return (
+            f"stored before, and all {stored.size:,} bytes read again now: they still have the SHA-256 that they had "
+            f"when they were held against the {against}"
+        )
+    return f"{stored.size:,} bytes arrived and were held against the {against}"
 
 
 def _archive_row(file: LockedFile, stored: Acquired) -> dict[str, object]:
