@@ -1,4 +1,4 @@
-"""The nine published headers, with generated rows: are quantities at the fraction they were measured in?"""
+"""The nine headers, published or with the same columns, and generated rows: is each quantity at its fraction?"""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import pytest
 from cm4ai_assets.proteomics.rows import profile_rows, protein_rows
 from cm4ai_assets.proteomics.spectronaut import read_report
 from cm4ai_assets.tables.proteomics import SECMS_PROFILES, SECMS_PROTEINS
-from cm4ai_assets_tests.proteomics.helpers import REPORTS, real_header
-from cm4ai_assets_tests.shared import needs_shared
-
-pytestmark = needs_shared
+from cm4ai_assets_tests.proteomics.helpers import REPORTS, header_of
 
 WINDOWS = {
     "CTRL_1": (11, 82), "CTRL_2": (12, 83), "CTRL_4": (7, 78), "PTXL_1": (12, 83), "PTXL_2": (11, 82),
@@ -25,7 +22,7 @@ WINDOWS = {
 def fractions_in_column_order(report: str) -> list[int]:
     """An independent reading of the header: the word after the date (six digits) names the fraction."""
     found = []
-    for column in real_header(report).split("\t"):
+    for column in header_of(report).split("\t"):
         words = column.split("] ", 1)[-1].split("_")
         dates = [at for at, word in enumerate(words) if re.fullmatch(r"\d{6}", word)]
         if dates:
@@ -35,7 +32,7 @@ def fractions_in_column_order(report: str) -> list[int]:
 
 def generated(report: str, groups: int = 40) -> bytes:
     """Rows whose quantities tell their group and fraction; every seventh is missing, every eleventh zero."""
-    header = real_header(report)
+    header = header_of(report)
     identifiers = sum(not column.endswith("PG.Quantity") for column in header.split("\t"))
     lines = [header]
     for group in range(groups):
@@ -115,8 +112,8 @@ def test_what_renaming_by_position_would_have_shifted() -> None:
     for report in REPORTS:
         order = fractions_in_column_order(report)
         quantities = [f"{1000 * np.exp(-(((fraction - 40) / 2) ** 2)):.4f}" for fraction in order]
-        identifiers = sum(not column.endswith("PG.Quantity") for column in real_header(report).split("\t"))
-        data = f"{real_header(report)}\n" + "\t".join([*["P1"] * identifiers, *quantities]) + "\n"
+        identifiers = sum(not column.endswith("PG.Quantity") for column in header_of(report).split("\t"))
+        data = f"{header_of(report)}\n" + "\t".join([*["P1"] * identifiers, *quantities]) + "\n"
         by_position.add(int(np.argmax([float(q) for q in quantities])) + 1)
         by_name.add(protein_rows(read_report(data.encode(), f"{report}_Report.tsv"))["apex_fraction"][0])
     assert by_position == {29, 30, 34, 35}

@@ -1,4 +1,4 @@
-"""Answers and tables held against real ones, key by key."""
+"""Answers and tables held against the archive's, key by key; `fixtures` proves its stand-ins on recorded ones."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ import pytest
 
 from cm4ai_assets.sandbox import plates
 from cm4ai_assets.sandbox.catalog import Catalog
+from cm4ai_assets_tests.fixtures.protocol import answer
+from cm4ai_assets_tests.fixtures.refusals import DATASET_ID, UNKNOWN_DOI
 
 _DOI = "doi:10.5072/FK2/F3SBX5"
 _DATASET = f"/api/datasets/:persistentId/?persistentId={_DOI}"
 _VERSIONS = f"/api/datasets/:persistentId/versions?persistentId={_DOI}"
-
-
-@pytest.fixture
-def protocol(shared: Path) -> Path:
-    return shared / "fixtures" / "protocol"
 
 
 def _shape(value: Any, optional: frozenset[str] = frozenset()) -> Any:
@@ -46,35 +43,35 @@ _OPTIONAL = frozenset({"description", "directoryLabel", "categories", "value"})
         ("/api/info/version", "info_version_6.9.json"),
         ("/api/dataverses/CM4AI", "collection_CM4AI.json"),
         ("/api/dataverses/CM4AI/contents", "collection_CM4AI_contents.json"),
-        (_VERSIONS.replace("?", "/:latest-published?"), "version_latest_published_F3TD5R_6.9.json"),
+        (_VERSIONS.replace("?", "/:latest-published?"), "version_latest_published_TWIN25_6.9.json"),
         ("/api/search?q=*&type=dataset&subtree=CM4AI&sort=date&order=desc&per_page=100&start=0",
          "search_CM4AI_datasets.json"),
     ],
 )  # fmt: skip
-def test_an_answer_has_the_recorded_shape(client: httpx.Client, protocol: Path, path: str, fixture: str) -> None:
-    recorded = json.loads((protocol / fixture).read_text())
+def test_an_answer_has_the_shape_of_the_archives(client: httpx.Client, path: str, fixture: str) -> None:
+    recorded = json.loads(answer(fixture))
     assert _shape(client.get(path).json(), _OPTIONAL) == _shape(recorded, _OPTIONAL)
 
 
 @pytest.mark.parametrize(
     ("path", "fixture"),
     [
-        (_DATASET, "dataset_F3TD5R_6.6.json"),
-        (_VERSIONS, "versions_F3TD5R_6.6.json"),
-        (f"{_VERSIONS}&excludeFiles=true&excludeMetadataBlocks=true", "versions_F3TD5R_excludeFiles_6.6.json"),
+        (_DATASET, "dataset_TWIN25_6.6.json"),
+        (_VERSIONS, "versions_TWIN25_6.6.json"),
+        (f"{_VERSIONS}&excludeFiles=true&excludeMetadataBlocks=true", "versions_TWIN25_excludeFiles_6.6.json"),
         (f"{_VERSIONS.replace('?', '/2.1/files?')}&limit=10&offset=0", "version_files_page1_6.6.json"),
     ],
 )
-def test_an_answer_has_the_shape_recorded_on_6_6(client: httpx.Client, protocol: Path, path: str, fixture: str) -> None:
-    """Recorded on the older server, which lacks what 6.7 and 6.9 added."""
+def test_an_answer_has_the_shape_of_6_6(client: httpx.Client, path: str, fixture: str) -> None:
+    """The older server lacks what 6.7 and 6.9 added."""
     newer = _OPTIONAL | {"internalVersionNumber", "datasetType", "lastUpdateTime"}
     dated = newer - {"lastUpdateTime"} if "excludeFiles" in path else newer
-    recorded = json.loads((protocol / fixture).read_text())
+    recorded = json.loads(answer(fixture))
     assert _shape(client.get(path).json(), dated) == _shape(recorded, dated)
 
 
-def test_citation_fields_are_the_recorded_ones(client: httpx.Client, protocol: Path) -> None:
-    recorded = json.loads((protocol / "version_latest_published_F3TD5R_6.9.json").read_text())
+def test_citation_fields_are_those_of_the_archive(client: httpx.Client) -> None:
+    recorded = json.loads(answer("version_latest_published_TWIN25_6.9.json"))
     ours = client.get(_VERSIONS.replace("?", "/:latest?")).json()
 
     def fields(answer: dict[str, Any]) -> list[tuple[str, bool, str]]:
@@ -92,42 +89,42 @@ def test_citation_fields_are_the_recorded_ones(client: httpx.Client, protocol: P
         (("GET", "/api/access/datafile/999999999", {}), "error_404_datafile_unknown.json"),
         (("GET", "/api/nowhere", {}), "error_404_datafile_unknown.json"),
         (("GET", "/api/access/datafile/702111", {"Range": "bytes=999999999-"}), "error_416_range.json"),
-        (("GET", "/api/datasets/:persistentId/?persistentId=doi:10.18130/V3/NOSUCH", {}), "error_404_dataset.json"),
-        (("GET", "/api/datasets/702069/versions/9.9", {}), "error_404_version.json"),
+        (("GET", f"/api/datasets/:persistentId/?persistentId={UNKNOWN_DOI}", {}), "error_404_dataset.json"),
+        (("GET", "/api/datasets/702069/versions/7.3", {}), "error_404_version.json"),
         (("GET", "/api/datasets/702069/versions/:draft", {}), "error_401_not_permitted.json"),
         (("GET", "/api/info/version", {"X-Dataverse-key": "nobody"}), "error_401_bad_api_key.json"),
         (("GET", f"{_VERSIONS.replace('?', '/2.1/files?')}&orderCriteria=foo", {}), "error_400_invalid_order.json"),
         (("PATCH", "/api/datasets/1", {}), "error_405_method.json"),
     ],
 )
-def test_a_refusal_is_worded_as_recorded(
-    client: httpx.Client, protocol: Path, request_: tuple[str, str, dict[str, str]], fixture: str
+def test_a_refusal_is_worded_as_the_archive_does(
+    client: httpx.Client, request_: tuple[str, str, dict[str, str]], fixture: str
 ) -> None:
     method, path, headers = request_
-    recorded = json.loads((protocol / fixture).read_text())
-    answer = client.request(method, path, headers=headers)
-    ours = answer.json()
-    assert answer.status_code == int(re.search(r"error_(\d+)_", fixture)[1])  # type: ignore[index]
-    assert answer.headers["content-type"].startswith("application/json")
+    recorded = json.loads(answer(fixture))
+    response = client.request(method, path, headers=headers)
+    ours = response.json()
+    assert response.status_code == int(re.search(r"error_(\d+)_", fixture)[1])  # type: ignore[index]
+    assert response.headers["content-type"].startswith("application/json")
     url = ours.pop("requestUrl", None)
     recorded_url = recorded.pop("requestUrl", None)
     assert (url is None) == (recorded_url is None)
     if url is not None:
         assert url.startswith(f"{str(client.base_url).rstrip('/')}/api/v1/")
-    ours["message"] = ours["message"].replace("702069", "102069")
+    ours["message"] = ours["message"].replace("702069", str(DATASET_ID))
     assert ours == recorded
 
 
-def test_download_headers_are_the_recorded_ones(client: httpx.Client, protocol: Path) -> None:
-    exchanges = json.loads((protocol / "access_exchanges.json").read_text())
+def test_download_headers_are_the_recorded_ones(client: httpx.Client, shared: Path) -> None:
+    exchanges = json.loads((shared / "fixtures/protocol/access_exchanges.json").read_text())
     passing = {"date", "server"}
     for name, headers in (("local_200", {}), ("local_206", {"Range": "bytes=10-"})):
-        answer = client.get("/api/access/datafile/720801", headers=headers)
+        response = client.get("/api/access/datafile/720801", headers=headers)
         recorded = {key.lower(): value for key, value in exchanges[name]["headers"].items()}
-        assert answer.status_code == exchanges[name]["status"]
-        assert set(answer.headers) - passing == set(recorded)
+        assert response.status_code == exchanges[name]["status"]
+        assert set(response.headers) - passing == set(recorded)
         for key in ("content-disposition", "content-type"):
-            assert answer.headers[key] == recorded[key]
+            assert response.headers[key] == recorded[key]
 
 
 def test_names_keep_to_the_published_inventory(shared: Path) -> None:
