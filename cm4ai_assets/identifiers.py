@@ -2,7 +2,7 @@ r"""The forms of identifiers: one grammar and one verdict for each kind, whoever
 
 Belongs here: whether a text has the form that its kind demands, where such ids stand in a longer text, and sizes as
 people write them ("4.5 GB"). Does not belong here: whether an id exists (a form is no lookup), and the one spelling of
-the ids of crate entities (`crates.identifiers`).
+the ids of crate entities (`crates.iris`).
 
 A form holds for the whole text: `"P04637\n"` is no accession. Who wants blanks ignored strips them first.
 """

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import polars as pl
 
 from cm4ai_assets.crates import d4d
-from cm4ai_assets.crates.identifiers import normalize_id
+from cm4ai_assets.crates.frame import outline
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.loose_yaml import read_yaml
-from cm4ai_assets.crates.mending import mend
+from cm4ai_assets.crates.mending import read_json
 from cm4ai_assets.crates.reader import CrateFile, read_crate
 from cm4ai_assets.crates.statements import Note, Statement, from_json
 from cm4ai_assets.crates.vocabulary import RELATIONS
@@ -106,19 +106,15 @@ def _crate_root(document: Document) -> tuple[Statement | None, list[Note]]:
     notes = [Note("not_json", str(problem)) for problem in crate.problems]
     said: dict[str, Any] = {}
     stubs: dict[str, Any] = {}
-    for position, raw in crate.elements:
-        entity, _ = _json(bytes(raw))
-        if not isinstance(entity, dict):
-            continue
-        types = entity.get("@type")
+    for (position, raw), entity in zip(crate.elements, crate.objects(), strict=True):
         is_root = position == crate.root_position
-        if not is_root and not (isinstance(types, list) and any(str(one).endswith("ROCrate") for one in types)):
+        if not is_root and not outline(raw).is_crate:
             continue
         fields = {key: _by_name(key, value) for key, value in entity.items() if key not in RELATIONS}
         if is_root:
             said = fields
         else:
-            stubs[normalize_id(str(entity.get("@id")))] = fields
+            stubs[normalize_id(str(entity.get("@id")), crate.base)] = fields
     statement = from_json({**said, **({"crates": stubs} if stubs else {})})
     return (statement, notes) if statement.children else (None, notes)
 
@@ -140,20 +136,10 @@ def _landing_page(document: Document) -> tuple[Statement | None, list[Note]]:
         if found is None:
             return None, [Note("not_json", "the page has no JSON-LD")]
         data = found[1]
-    value, problem = _json(data)
+    value, problem = read_json(data)
     if problem is not None:
         return None, [Note("not_json", problem)]
     return from_json(value), []
-
-
-def _json(data: bytes) -> tuple[object, str | None]:
-    try:
-        return msgspec.json.decode(data), None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            return msgspec.json.decode(mend(data)[0]), None
-        except (msgspec.DecodeError, RecursionError) as error:
-            return None, f"not JSON: {error}"
 
 
 def _rows(document: Document) -> Iterator[dict[str, object]]:

@@ -18,7 +18,7 @@ import polars as pl
 
 from cm4ai_assets.crates.columns import entity_columns
 from cm4ai_assets.crates.decoding import Described, references_of
-from cm4ai_assets.crates.identifiers import normalize_id
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.reader import Crate, Problem
 from cm4ai_assets.crates.values import date_of, size_in_bytes
 from cm4ai_assets.crates.vocabulary import RELATIONS
@@ -68,8 +68,8 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _judged(frame: pl.DataFrame, crate: Crate) -> pl.DataFrame:
-    """The entities of one crate with what follows from their columns: values read, the root known, defects told."""
-    crate_id = None if crate.root_id is None else normalize_id(crate.root_id)
+    """The entities of one crate with what follows from their columns: values read, the root known, defects noted."""
+    crate_id = None if crate.root_id is None else normalize_id(crate.root_id, crate.base)
     is_root = pl.lit(value=False) if crate.root_position is None else pl.col("position") == crate.root_position
     frame = frame.with_columns(
         _read(frame[f"stated_{name}"], name, read, CRATE_ENTITIES.polars_schema[name])
@@ -87,8 +87,8 @@ def _judged(frame: pl.DataFrame, crate: Crate) -> pl.DataFrame:
         is_crate=pl.col("types").list.contains("ROCrate") | is_root,
         is_embargoed=pl.col("embargo_stated_in").list.len() > 0,
     )
-    told = [pl.when(when).then(pl.lit(defect)) for defect, when in _DEFECTS.items()]
-    return frame.with_columns(pl.col("defects").list.concat(pl.concat_list(told)).list.drop_nulls())
+    defects = [pl.when(when).then(pl.lit(defect)) for defect, when in _DEFECTS.items()]
+    return frame.with_columns(pl.col("defects").list.concat(pl.concat_list(defects)).list.drop_nulls())
 
 
 def _read(stated: pl.Series, name: str, read: Callable[[str], object], dtype: pl.DataType) -> pl.Series:
@@ -119,11 +119,12 @@ def _parts(crate: Crate) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     decoded = crate.entities()
     for begin in range(0, len(positions), _CHUNK):
         chunk = list(islice(decoded, _CHUNK))
-        entities = entity_columns(positions[begin : begin + _CHUNK], chunk)
-        yield entities, _edges([entity for entity, _ in chunk], entities.select("position", source_id="entity_id"))
+        entities = entity_columns(positions[begin : begin + _CHUNK], chunk, crate.base)
+        sources = entities.select("position", source_id="entity_id")
+        yield entities, _edges([entity for entity, _ in chunk], sources, crate.base)
 
 
-def _edges(entities: Sequence[Described], sources: pl.DataFrame) -> pl.DataFrame:
+def _edges(entities: Sequence[Described], sources: pl.DataFrame, base: str | None) -> pl.DataFrame:
     """The edges of some entities. What all targets of a key share is stated once, and repeated outside of Python."""
     found = references_of(entities)
     shared = sources[found.sources].with_columns(
@@ -134,7 +135,7 @@ def _edges(entities: Sequence[Described], sources: pl.DataFrame) -> pl.DataFrame
     first = np.cumsum(repeats) - repeats
     edges = shared[np.repeat(np.arange(len(repeats)), repeats)].with_columns(
         pl.Series("target_index", np.arange(len(found.targets)) - np.repeat(first, repeats), dtype=pl.Int32()),
-        pl.Series("target_id", list(map(normalize_id, found.targets)), dtype=pl.String()),
+        pl.Series("target_id", [normalize_id(target, base) for target in found.targets], dtype=pl.String()),
         pl.Series("stated_target", found.targets, dtype=pl.String()),
     )
     return edges.sort("position", maintain_order=True)

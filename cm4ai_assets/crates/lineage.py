@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from cm4ai_assets.crates.identifiers import normalize_id
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.vocabulary import MADE_WITH
 
 # A report is five steps from its cell line: computation, raw data, experiment, sample, cell line.

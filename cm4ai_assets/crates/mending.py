@@ -10,6 +10,9 @@ import json
 import re
 from collections.abc import Callable
 
+import msgspec
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # A whole string, or one of the slips outside of strings.
 _TOKEN = re.compile(
     r'"(?P<string>(?:[^"\\]|\\.)*)"|(?P<comma>,)(?=\s*[}\]])|(?P<number>-?\b(?:NaN|Infinity)\b)', re.DOTALL
@@ -19,6 +22,17 @@ _LONE_SURROGATE = re.compile(
     r"(?<!\\)(?P<even>(?:\\\\)*)"
     r"(?:(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
+
+
+def read_json(data: bytes) -> tuple[object, str | None]:
+    """The value in a piece of JSON, mended where it has to be; null and the reason where that does not help."""
+    try:
+        return msgspec.json.decode(data), None
+    except _UNREADABLE:
+        try:
+            return msgspec.json.decode(mend(data)[0]), None
+        except _UNREADABLE as error:
+            return None, f"not JSON: {error}"
 
 
 def mend(data: bytes) -> tuple[bytes, list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from cm4ai_assets.crates.identifiers import normalize_id
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.provenance import ProvenanceGraph
 
 NODES_SHOWN = 40

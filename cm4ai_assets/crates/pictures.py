@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 from PIL import Image, ImageDraw, ImageFont
 
-from cm4ai_assets.crates.identifiers import normalize_id
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.provenance import ProvenanceGraph
 
 LIMIT: Final = 30_000

@@ -16,7 +16,8 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets.crates.claims import Row, finding
-from cm4ai_assets.crates.identifiers import normalize_id, normalize_type
+from cm4ai_assets.crates.identifiers import normalize_type
+from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.lineage import made_with, provenance_of
 from cm4ai_assets.crates.reader import Problem
 from cm4ai_assets.crates.vocabulary import RELATIONS

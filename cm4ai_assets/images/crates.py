@@ -9,12 +9,12 @@ A crate inside a ZIP cannot know that ZIP's digest. The published ones carry the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cm4ai_assets.crates.reader import CrateFile, read_crate
 from cm4ai_assets.identifiers import is_size
 from cm4ai_assets.images.listing import CRATE, file_name, image_members, metadata_member
 from cm4ai_assets.images.names import parse_image_name
@@ -49,10 +49,10 @@ def crate_deviations(source: ByteSource, directory: ZipDirectory, *, md5: str | 
     if member.size > _CRATE_LIMIT:
         return [CrateDeviation("crate", member.name, f"{member.size} bytes, too large to be read")]
     try:
-        entities = _entities(json.loads(read_member(source, member)))
-    except (MemberUnreadableError, ValueError, TypeError, RecursionError) as error:
+        root, entities = _parts(read_member(source, member), member.name)
+    except (MemberUnreadableError, ValueError, RecursionError) as error:
         return [CrateDeviation("crate", member.name, f"cannot be read: {error}")]
-    return [*_root_deviations(_root(entities), size=source.size, md5=md5), *_image_deviations(entities, directory)]
+    return [*_root_deviations(root, size=source.size, md5=md5), *_image_deviations(entities, directory)]
 
 
 def _root_deviations(root: dict[str, Any], *, size: int, md5: str | None) -> Iterator[CrateDeviation]:
@@ -84,18 +84,11 @@ def _image_names(entity: dict[str, Any]) -> Iterator[str]:
     yield from found
 
 
-def _root(entities: list[dict[str, Any]]) -> dict[str, Any]:
-    """The root dataset: the one the metadata descriptor is about. Empty where the crate does not say."""
-    for descriptor in entities:
-        about = descriptor.get("about")
-        identifier = about.get("@id") if isinstance(about, dict) else None
-        if isinstance(identifier, str) and str(descriptor.get("@id")).endswith(CRATE):
-            return next((entity for entity in entities if entity.get("@id") == identifier), {})
-    return {}
-
-
-def _entities(crate: object) -> list[dict[str, Any]]:
-    graph = crate.get("@graph") if isinstance(crate, dict) else None
-    if not isinstance(graph, list):
-        raise TypeError("it has no @graph")
-    return [entity for entity in graph if isinstance(entity, dict)]
+def _parts(data: bytes, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The root, empty where the crate does not say, and all entities."""
+    crate = read_crate(CrateFile(name, data))
+    entities = dict(zip((position for position, _ in crate.elements), crate.objects(), strict=True))
+    if not any(entities.values()):
+        raise ValueError("; ".join(problem.message for problem in crate.problems) or "it has no @graph")
+    root = entities.get(crate.root_position) if crate.root_position is not None else None
+    return root or {}, list(entities.values())

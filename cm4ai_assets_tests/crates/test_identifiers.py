@@ -7,26 +7,6 @@ import pytest
 from cm4ai_assets.crates import identifiers, values
 
 
-@pytest.mark.parametrize(
-    ("stated", "normal"),
-    [
-        ("ark:59852/x", "ark:59852/x"),
-        ("ark:/59852/x", "ark:59852/x"),
-        ("ark:59852/rocrate-of-2025/", "ark:59852/rocrate-of-2025"),
-        ("https://fairscape.net/ark:59852/x", "ark:59852/x"),
-        ("https://fairscape.net/api/ark:59853/January-2026-data-release,", "ark:59853/January-2026-data-release"),
-        ("ark:/Ideker_Lab/CM4AI", "ark:/Ideker_Lab/CM4AI"),  # no naming authority: not an ARK that can be compared
-        ("https://doi.org/doi:10.25345/C5348GV4S", "https://doi.org/10.25345/C5348GV4S"),
-        ("http://dx.doi.org/10.1101/2024.05.21.589311", "https://doi.org/10.1101/2024.05.21.589311"),
-        ("ro-crate-metadata.json", "ro-crate-metadata.json"),
-        ("  https://orcid.org/0000-0003-4060-7360 ", "https://orcid.org/0000-0003-4060-7360"),
-    ],
-)
-def test_an_id_has_one_form(stated: str, normal: str) -> None:
-    assert identifiers.normalize_id(stated) == normal
-    assert identifiers.normalize_id(normal) == normal
-
-
 def test_types_lose_the_namespaces_in_use_and_no_others() -> None:
     stated = ["EVI:Schema", "evi:Schema", "https://w3id.org/EVI#Dataset", "prov:Entity", "https://schema.org/Patient"]
     assert [identifiers.normalize_type(one) for one in stated] == ["Schema", "Schema", "Dataset", "Entity", "Patient"]

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.crates import vocabulary
-from cm4ai_assets.crates.reader import OUTER, crates_in_zip, read_crate
+from cm4ai_assets.crates.frame import OUTER
+from cm4ai_assets.crates.reader import crates_in_zip, read_crate
 from cm4ai_assets.storage.bytes import LocalBytes
 from cm4ai_assets.tables import crates as metadata
 from cm4ai_assets_tests.crates.twins import EVI, ROOT, crate, file, image, only, ref, tables

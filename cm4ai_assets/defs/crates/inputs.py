@@ -20,8 +20,9 @@ from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.crates.claims import Published
 from cm4ai_assets.crates.datasheet import Document
+from cm4ai_assets.crates.frame import is_crate_name
 from cm4ai_assets.crates.provenance import ProvenanceGraph, is_graph_name, read_graph
-from cm4ai_assets.crates.reader import CrateFile, Problem, crates_in_zip, is_crate_name
+from cm4ai_assets.crates.reader import CrateFile, Problem, crates_in_zip
 from cm4ai_assets.defs.acquisition import acquire_file
 from cm4ai_assets.defs.inputs import opened, told_to_dagster
 from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError
