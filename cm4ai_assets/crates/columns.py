@@ -32,7 +32,7 @@ from cm4ai_assets.crates.decoding import (
 )
 from cm4ai_assets.crates.identifiers import normalize_digest, normalize_type
 from cm4ai_assets.crates.iris import normalize_id
-from cm4ai_assets.crates.values import is_embargo_marker, tells_embargo
+from cm4ai_assets.crates.values import is_embargo_marker, says_embargoed
 from cm4ai_assets.tables.crates import CRATE_ENTITIES
 from cm4ai_assets.tables.schema import Column
 
@@ -115,8 +115,9 @@ class _Stated:
         if None in found:
             for index, (value, of_one) in enumerate(zip(values, found, strict=True)):
                 if of_one is None and value is not None:
-                    self._keep(index, key, value, None if loose_ids(value) else "unexpected_form")
-                    found[index] = tuple(loose_ids(value))
+                    ids, whole = loose_ids(value)
+                    self._keep(index, key, value, None if whole else "unexpected_form")
+                    found[index] = tuple(ids)
         return [of_one or () for of_one in found]
 
     def digests(self) -> tuple[list[str | None], list[str | None]]:
@@ -184,7 +185,7 @@ def _embargo(content_urls: list[str], urls: list[str], description: str | None) 
         places.append("contentUrl")
     if urls and any(map(is_embargo_marker, urls)):
         places.append("url")
-    if description and tells_embargo(description):
+    if description and says_embargoed(description):
         places.append("description")
     return places
 

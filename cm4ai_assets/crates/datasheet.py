@@ -16,6 +16,7 @@ import polars as pl
 
 from cm4ai_assets.crates import d4d
 from cm4ai_assets.crates.frame import outline
+from cm4ai_assets.crates.identifiers import normalize_type
 from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.loose_yaml import read_yaml
 from cm4ai_assets.crates.mending import read_json
@@ -29,6 +30,7 @@ _YES_NO_SLOT = re.compile(r"(?:^|\.)(?:is|was|has)_\w+(?:\[\d+\])?$")
 _NOT_YES_NO = re.compile(r"(?:^|\.)(?:is_deidentified|was_derived_from)(?:\[\d+\])?$")  # objects and references
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _JSON_LD = re.compile(rb"<script[^>]*application/ld\+json[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
+_BESIDE = re.compile(r"^beside\[\d+\]\.")  # what a page describes beside its dataset
 _PREFIX = r"^(?:crates\[[^\]]*\]\.)?"
 
 # Topic to the fields that speak of it, by kind of document.
@@ -130,16 +132,45 @@ def _by_name(key: str, value: object) -> object:
 
 
 def _landing_page(document: Document) -> tuple[Statement | None, list[Note]]:
-    data = document.data
+    """What the JSON-LD of a page says: the dataset at the top, what is beside it under `beside[n]`."""
+    data, notes = document.data, []
+    scripts = [data]
     if data.lstrip()[:1] == b"<":
-        found = _JSON_LD.search(data)
-        if found is None:
-            return None, [Note("not_json", "the page has no JSON-LD")]
-        data = found[1]
-    value, problem = read_json(data)
-    if problem is not None:
-        return None, [Note("not_json", problem)]
-    return from_json(value), []
+        scripts = _JSON_LD.findall(data)
+        notes = [] if scripts else [Note("not_json", "the page has no JSON-LD")]
+    values: list[object] = []
+    for number, script in enumerate(scripts, 1):
+        value, problem = read_json(script)
+        if problem is None:
+            values += _things(value)
+        else:
+            of_script = f"script {number}: " if len(scripts) > 1 else ""
+            notes.append(Note("not_json", of_script + problem))
+    return _dataset_first(values), notes
+
+
+def _things(value: object) -> list[object]:
+    """The things in a piece of JSON-LD: one, the items of a list, or those of a graph."""
+    if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+        return value
+    graph = value.get("@graph") if isinstance(value, dict) else None
+    return graph if isinstance(graph, list) and not _is_dataset(value) else [value]
+
+
+def _dataset_first(things: list[object]) -> Statement | None:
+    if not things:
+        return None
+    first = next((thing for thing in things if _is_dataset(thing)), things[0])
+    beside = [thing for thing in things if thing is not first]
+    if not beside:
+        return from_json(first)
+    top = first if isinstance(first, dict) else {"value": first}
+    return from_json({**top, "beside": beside})
+
+
+def _is_dataset(thing: object) -> bool:
+    types = thing.get("@type") if isinstance(thing, dict) else None
+    return any(normalize_type(str(one)) == "Dataset" for one in (types if isinstance(types, list) else [types]))
 
 
 def _rows(document: Document) -> Iterator[dict[str, object]]:
@@ -183,11 +214,12 @@ def _truth(statement: Statement) -> bool | None:
 
 
 def _topics(statement: Statement, kind: str) -> list[str]:
-    topics = [topic for topic, fields in _TOPICS[kind].items() if fields.search(statement.path)]
+    path = _BESIDE.sub("", statement.path) if kind == "landing_page" else statement.path
+    topics = [topic for topic, fields in _TOPICS[kind].items() if fields.search(path)]
     text = statement.text or ""
     if "contact" not in topics and _EMAIL.search(text):
         topics.append("contact")
-    if "mbargo" in text:
+    if "embargo" in text.lower():
         topics.append("embargo")
     return topics
 

@@ -9,7 +9,7 @@ of them cheap. Any other goes key by key: what has a known form is read as befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import repeat
@@ -237,9 +237,8 @@ def _key_by_key(raw: Raw) -> Decoded:
                 beside.identifiers = _property_values(value)
                 understood = bool(beside.identifiers)
             else:
-                ids = loose_ids(value) if refers else []
+                ids, understood = loose_ids(value) if refers else ([], bytes(value) == b"{}")
                 known.update({name: ids} if ids else {})
-                understood = bool(ids) or bytes(value) == b"{}"
             if not understood:
                 beside.flaw("unexpected_form")
     return Entity(**known), beside
@@ -262,13 +261,34 @@ def _is_sound(raw: Raw) -> bool:
     return True
 
 
-def loose_ids(raw: Raw) -> list[str]:
-    """The ids in a value that mixes references with inline objects: `{"@id": …, "@type": …, "name": …}`."""
-    return [found for item in _items(raw) if isinstance(found := _id_of(item), str) and found]
+def loose_ids(raw: Raw) -> tuple[list[str], bool]:
+    """The ids in a value that mixes references with other things, and whether that is all that the value says.
+
+    Inline objects (`{"@id": …, "name": …}`), nested lists, `@list`, `@set` and `@value` give their ids; what is there
+    and has no id is a reference lost.
+    """
+    try:
+        value = _ANYTHING.decode(raw)
+    except _UNREADABLE:
+        return [], False
+    found = list(_ids(value))
+    return [one for one in found if one is not None], None not in found
 
 
-def _id_of(item: object) -> object:
-    return item.get("@id") if isinstance(item, dict) else item
+def _ids(value: object) -> Iterator[str | None]:
+    """Each id in a value in its order; null for what is something and has none."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += reversed(item)
+        elif isinstance(item, dict) and item:
+            inside = next((item[key] for key in ("@id", "@list", "@set", "@value") if item.get(key)), None)
+            if inside is None:
+                yield None
+            waiting.append(inside)
+        elif item or item in (0, False):  # null and empty texts and objects say nothing
+            yield item if isinstance(item, str) else None
 
 
 def _property_values(raw: Raw) -> list[tuple[str | None, str]]:

@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 
 _NAMESPACES = re.compile(
-    r"^(?:https?://w3id\.org/EVI#|https?://schema\.org/|http://www\.w3\.org/ns/prov#|evi:|prov:|schema:)", re.IGNORECASE
+    r"^(?:https?://w3id\.org/EVI#|https?://schema\.org/|http://www\.w3\.org/ns/prov#|evi:|prov:|schema:|sc:)",
+    re.IGNORECASE,
 )
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _DIGEST_LENGTHS = {"md5": 32, "sha256": 64}

@@ -22,6 +22,7 @@ LARGEST = 500_000  # bytes; the largest real datasheet has 17,000
 MOST_REPAIRS = 200
 MOST_WORK = 20_000_000  # bytes parsed in all, each repair parsing the text anew
 MOST_SHOWN = 10_000
+MOST_REPEATED = 1_000  # statements that stand nowhere in the text: aliases repeat them
 
 _BANNER = re.compile(r"^=== .* ===\s*$")
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
@@ -119,10 +120,19 @@ class _Builder:
 
     def __init__(self, text: str, quoted: dict[int, str]) -> None:
         self._text, self._quoted, self._made = text, quoted, 0
+        self._known: set[int] = set()
+        self._repeated = 0
 
     def build(self, node: yaml.Node, path: str, above: list[yaml.Node]) -> Statement:
         self._made += 1
         line = node.start_mark.line + 1
+        if id(node) in self._known:
+            self._repeated += 1
+            if self._repeated > MOST_REPEATED and not isinstance(node, yaml.ScalarNode) and node not in above:
+                statement = Statement(path, "string", self._source(node), line)
+                statement.deviates("repeated", f"aliases repeat more than {MOST_REPEATED} statements; not followed")
+                return statement
+        self._known.add(id(node))
         if not isinstance(node, yaml.ScalarNode) and (node in above or len(above) > DEEPEST or self._made > MOST):
             statement = Statement(path, "string", self._source(node), line)
             statement.deviates("too_deep", f"nested deeper than {DEEPEST} levels, or an alias without end")

@@ -16,7 +16,20 @@ _MONTH_FIRST = re.compile(r"^(\d{1,2})([/-])(\d{1,2})\2(\d{4}|\d\d)$", re.ASCII)
 _TWO_DIGIT_YEARS = 100
 _CENTURY = 2000
 
-_EMBARGO_PROSE = re.compile(r"\b[Ee]mbargoed\b")
+_EMBARGOED = re.compile(r"\bembargoed\b", re.IGNORECASE)
+_EMBARGO_MARKER = re.compile(r"\s*embargo(?:ed)?\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+# What stands right before the word and takes it back; other words between leave it: "not public and embargoed".
+_TAKEN_BACK = re.compile(
+    r"(?:(?:\b(?:no longer|no more|not|never|nor|cannot|formerly|previously|originally|once)|n['\u2019]t)"
+    r"(?:\s+(?:a|any|anymore|be|been|being|currently|fully|is|are|longer|now|more|yet))*\s+|\b(?:non|un)-)$",
+    re.IGNORECASE,
+)
+# What stands behind it and says that it is over.
+_OVER = re.compile(
+    r"^(?:\s*(?:period|is|was|were|has|have|been|now|already|and|then))*\s*"
+    r"(?:over\b|lifted|ended|expired|released|removed|no longer)",
+    re.IGNORECASE,
+)
 
 
 def size_in_bytes(text: str) -> int | None:
@@ -56,11 +69,20 @@ def _date(year: int, month: int, day: int) -> date | None:
 
 
 def is_embargo_marker(text: str) -> bool:
-    """The word stands where an address should: `"contentUrl": "Embargoed"`."""
-    return text.lstrip()[:7].lower() == "embargo"
+    """The word stands where an address should, and is not taken back: `"contentUrl": "Embargoed"`."""
+    marker = _EMBARGO_MARKER.match(text)
+    return marker is not None and _OVER.match(marker["rest"]) is None
 
 
-def tells_embargo(description: str) -> bool:
-    """A description says that what it describes is embargoed."""
-    # The plain search first: it spares nearly every description the slow one.
-    return "mbargoed" in description and _EMBARGO_PROSE.search(description) is not None
+def says_embargoed(description: str) -> bool:
+    """A description says that what it describes is embargoed, at one place at least that it does not take back.
+
+    >>> says_embargoed("Reads, embargoed until publication."), says_embargoed("These data are no longer embargoed.")
+    (True, False)
+    """
+    if "mbargoe" not in description and "MBARGOE" not in description:  # spares nearly every description the slow search
+        return False
+    return any(
+        _TAKEN_BACK.search(description[: hit.start()]) is None and _OVER.match(description[hit.end() :]) is None
+        for hit in _EMBARGOED.finditer(description)
+    )

@@ -76,6 +76,7 @@ DEVIATIONS = (
     "unparsed",  # a line that could not be read; its text is the value
     "duplicate_key",
     "too_deep",  # nested or repeated beyond what a datasheet can be
+    "repeated",  # an alias that is not followed: the document repeats more by aliases than a datasheet can
     "yes_no_text",  # prose where a yes or no belongs
     "unknown_slot",
     "missing_slot",

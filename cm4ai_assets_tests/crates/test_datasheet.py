@@ -8,7 +8,7 @@ import jsonschema
 import polars as pl
 import pytest
 
-from cm4ai_assets.crates import d4d
+from cm4ai_assets.crates import d4d, loose_yaml
 from cm4ai_assets.crates.datasheet import Document, carried_over, datasheet_table, read_document
 from cm4ai_assets.crates.loose_yaml import read_yaml
 from cm4ai_assets.crates.statements import Statement, from_json
@@ -117,6 +117,60 @@ def test_a_landing_page_as_html() -> None:
     assert rows["name"]["topics"] == ["title"]
     assert rows["distribution[0].md5"]["topics"] == ["file"]
     assert by_field(table("landing_page", "<html></html>"))[""]["deviations"] == ["not_json"]
+
+
+def script(content: str) -> str:
+    return f'<script type="application/ld+json">{content}</script>'
+
+
+BREADCRUMBS = '{"@type": "BreadcrumbList", "name": "path"}'
+DATASET = '{"@type": "sc:Dataset", "name": "X", "version": "2.1"}'
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        script(BREADCRUMBS) + script(DATASET),
+        script(DATASET) + script(BREADCRUMBS),
+        script(f"[{BREADCRUMBS}, {DATASET}]"),
+        script(f'{{"@graph": [{BREADCRUMBS}, {DATASET}]}}'),
+    ],
+)
+def test_a_page_with_several_things_has_its_dataset_at_the_top(page: str) -> None:
+    rows = by_field(table("landing_page", f"<html>{page}</html>"))
+    assert (rows["name"]["value"], rows["version"]["topics"]) == ("X", ["version"])
+    assert rows["beside[0].name"]["value"] == "path"
+
+
+def test_of_two_datasets_on_a_page_both_are_heard() -> None:
+    other = '{"@type": ["Dataset"], "version": "1.0"}'
+    rows = by_field(table("landing_page", f"<html>{script('{')}{script(DATASET)}{script(other)}</html>"))
+    assert (rows["version"]["value"], rows["beside[0].version"]["value"]) == ("2.1", "1.0")
+    assert rows["beside[0].version"]["topics"] == ["version"]
+    assert rows[""]["deviations"] == ["not_json"]
+    assert rows[""]["detail"].startswith("script 1: not JSON")
+
+
+def alias_bomb(width: int, depth: int) -> str:
+    lines = ["k0: &k0 [x]"]
+    lines += [f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * width)}]" for i in range(1, depth)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(10, 12), (2, 30), (100, 4), (9, 6)])
+def test_aliases_repeat_no_more_than_a_datasheet_can(width: int, depth: int) -> None:
+    text = alias_bomb(width, depth)
+    frame = table("d4d", text)
+    assert frame.height < 2 * loose_yaml.MOST_REPEATED + len(text)
+    bounded = frame.filter(pl.col("deviations").list.contains("repeated"))
+    assert not bounded.is_empty()
+    assert "aliases repeat more than" in bounded["detail"][0]
+
+
+def test_a_few_aliases_are_followed() -> None:
+    frame = table("d4d", "a: &a [1, 2]\n" + "\n".join(f"b{i}: *a" for i in range(100)))
+    assert frame.filter(pl.col("field").str.starts_with("b")).height == 300  # each list and its two items
+    assert frame.filter(pl.col("deviations").list.contains("repeated")).is_empty()
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,50 @@ def test_dates(text: str, day: date | None) -> None:
     assert values.date_of(text) == day
 
 
-def test_embargo_markers() -> None:
-    assert values.is_embargo_marker("Embargoed")
-    assert values.is_embargo_marker(" embargoed until 2027")
-    assert not values.is_embargo_marker("https://host/embargoed.csv")
-    assert values.tells_embargo("Sequences, embargoed until publication.")
-    assert not values.tells_embargo("Some data of the release are under embargo.")
+@pytest.mark.parametrize("text", ["Embargoed", " embargoed until 2027", "EMBARGO", "Embargo: see the release page"])
+def test_embargo_markers(text: str) -> None:
+    assert values.is_embargo_marker(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://host/embargoed.csv", "embargoes.csv", "Embargo lifted", "Embargo has ended.", "no longer embargoed"],
+)
+def test_what_is_no_embargo_marker(text: str) -> None:
+    assert not values.is_embargo_marker(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sequences, embargoed until publication.",
+        "EMBARGOED",
+        "Not public and embargoed until 2027.",
+        "These data were not released; embargoed.",
+        "Formerly public reads are embargoed now.",
+        "The first part is no longer embargoed, the second is embargoed until 2028.",
+        "not only embargoed but restricted",
+    ],
+)
+def test_embargoes_in_prose(text: str) -> None:
+    assert values.says_embargoed(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Some data of the release are under embargo.",  # which is said of others
+        "The data are no longer embargoed.",
+        "This file is not embargoed.",
+        "It is not currently embargoed",
+        "never embargoed",
+        "They aren't embargoed.",
+        "non-embargoed controls",
+        "previously embargoed sequences",
+        "neither restricted nor embargoed",
+        "The Embargoed period has ended.",
+        "unembargoed",
+    ],
+)
+def test_embargoes_that_prose_takes_back(text: str) -> None:
+    assert not values.says_embargoed(text)

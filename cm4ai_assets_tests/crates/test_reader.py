@@ -135,6 +135,39 @@ def test_inline_objects_give_their_id_and_are_kept_whole() -> None:
     assert row["defects"] == []
 
 
+@pytest.mark.parametrize(
+    ("value", "targets", "whole"),
+    [
+        ([ref("a"), "b", {"@id": "c", "name": "C"}, ref("d")], ["a", "b", "c", "d"], True),
+        ([ref("a"), 5, {"@id": "c", "name": "C"}], ["a", "c"], False),
+        ([ref("a"), {"name": "without id"}, "b"], ["a", "b"], False),
+        ([ref("a"), {"@id": 7}, "b"], ["a", "b"], False),
+        ([ref("a"), None, {}, [], ""], ["a"], True),
+        ([[ref("a"), "b"], [["c"]]], ["a", "b", "c"], True),
+        ({"@list": [ref("a"), ref("b")]}, ["a", "b"], True),
+        ({"@set": ["a", {"@list": ["b"]}]}, ["a", "b"], True),
+        ([{"@value": "a"}, ref("b")], ["a", "b"], True),
+        (5, [], False),
+        (False, [], False),
+    ],
+)
+def test_every_reference_of_a_mixed_list_is_an_edge_and_what_is_none_is_a_defect(
+    value: Any, targets: list[str], *, whole: bool
+) -> None:
+    found = tables(crate({"@id": "ark:59852/x", "@type": "Dataset", "usedDataset": value}))
+    edges = found.edges.filter(relation="used_dataset")
+    assert edges["target_id"].to_list() == targets
+    assert edges["target_index"].to_list() == list(range(len(targets)))
+    row = found.entities.filter(pl.col("position") == 2).row(0, named=True)
+    assert row["defects"] == ([] if whole else ["unexpected_form"])
+    assert json.loads(row["extra"]) == {"usedDataset": value}
+
+
+def test_authors_without_an_id_are_a_defect() -> None:
+    row = only({"@id": "ark:59852/x", "@type": "Dataset", "author": [ref("a"), {"@type": "Person", "name": "B"}]})
+    assert (row["authors"], row["defects"]) == (["a"], ["unexpected_form"])
+
+
 def test_identifiers_as_property_values_or_text() -> None:
     row = only({"@id": "ark:59852/x", "@type": "BioChemEntity", "identifier": "https://doi.org/10.1/x"})
     assert row["identifiers"] == [{"name": None, "value": "https://doi.org/10.1/x"}]
