@@ -14,6 +14,7 @@ from cm4ai_assets.archives import datacite
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -54,6 +55,11 @@ class Platform:
     def registry(self) -> ReleaseRegistry:
         """What each release key means."""
         return ReleaseRegistry(self.store)
+
+    @cached_property
+    def absences(self) -> Absences:
+        """Why tables were not made."""
+        return Absences(self.store)
 
     @contextmanager
     def open_zip(self, sha256: str) -> Iterator[ByteSource]:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from cm4ai_assets.archives.dataverse.acquire import Acquired, acquire
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.platform import Platform
@@ -70,15 +71,17 @@ def origin(platform: Platform, file: LockedFile) -> dict[str, Any]:
     }
 
 
-def not_there(context: dg.AssetExecutionContext, reason: str) -> None:
-    """Say of each table of the step that it is not made, and why, where the release does not have it."""
+def not_there(context: dg.AssetExecutionContext, platform: Platform, reason: str) -> None:
+    """Record of each table of the step that it is not made, and why, where the release does not have it."""
     context.log.warning(f"Not made: {reason}")
     for key in sorted(context.selected_asset_keys):
+        platform.absences.note(key.to_user_string(), partition_of(context.partition_key), reason)
         context.log_event(dg.AssetObservation(key, partition=context.partition_key, description=reason))
 
 
 def skipped(
     context: dg.AssetExecutionContext,
+    platform: Platform,
     checks: Sequence[dg.AssetCheckSpec],
     reason: str,
     metadata: Mapping[str, Any],
@@ -89,6 +92,7 @@ def skipped(
     """
     context.log.warning(f"Skipped: {reason}")
     for key in sorted({check.asset_key for check in checks}):
+        platform.absences.note(key.to_user_string(), partition_of(context.partition_key), reason)
         context.log_event(
             dg.AssetObservation(key, partition=context.partition_key, description=reason, metadata=metadata)
         )

@@ -18,6 +18,7 @@ STAGING = ".staging"
 TENSORS = "tensors/if_tensors"
 PIXEL_STATISTICS = "tensors/if_quality"
 RELEASES = "registry/releases"
+ABSENCES = "registry/absences"
 
 _TABLE = re.compile(
     r"tables/(?P<name>\w+)(?:/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?)?/data\.parquet$"
@@ -81,6 +82,12 @@ def tensor_path(tensor_id: str) -> str:
 def statistics_path(tensor_id: str) -> str:
     """The per-image statistics that were made in the same pass as a tensor, relative to the storage root."""
     return f"{PIXEL_STATISTICS}/{tensor_id}.parquet"
+
+
+def absence_path(table: Table, partition: Partition) -> str:
+    """The record of why a partition of a table was not made, relative to the storage root."""
+    place = table_path(table, partition).removeprefix("tables/").removesuffix("/data.parquet")
+    return f"{ABSENCES}/{place}.json"
 
 
 def release_path(key: str) -> str:

@@ -25,7 +25,7 @@ from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
-from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
 from cm4ai_assets.updates.changes import same_bytes
 from cm4ai_assets.vocabulary import Modality, Role
 
@@ -62,6 +62,7 @@ class Feed:
         roles: Their roles.
         spread: Which partition reads which file.
         product: The table that is there when the job is done.
+        first: The table without which nothing else of the job is made.
         tables: The tables that are a function of the files' bytes, the release's name and dates aside.
         takes_some: It takes the files that are available and leaves out the rest; others wait for all.
     """
@@ -71,6 +72,7 @@ class Feed:
     roles: tuple[Role, ...]
     spread: Spread
     product: str
+    first: str
     tables: tuple[str, ...]
     takes_some: bool = False
 
@@ -95,6 +97,7 @@ FEEDS: tuple[Feed, ...] = (
         roles=(Role.IMAGES,),
         spread=Spread.OWN_CONDITION,
         product=IF_TENSORS.name,
+        first=IF_ARCHIVE.name,
         tables=tuple(table.name for table in (IF_IMAGES, IF_ANTIBODIES, IF_FIELDS, IF_TENSORS, IF_QUALITY)),
     ),
     Feed(
@@ -103,6 +106,7 @@ FEEDS: tuple[Feed, ...] = (
         roles=(Role.PACKAGE,),
         spread=Spread.EVERY_CONDITION,
         product=SECMS_PROFILES.name,
+        first=SECMS_PROFILES.name,
         tables=(SECMS_PROFILES.name, SECMS_PROTEINS.name),
     ),
     Feed(
@@ -111,6 +115,7 @@ FEEDS: tuple[Feed, ...] = (
         roles=(Role.TABLES, Role.PACKAGE),
         spread=Spread.OWN_CONDITION,
         product=APMS_INTERACTIONS.name,
+        first=APMS_INTERACTIONS.name,
         tables=(APMS_INTERACTIONS.name,),
     ),
     # The release's own crate names every deposit. What they hold is looked up again when it is another crate, and once
@@ -121,6 +126,7 @@ FEEDS: tuple[Feed, ...] = (
         roles=(Role.CRATE, Role.CRATE_BUNDLE),
         spread=Spread.RELEASE,
         product=MASSIVE_FILES.name,
+        first=MASSIVE_FILES.name,
         tables=(MASSIVE_FILES.name,),
     ),
     Feed(
@@ -129,6 +135,7 @@ FEEDS: tuple[Feed, ...] = (
         roles=METADATA_ROLES,
         spread=Spread.RELEASE,
         product=CRATE_ENTITIES.name,
+        first=CRATE_ENTITIES.name,
         tables=(CRATE_ENTITIES.name, CRATE_EDGES.name, RELEASE_DATASHEET.name),
         takes_some=True,
     ),

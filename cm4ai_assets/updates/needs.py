@@ -13,13 +13,14 @@ it does not matter what was missed, restarted or done by hand meanwhile. Does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, partial
 from typing import Any
 
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord
+from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
@@ -57,15 +58,11 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made, and why other partitions are not: shared with another release, or waiting."""
+    """What is to be made, and why other jobs and partitions are not: shared with another release, or waiting."""
 
     needs: tuple[Need, ...] = ()
-    shared: dict[Partition, str] = field(default_factory=dict)
-    waiting: dict[Partition, str] = field(default_factory=dict)
-
-
-def _never(_job: str, _partition: Partition) -> bool:
-    return False
+    shared: dict[Made, str] = field(default_factory=dict)
+    waiting: dict[Made, str] = field(default_factory=dict)
 
 
 def plan(
@@ -75,7 +72,6 @@ def plan(
     today: date,
     offered: Container[str],
     busy: Container[Made] = (),
-    settled: Callable[[str, Partition], bool] = _never,
     feeds: Sequence[Feed] = FEEDS,
 ) -> Plan:
     """What the registered releases need now.
@@ -86,11 +82,9 @@ def plan(
         today: The day embargoes are held against.
         offered: Releases that the archive offers now: of others nothing is available.
         busy: Jobs and partitions that are being made now.
-        settled: Whether a job ran to its end for a partition and found nothing to make, which is an answer too: an
-            archive named like data may hold only metadata.
         feeds: What the jobs read.
     """
-    made, locks = Plan(), cache(partial(lock_of, store))
+    made, locks, absences = Plan(), cache(partial(lock_of, store)), Absences(store)
     needs = list(_locks([record for record in records if record.key in offered], store))
     for latest in _followed([record for record in records if record.key in offered], records, store, feeds):
         lock = locks(latest.key)
@@ -101,20 +95,28 @@ def plan(
         for feed in feeds:
             for condition, inputs in feed.inputs(lock).items():
                 partition = Partition(latest.key, condition)
-                if store.has_table(feed.product, partition) or settled(feed.job, partition):
+                if _answered(store, absences, feed, partition):
                     continue
                 same = [Partition(key, condition) for key in twins(locks, feed, partition, earlier)]
-                kept = next((t for t in same if store.has_table(feed.product, t) or settled(feed.job, t)), None)
+                kept = next((t for t in same if _answered(store, absences, feed, t)), None)
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
-                    made.shared[partition] = kept.release
+                    made.shared[feed.job, partition] = kept.release
                 elif reason := _closed(inputs, today, takes_some=feed.takes_some):
-                    made.waiting[partition] = reason
+                    made.waiting[feed.job, partition] = reason
                 elif doing:
-                    made.waiting[partition] = f"{doing} is being made from the same bytes"
+                    made.waiting[feed.job, partition] = f"{feed.job} of {doing} makes it from the same bytes"
                 else:
                     needs.append(Need(feed.job, partition, latest.doi, _why(inputs)))
     return Plan(tuple(needs), made.shared, made.waiting)
+
+
+def _answered(store: Store, absences: Absences, feed: Feed, partition: Partition) -> bool:
+    """Whether a job's product is published, or it is on record that there is nothing to make.
+
+    That is an answer too: an archive named like data may hold only metadata.
+    """
+    return store.has_table(feed.product, partition) or absences.find(feed.first, partition) is not None
 
 
 def _locks(records: Sequence[ReleaseRecord], store: Store) -> Iterator[Need]:

@@ -18,6 +18,7 @@ from dagster._core.workspace.load_target import PythonFileTarget
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
+from cm4ai_assets.defs.automation import automation
 from cm4ai_assets_tests.contract import location
 
 pytestmark = pytest.mark.slow
@@ -90,3 +91,8 @@ def test_one_schedule_starts_runs_of_assets_with_different_partitions(workspace:
         if day == (2027, 1, 2, 7, 59):
             assert runs(instance) == [], "03:00 in New York is 08:00 UTC in winter"
     assert sorted(runs(instance)) == [("1", "r1", "SUCCESS"), ("2", "a|r1", "SUCCESS")]
+
+
+def test_automation_starts_runs_and_no_backfills() -> None:
+    """Dagster ends a backfill as failed in which a step rightly made nothing."""
+    assert not automation.emit_backfills

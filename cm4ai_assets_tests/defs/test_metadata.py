@@ -185,7 +185,7 @@ def test_a_release_is_read_as_far_as_it_is_open(tmp_path: Path, closed: int, *, 
         bench.platform.registry.all(), bench.platform.store, today=date(2026, 8, 1), offered={RELEASE}, feeds=[feed]
     )
     assert ("release_metadata" in {need.job for need in found.needs}) is needed
-    assert (Partition(RELEASE) in found.waiting) is not needed
+    assert (("release_metadata", Partition(RELEASE)) in found.waiting) is not needed
 
 
 # --- usage

@@ -22,6 +22,7 @@ from cm4ai_assets.updates.changes import compare, new_bytes, same_bytes, summary
 from cm4ai_assets.updates.upstream import State, held_against
 
 ZIP = "cm4ai_ifimages_MDA-MB-468_paclitaxel.zip"
+OTHER = "doi:10.5072/FK2/B"
 
 
 def file(number: int, path: str, digest: str | None = None, **more: Any) -> dict[str, Any]:
@@ -76,6 +77,17 @@ def said(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[tupl
         ([file(1, "a", "x")], [file(1, "a", "y" * 3, digest_type="SHA-256")], [("unchanged", "a", "a")]),
         # The archive states other bytes for the very same file.
         ([file(1, "a", "x")], [file(1, "b", "y")], [("replaced", "a", "b")]),
+        # Two files of the same bytes change names: their ids say which became which.
+        ([file(1, "a", "x"), file(2, "b", "x")], [file(1, "d", "x"), file(2, "c", "x")],
+         [("renamed", "b", "c"), ("renamed", "a", "d")]),
+        # Another dataset publishes the bytes again: under another name, and two of the same bytes in other folders.
+        ([file(1, "a", "x")], [file(9, "b", "x", doi=OTHER)], [("renamed", "a", "b")]),
+        ([file(1, "d/a", "x"), file(2, "d/b", "x")], [file(8, "c/b", "x", doi=OTHER), file(9, "e/a", "x", doi=OTHER)],
+         [("renamed", "b", "b"), ("renamed", "a", "a")]),
+        # A file id says nothing across datasets: an archive may have been moved and have counted anew.
+        ([file(1, "a")], [file(1, "b", doi=OTHER)], [("added", None, "b"), ("removed", "a", None)]),
+        ([file(1, "a")], [file(1, "a", doi=OTHER)], [("replaced", "a", "a")]),
+        ([file(1, "a", "x")], [file(1, "b", "y", doi=OTHER)], [("added", None, "b"), ("removed", "a", None)]),
     ],
 )  # fmt: skip
 def test_one_change(before: list[dict[str, Any]], after: list[dict[str, Any]], expected: list[object]) -> None:

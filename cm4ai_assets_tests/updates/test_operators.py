@@ -48,7 +48,7 @@ def test_a_failed_run_is_requested_again_twice_and_then_left_to_a_person(asked: 
     _fail(daemon, third)
     for days in (1, 10, 100):
         daemon.late = timedelta(days=days)
-        assert "3 runs of release_lock came to nothing, so it is left to you" in daemon.said()
+        assert "release_lock of 2025-06-v1.0: 3 runs came to nothing, so it is left to you" in daemon.said()
 
 
 def test_a_cancelled_run_is_not_requested_again(asked: tuple[Daemon, dg.RunRequest]) -> None:
@@ -63,7 +63,7 @@ def test_what_an_operator_is_making_is_not_requested_beside(asked: tuple[Daemon,
     own = dg.RunRequest(job_name=request.job_name, partition_key=request.partition_key)
     run = _start(daemon, own)
     daemon.late = timedelta(hours=1)
-    assert "2025-06-v1.0 is being made" in daemon.said()
+    assert "release_lock of 2025-06-v1.0 waits for a run of that partition" in daemon.said()
     daemon.instance.report_run_failed(run)
     assert daemon.requests() == ["release_lock:2025-06-v1.0"]  # a failure of theirs is not one of ours
 
@@ -92,7 +92,7 @@ def test_what_a_backfill_may_still_make_is_not_requested_beside(quarter: Daemon)
         title=None, description=None, run_config=None,
     )  # fmt: skip
     quarter.instance.add_backfill(backfill)
-    assert "paclitaxel|2025-06-v1.0 waits for backfill theirs" in quarter.said()
+    assert "images of paclitaxel|2025-06-v1.0 waits for backfill theirs" in quarter.said()
     quarter.instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_SUCCESS))
     assert quarter.requests() == image_runs("2025-06-v1.0")
 
@@ -107,7 +107,7 @@ def test_a_renamed_version_waits_for_the_run_that_makes_the_same_bytes(quarter: 
     quarter.server.publish_until(released(archive, "F3SBX5", "2.1"))
     for request in quarter.tick().run_requests or ():
         assert quarter.run(request)
-    assert "paclitaxel|2025-06-v2.0 is being made from the same bytes" in quarter.said()
+    assert "images of paclitaxel|2025-06-v2.0 makes it from the same bytes" in quarter.said()
     for run, request in zip(running, images, strict=True):
         quarter.instance.report_run_canceled(run)
         quarter.claim_tensor(str(request.partition_key))

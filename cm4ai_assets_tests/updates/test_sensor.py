@@ -9,11 +9,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.updates.cursor import Cursor
 from cm4ai_assets.sandbox.catalog import Embargo, Entry
 from cm4ai_assets.sandbox.exchange import Request
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets_tests.updates.archives import altering, file_of, released, with_version
 from cm4ai_assets_tests.updates.conftest import Daemon, daemon_over, image_runs, told
 
@@ -22,6 +24,7 @@ ALL = {
     "2025-10-v1.1", "2026-06-v1.0", "2026-06-v2.0",
 }  # fmt: skip
 NEWEST = "2026-06-v2.0"
+MADE_BY = {"secms": ("secms_profiles", "secms_proteins"), "apms": ("apms_interactions", "apms_runs")}
 
 
 def lock_runs(keys: set[str]) -> set[str]:
@@ -206,13 +209,32 @@ def test_other_jobs_follow_the_same_rule_and_what_they_do_not_find_is_an_answer(
         # The ZIPs of June 2026 are named like tables and hold metadata: the runs succeed and make nothing.
         assert all(daemon.run(request) for request in proteomics)
         assert daemon.platform.store.partitions("secms_profiles") == []
+        assert _proteomics_requests(daemon) == []
+        # A lock that is made again opens the question again; a run of an operator's own is an answer as well.
+        assert daemon.run(dg.RunRequest(job_name="release_lock", partition_key="2026-06-v1.0"))
+        daemon.late = timedelta(minutes=11)
+        assert _proteomics_requests(daemon) == sorted(told(request) for request in proteomics)
+        for request in proteomics:
+            tables = [dg.AssetKey(name) for name in MADE_BY[str(request.job_name)]]
+            own = dg.RunRequest(
+                job_name=IMPLICIT_ASSET_JOB_NAME, partition_key=request.partition_key, asset_selection=tables
+            )
+            assert daemon.run(own)
+        assert _proteomics_requests(daemon) == []
+        absence = daemon.platform.absences.find("secms_profiles", Partition("2026-06-v1.0", "untreated"))
+        assert absence is not None
+        assert absence.reason.startswith("This release has no SEC-MS tables")
         daemon.late = timedelta(days=1)
         daemon.server.publish_until(None)
         for request in daemon.tick().run_requests or ():
             if request.partition_key == NEWEST:
                 daemon.claim_lock(request)
-        again = [told(r) for r in daemon.tick().run_requests or () if r.job_name in {"secms", "apms"}]
-        assert again == [], "the same bytes hold no more under another version"
+        assert _proteomics_requests(daemon) == [], "the same bytes hold no more under another version"
+
+
+def _proteomics_requests(daemon: Daemon) -> list[str]:
+    """One tick; what it requests of SEC-MS and AP-MS."""
+    return sorted(told(r) for r in daemon.tick().run_requests or () if r.job_name in {"secms", "apms"})
 
 
 # --- what it shows

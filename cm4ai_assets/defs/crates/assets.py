@@ -50,7 +50,7 @@ def crates(
     """Entities and edges of every crate of the release, from one reading."""
     found = inputs.gather(context, platform, release_files.collect())
     if found.unreadable:
-        not_there(context, found.unreadable)
+        not_there(context, platform, found.unreadable)
         return
     made = crate_tables(read_crates(found.crates), release=context.partition_key)
     problems = [*found.problems, *made.problems]
@@ -69,7 +69,7 @@ def release_datasheet(
     """What the datasheets of the release say, as one list of fields."""
     found = inputs.gather(context, platform, release_files.collect())
     if found.unreadable:
-        not_there(context, found.unreadable)
+        not_there(context, platform, found.unreadable)
         return
     page = inputs.landing_page(platform, context.partition_key, found)
     documents = found.documents if page is None else [page, *found.documents]

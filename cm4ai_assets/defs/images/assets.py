@@ -104,7 +104,7 @@ def if_archive(
         read_again(context, platform, stored)
     except AccessDeniedError as denied:
         state = {**where, "access": denied.state or file.access}
-        yield from skipped(context, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], str(denied), state)
+        yield from skipped(context, platform, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], str(denied), state)
         return
     except (DigestMismatchError, SizeMismatchError, StoredBytesDamagedError) as error:
         outcome = [(IF_ARCHIVE, Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where))]

@@ -59,7 +59,7 @@ def secms(
             where = fetch(context, platform, archives_of(release_files, Modality.SECMS, Role.PACKAGE))
             reading = inputs.read_secms(platform, partition, release_files)
     except (AccessDeniedError, NoTablesError) as state:
-        not_there(context, str(state))
+        not_there(context, platform, str(state))
         return
     told = {"release": partition.release, "condition": partition.treatment}
     yield from publish(
@@ -104,7 +104,7 @@ def apms_interactions(
                 tables = [table for source in sources for table in apms.interactions_in(source)]
             rows = _interactions(tables, partition, [file.label for file in files])
     except (AccessDeniedError, NoTablesError) as state:
-        not_there(context, str(state))
+        not_there(context, platform, str(state))
         return
     frame = APMS_INTERACTIONS.place(rows, release=partition.release, condition=partition.condition)
     metadata = {**where, **proteomics_metadata.of_interactions(frame)}
@@ -150,7 +150,7 @@ def apms_runs(
             found = inputs.read_runs(platform, partition.release, release_files)
             rows = _runs(found, partition)
     except (AccessDeniedError, NoTablesError) as state:
-        not_there(context, str(state))
+        not_there(context, platform, str(state))
         return
     frame = APMS_RUNS.place(rows, release=partition.release, condition=partition.condition)
     unknown = sum(runs.rows["run_condition"].null_count() for runs in found)

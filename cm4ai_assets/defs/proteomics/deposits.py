@@ -87,11 +87,11 @@ def massive_files(
                 listed = _list(context, client, named)
             listed.notes += unread
     except AccessDeniedError as state:
-        not_there(context, str(state))
+        not_there(context, platform, str(state))
         return
     if not listed.inventories:
         why = " ".join(listed.notes) or "its metadata name no deposit of MassIVE."
-        not_there(context, f"Nothing to list for release {release}: {why}")
+        not_there(context, platform, f"Nothing to list for release {release}: {why}")
         return
     entries = [(one.accession, entry) for one in listed.inventories for entry in one.entries]
     files = first_digests(pl.concat([rows(one) for one in listed.inventories]), entries, platform.blobs)

@@ -75,6 +75,7 @@ def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
             },
         ),
     )
+    platform.absences.forget_release(record.key)
 
 
 @table_asset(RELEASE_CHANGES, group=GROUP, kinds={"parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse")

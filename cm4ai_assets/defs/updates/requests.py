@@ -87,22 +87,22 @@ def verdict(need: Need, instance: dg.DagsterInstance, now: datetime, *, priority
     """Whether a run is requested now for what is needed, by what became of the runs before."""
     here = dg.RunsFilter(tags={_PARTITION_TAG: partition_key(need.partition)}, statuses=list(IN_PROGRESS))
     if instance.get_runs_count(here):
-        return Verdict(None, f"{need.partition} is being made")
+        return Verdict(None, f"{need.job} of {need.partition} waits for a run of that partition")
     records = instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: need.key}), limit=_ASKED)
     if any(record.dagster_run.status is dg.DagsterRunStatus.CANCELED for record in records):
-        return Verdict(None, f"{need.partition}: a run was cancelled, so it is left to you")
+        return Verdict(None, f"{need.job} of {need.partition}: a run was cancelled, so it is left to you")
     if not records:
         return Verdict(run_request(need, priority=priority))
     if len(records) > len(RETRY_AFTER):
         return Verdict(
-            None, f"{need.partition}: {len(records)} runs of {need.job} came to nothing, so it is left to you"
+            None, f"{need.job} of {need.partition}: {len(records)} runs came to nothing, so it is left to you"
         )
     ended = max(
         datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC) for record in records
     )
     again = ended + RETRY_AFTER[len(records) - 1]
     if now < again:
-        return Verdict(None, f"{need.partition}: {need.job} is tried again after {again:%Y-%m-%d %H:%M} UTC")
+        return Verdict(None, f"{need.job} of {need.partition} is tried again after {again:%Y-%m-%d %H:%M} UTC")
     return Verdict(run_request(need, len(records) + 1, priority=priority))
 
 
@@ -110,22 +110,6 @@ def under_way(instance: dg.DagsterInstance) -> set[tuple[str, Partition]]:
     """Jobs and partitions whose runs have not ended."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(IN_PROGRESS)))
     return {(run.job_name, partition_of(run.tags[_PARTITION_TAG])) for run in runs if _PARTITION_TAG in run.tags}
-
-
-def settled(instance: dg.DagsterInstance, job: str, partition: Partition) -> bool:
-    """Whether a job ran to its end for a partition since its release was locked; then what is missing does not exist.
-
-    A lock that is made again, by an operator or once a quarter, opens the question again.
-    """
-    filters = dg.AssetRecordsFilter(asset_key=dg.AssetKey(RELEASE_FILES.name), asset_partitions=[partition.release])
-    locks = instance.fetch_materializations(filters, limit=1).records
-    ended = dg.RunsFilter(
-        job_name=job,
-        tags={_PARTITION_TAG: partition_key(partition)},
-        statuses=[dg.DagsterRunStatus.SUCCESS],
-        created_after=datetime.fromtimestamp(locks[0].timestamp, UTC) if locks else None,
-    )
-    return instance.get_runs_count(ended) > 0
 
 
 def backfills_of(instance: dg.DagsterInstance, tables: Iterable[str]) -> list[str]:

@@ -23,7 +23,7 @@ from cm4ai_assets.defs.partitions import RELEASE, releases
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.defs.release.checks import due_evaluation
 from cm4ai_assets.defs.updates.cursor import Cursor
-from cm4ai_assets.defs.updates.requests import backfills_of, check_request, settled, under_way, verdict
+from cm4ai_assets.defs.updates.requests import backfills_of, check_request, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, newest
@@ -140,7 +140,6 @@ class _Tick:
             today=self.now.date(),
             offered={record.key for record in records if self.cursor.offers(record)},
             busy=under_way(self.instance),
-            settled=partial(settled, self.instance),
         )
 
     def requests(self, made: Plan) -> list[dg.RunRequest]:
@@ -150,7 +149,7 @@ class _Tick:
         wanted = []
         for need in made.needs:
             if backfills := held.get(need.job):
-                self.notes.append(f"{need.partition} waits for backfill {', '.join(backfills)}")
+                self.notes.append(f"{need.job} of {need.partition} waits for backfill {', '.join(backfills)}")
                 continue
             found = verdict(need, self.instance, self.now, priority=_priority(need, latest))
             if found.request is None:
@@ -199,9 +198,9 @@ def _sentences(cursor: Cursor, needed: Plan, notes: Iterable[str], now: datetime
         said.append("The archive has not answered everything yet.")
     said += [f"{release} is {status}" for release, status in _odd(cursor).items()]
     said += [f"{text}." for text in notes]
-    said += [f"{partition} waits: {why}." for partition, why in needed.waiting.items()]
+    said += [f"{job} of {partition} waits: {why}." for (job, partition), why in needed.waiting.items()]
     if needed.shared:
-        shared = ", ".join(f"{partition} (as {release})" for partition, release in needed.shared.items())
+        shared = ", ".join(f"{job} of {partition} (as {key})" for (job, partition), key in needed.shared.items())
         said.append(f"Same bytes as before, nothing to make: {shared}.")
     return said
 
