@@ -66,6 +66,10 @@ class SchemaViolationError(Cm4aiError):
     """A table that does not have the columns, types, keys or values its schema declares."""
 
 
+class DocumentError(Cm4aiError):
+    """A document that is missing a part, was altered, or has a file that must not become a path."""
+
+
 class TensorStoreError(Cm4aiError):
     """A tensor store that is missing, incomplete or disagrees with its table."""
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.publishing import check_spec
+from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
@@ -51,7 +51,7 @@ def table_checks(
                 )
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `publishing.check_spec`
+            warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `products.check_spec`
             return dg.multi_asset_check(name=f"{table.name}_checks", specs=specs)(evaluate)
 
     return decorate

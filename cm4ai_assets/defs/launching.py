@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from cm4ai_assets.defs.partitions import condition_releases, partition_key
-from cm4ai_assets.defs.publishing import optional_inputs
+from cm4ai_assets.defs.products import optional_inputs
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Partitioning
 

@@ -1,33 +1,31 @@
-"""Write, audit, publish: the one way in which an asset's table gets under a path of the contract.
+"""Write, audit, publish: the one way in which an asset's product gets under a path of the contract.
 
-Belongs here: the gate, and the check specs that make it visible. A blocking check of Dagster blocks only inside its own
+Belongs here: the gate, what it asks of a product of any kind, and the two kinds there are, tables and documents. Does
+not belong here: how a product becomes an asset (`products`). A blocking check of Dagster blocks only inside its own
 run; a later run, a backfill or automation walks past it. So the blocking checks run here, inside the step, before
 anything is published: if one fails, the step fails, no materialization is recorded, and the old content stays.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs.pages import column_schema
-from cm4ai_assets.defs.partitions import condition_releases, partition_of, releases
+from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.store import DATA_LICENSE, StagedTable, Store
-from cm4ai_assets.tables import Partitioning, Table
-from cm4ai_assets.tables import table as table_named
+from cm4ai_assets.storage.store import StagedTable, Store
+from cm4ai_assets.tables import Document, Table
 
 SCHEMA_CHECK = "schema"
-_OPTIONAL = "made_without_if_absent"
-OWNERS = ("team:cm4ai",)
+DOCUMENT_CHECK = "well_formed"
 
-Published = dg.AssetCheckResult | dg.MaterializeResult[object]
+AssetResult = dg.AssetCheckResult | dg.MaterializeResult[object]
 Metadata = Mapping[str, dg.MetadataValue[Any] | str | int | float]  # what Dagster shows beside a result
 
 
@@ -41,153 +39,62 @@ class Gate:
     metadata: Metadata = field(default_factory=dict)
 
 
-def partitions_of(table: Table) -> dg.PartitionsDefinition[str] | None:
-    """The partitions definition of a table's asset."""
-    if table.partitioning is Partitioning.NONE:
-        return None
-    return releases if table.partitioning is Partitioning.RELEASE else condition_releases
+class Staged(Protocol):
+    """A product that is written and not yet published."""
+
+    def gate(self) -> Gate:
+        """The outcome of the blocking check that every product of its kind has, of the very files to be published."""
+        ...
+
+    def publish(self) -> Content:
+        """Put it under its final path, in one step."""
+        ...
 
 
-def check_spec(name: str, table: Table, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
-    """A check of one table's asset, with one history per partition."""
-    with warnings.catch_warnings():
-        # Preview in Dagster 1.13. Without partitions all partitions would share one history, in which the last run
-        # wins.
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        return dg.AssetCheckSpec(
-            name, asset=table.name, description=description, blocking=blocking, partitions_def=partitions_of(table)
-        )
+@dataclass(frozen=True)
+class Content:
+    """What was published: the digest of its bytes, its size in words, and what the UI shows of it."""
+
+    digest: str
+    size: str
+    metadata: Metadata
 
 
-def schema_check(table: Table) -> dg.AssetCheckSpec:
-    """The blocking check that every table has."""
-    return check_spec(
-        SCHEMA_CHECK,
-        table,
-        "Columns, types, nulls, keys, allowed values and row rules are as the data dictionary says. Protects every "
-        "reader from a table that changed its meaning. Blocking: a table that fails is never published.",
-        blocking=True,
-    )
+class ProductDraft(Protocol):
+    """A product of any kind that is ready to be audited and published.
 
-
-def table_asset(
-    table: Table,
-    *,
-    group: str,
-    kinds: set[str],
-    tags: Mapping[str, str],
-    checks: Sequence[dg.AssetCheckSpec] = (),
-    deps: Sequence[str] = (),
-    pool: str | None = None,
-    output_required: bool = True,
-    code_version: str = "1",
-) -> Callable[[Callable[..., Iterator[Published]]], dg.AssetsDefinition]:
-    """Decorator: an asset that publishes one table. Name, columns, partitions and schema check come from the table.
-
-    Args:
-        table: What it makes; the function has its name.
-        group: Group in the UI.
-        kinds: Kinds shown on its node.
-        tags: Tags, e.g. the modality.
-        checks: Blocking checks beside the schema's.
-        deps: Upstream assets that are not arguments.
-        pool: Concurrency pool of the step.
-        output_required: False if not making it is a state and not a failure (an embargo).
-        code_version: Raise it when the same input gives other rows.
+    `gates` are the outcomes of blocking checks beside that of its kind. `data_version` says what the content is where
+    the digest of its bytes does not (a table that names its release differs between releases).
     """
-    return dg.asset(
-        name=table.name,
-        partitions_def=partitions_of(table),
-        group_name=group,
-        kinds=kinds,
-        owners=list(OWNERS),
-        tags=tags,
-        check_specs=[*checks, schema_check(table)],
-        deps=list(deps),
-        pool=pool,
-        output_required=output_required,
-        code_version=code_version,
-        metadata=definition_metadata(table),
-        description=table.description,
-    )
 
+    @property
+    def product(self) -> Table | Document:
+        """What it is."""
+        ...
 
-def tables_if_there(
-    *specs: dg.AssetSpec, name: str, pool: str
-) -> Callable[[Callable[..., Iterator[Published]]], dg.AssetsDefinition]:
-    """Decorator: a step that publishes tables, or some of them, or tells that the release does not have them.
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """Outcomes of blocking checks."""
+        ...
 
-    Where there is nothing to publish there is nothing to check: the checks are then skipped, not failed. Dagster allows
-    that to a step of which parts can be run.
-    """
-    tables = [table_named(spec.key.to_user_string()) for spec in specs]
-    return dg.multi_asset(
-        name=name,
-        partitions_def=partitions_of(tables[0]),
-        specs=specs,
-        check_specs=[schema_check(one) for one in tables],
-        can_subset=True,
-        pool=pool,
-    )
+    @property
+    def metadata(self) -> Metadata:
+        """What the UI shows beside what every product of its kind has."""
+        ...
 
+    @property
+    def data_version(self) -> str | None:
+        """What the content is; its digest if None."""
+        ...
 
-def table_spec(
-    table: Table,
-    *,
-    group: str,
-    kinds: set[str],
-    tags: Mapping[str, str],
-    deps: Sequence[str],
-    code_version: str,
-    optional: Sequence[str] = (),
-    skippable: bool = False,
-    automation_condition: dg.AutomationCondition[Any] | None = None,
-) -> dg.AssetSpec:
-    """The spec of a table that a step publishes together with others; see `table_asset`.
-
-    `optional` are upstream assets without which it can be made, too (`optional_inputs`); `skippable` says that not
-    making it is an answer.
-    """
-    return dg.AssetSpec(
-        table.name,
-        deps=[*deps, *optional],
-        skippable=skippable,
-        automation_condition=automation_condition,
-        partitions_def=partitions_of(table),
-        group_name=group,
-        kinds=kinds,
-        owners=list(OWNERS),
-        tags=tags,
-        code_version=code_version,
-        metadata=definition_metadata(table, optional),
-        description=table.description,
-    )
-
-
-def definition_metadata(table: Table, optional: Sequence[str] = ()) -> dict[str, object]:
-    """What the catalog tells about an asset before its first run."""
-    return {
-        "dagster/column_schema": column_schema(table),
-        "source": table.source,
-        "license": DATA_LICENSE,
-        "key": ", ".join(table.key),
-        **({_OPTIONAL: ", ".join(optional)} if optional else {}),
-    }
-
-
-def optional_inputs(metadata: Mapping[str, Any]) -> frozenset[dg.AssetKey]:
-    """The inputs of an asset that may be absent, by its metadata: then it is made without, or says what is missing."""
-    names = str(metadata.get(_OPTIONAL, ""))
-    return frozenset(dg.AssetKey(name) for name in names.split(", ") if name)
+    def staged(self, store: Store, partition: Partition) -> AbstractContextManager[Staged]:
+        """Write it under a temporary name; it is gone at the end unless it was published."""
+        ...
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A table that is ready to be audited and published.
-
-    `gates` are the outcomes of blocking checks beside the schema's. `data_version` says what the content is where the
-    file's own digest does not (a table that names its release differs between releases).
-    """
+    """A table that is ready to be audited and published; see `ProductDraft`."""
 
     table: Table
     frame: pl.DataFrame
@@ -195,70 +102,145 @@ class Draft:
     metadata: Metadata = field(default_factory=dict)
     data_version: str | None = None
 
+    @property
+    def product(self) -> Table:
+        """The table."""
+        return self.table
+
+    @contextmanager
+    def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:
+        """See `ProductDraft.staged`."""
+        with store.stage_table(self.table.name, partition, self.frame) as file:
+            yield _StagedTable(store, file, self.frame.height)
+
+
+@dataclass(frozen=True)
+class _StagedTable:
+    store: Store
+    file: StagedTable
+    rows: int
+
+    def gate(self) -> Gate:
+        found = self.file.violations()
+        message = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
+        return Gate(
+            SCHEMA_CHECK, passed=not found, description=message or "as declared", metadata={"violations": len(found)}
+        )
+
+    def publish(self) -> Content:
+        digest = self.file.digest()
+        path = self.store.publish_table(self.file)
+        shown: Metadata = {
+            "dagster/row_count": self.rows,
+            "dagster/uri": self.store.location(path),
+            "path": path,
+            "table_sha256": digest,
+        }
+        return Content(digest, f"{self.rows:,} rows", shown)
+
+
+@dataclass(frozen=True)
+class DocumentDraft:
+    """A document that is ready to be audited and published; see `ProductDraft`. `files`: name to bytes."""
+
+    document: Document
+    files: Mapping[str, bytes]
+    gates: Sequence[Gate] = ()
+    metadata: Metadata = field(default_factory=dict)
+    data_version: str | None = None
+
+    @property
+    def product(self) -> Document:
+        """The document."""
+        return self.document
+
+    @contextmanager
+    def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:
+        """See `ProductDraft.staged`."""
+        with store.stage_document(self.document, partition, self.files) as files:
+            yield _StagedDocument(store, files)
+
+
+@dataclass(frozen=True)
+class _StagedDocument:
+    store: Store
+    files: StagedDocument
+
+    def gate(self) -> Gate:
+        found = self.files.problems()
+        message = "; ".join(found) or "whole"
+        return Gate(DOCUMENT_CHECK, passed=not found, description=message, metadata={"problems": len(found)})
+
+    def publish(self) -> Content:
+        published = self.store.publish_document(self.files)
+        shown: Metadata = {
+            "dagster/uri": self.store.location(published.entry),
+            "path": published.entry,
+            "files": len(published.files),
+            "size": sum(file.size for file in published.files.values()),
+            "document_sha256": published.digest,
+        }
+        return Content(published.digest, f"{len(published.files)} files", shown)
+
 
 def publish(
     context: dg.AssetExecutionContext,
     store: Store,
-    *drafts: Draft,
+    *drafts: ProductDraft,
     commit: Callable[[], None] = lambda: None,
-) -> Iterator[Published]:
-    """Stage tables, hold them against their schemas and gates, and publish all of them if all pass.
+) -> Iterator[AssetResult]:
+    """Stage products, hold them against what their kind demands and their gates, and publish all of them if all pass.
 
     Yields the materializations, each with the evaluations of its blocking checks. `commit` is called before: it
-    publishes what the tables refer to. If a check failed, yields the evaluations only.
+    publishes what the products refer to. If a check failed, yields the evaluations only.
 
     Raises:
         dagster.Failure: A blocking check failed. Nothing was published; the old content stays.
     """
     partition = partition_of(context.partition_key) if context.has_partition_key else Partition()
     with ExitStack() as stack:
-        staged = [stack.enter_context(store.stage_table(draft.table.name, partition, draft.frame)) for draft in drafts]
+        staged = [stack.enter_context(draft.staged(store, partition)) for draft in drafts]
         outcomes = [
-            [(draft.table, gate) for gate in (_schema_gate(file), *draft.gates)]
-            for draft, file in zip(drafts, staged, strict=True)
+            [(draft.product, gate) for gate in (files.gate(), *draft.gates)]
+            for draft, files in zip(drafts, staged, strict=True)
         ]
         every = [outcome for of_draft in outcomes for outcome in of_draft]
         if not all(gate.passed for _, gate in every):
             yield from _asked_for(context, every)
             refuse(str(partition), every)
         commit()
-        for draft, file, of_draft in zip(drafts, staged, outcomes, strict=True):
-            if dg.AssetKey(draft.table.name) not in context.selected_asset_keys:
+        for draft, files, of_draft in zip(drafts, staged, outcomes, strict=True):
+            if dg.AssetKey(draft.product.name) not in context.selected_asset_keys:
                 yield from _asked_for(context, of_draft)
                 continue
-            digest = file.digest()
-            path = store.publish_table(file)
-            context.log.info(f"{draft.table.name}: {draft.frame.height:,} rows published")
+            content = files.publish()
+            context.log.info(f"{draft.product.name}: {content.size} published")
             yield dg.MaterializeResult(
-                asset_key=draft.table.name,
-                data_version=dg.DataVersion(draft.data_version or digest),
-                metadata={
-                    "dagster/row_count": draft.frame.height,
-                    "dagster/uri": store.location(path),
-                    "path": path,
-                    "table_sha256": digest,
-                    **draft.metadata,
-                },
+                asset_key=draft.product.name,
+                data_version=dg.DataVersion(draft.data_version or content.digest),
+                metadata={**content.metadata, **draft.metadata},
                 # An evaluation recorded before the materialization counts as one of the content before: the UI would
                 # show the check as not evaluated, and automation that asks for passed checks would wait for ever.
                 check_results=list(_asked_for(context, of_draft)),
             )
 
 
-def _asked_for(
-    context: dg.AssetExecutionContext, outcomes: Sequence[tuple[Table, Gate]]
-) -> Iterator[dg.AssetCheckResult]:
+Outcomes = Sequence[tuple[Table | Document, Gate]]
+"""Blocking checks' outcomes, each with the product it is about."""
+
+
+def _asked_for(context: dg.AssetExecutionContext, outcomes: Outcomes) -> Iterator[dg.AssetCheckResult]:
     """The evaluations of the checks that the run selected: of a step that can make a part, others are no outcome."""
-    for (table, gate), result in zip(outcomes, evaluations(outcomes), strict=True):
-        if dg.AssetCheckKey(dg.AssetKey(table.name), gate.check) in context.selected_asset_check_keys:
+    for (product, gate), result in zip(outcomes, evaluations(outcomes), strict=True):
+        if dg.AssetCheckKey(dg.AssetKey(product.name), gate.check) in context.selected_asset_check_keys:
             yield result
 
 
-def evaluations(outcomes: Sequence[tuple[Table, Gate]]) -> Iterator[dg.AssetCheckResult]:
+def evaluations(outcomes: Outcomes) -> Iterator[dg.AssetCheckResult]:
     """The check evaluations that record blocking checks' outcomes."""
-    for table, gate in outcomes:
+    for product, gate in outcomes:
         yield dg.AssetCheckResult(
-            asset_key=table.name,
+            asset_key=product.name,
             check_name=gate.check,
             passed=gate.passed,
             description=gate.description,
@@ -266,22 +248,16 @@ def evaluations(outcomes: Sequence[tuple[Table, Gate]]) -> Iterator[dg.AssetChec
         )
 
 
-def refuse(partition_key: str, outcomes: Sequence[tuple[Table, Gate]]) -> None:
+def refuse(partition_key: str, outcomes: Outcomes) -> None:
     """Fail the step if a blocking check failed.
 
     Raises:
         dagster.Failure: Names the checks and why; a retry would not help.
     """
-    told = "; ".join(f"{table.name}.{gate.check}: {gate.description}" for table, gate in outcomes if not gate.passed)
-    if told:
+    failed = "; ".join(f"{about.name}.{gate.check}: {gate.description}" for about, gate in outcomes if not gate.passed)
+    if failed:
         raise dg.Failure(
-            f"Nothing is published for {partition_key}, because a blocking check failed. {told}. "
+            f"Nothing is published for {partition_key}, because a blocking check failed. {failed}. "
             "What was published before, if anything, is unchanged.",
             allow_retries=False,
         )
-
-
-def _schema_gate(staged: StagedTable) -> Gate:
-    found = staged.violations()
-    told = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
-    return Gate(SCHEMA_CHECK, passed=not found, description=told or "as declared", metadata={"violations": len(found)})

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, NotMaterializedError, SizeMismatchError
 from cm4ai_assets.storage.blocks import (
@@ -44,13 +43,11 @@ from cm4ai_assets.storage.disk import (
     make_folder,
     require_space,
     typed_disk_errors,
-    write_whole,
 )
+from cm4ai_assets.storage.placing import is_local, place_bytes, place_file
 
 _log = logging.getLogger(__name__)
 
-# Stores where an object appears under its key only once its upload is complete, so that no temporary name is needed.
-_ATOMIC_UPLOAD = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory"})
 _LEFTOVER_AGE = 24 * 3600.0
 
 
@@ -72,7 +69,7 @@ class BlobStore:
 
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
         self._fs, self._root = fs, root.rstrip("/")
-        self._is_local = isinstance(fs, LocalFileSystem)
+        self._is_local = is_local(fs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._fs.protocol!r}, {self._root!r})"
@@ -306,14 +303,7 @@ class BlobStore:
 
     def _upload(self, source: Path, sha256: str, size: int) -> None:
         target = self._full(self.path(sha256))
-        protocols = {self._fs.protocol} if isinstance(self._fs.protocol, str) else set(self._fs.protocol)
-        self._fs.makedirs(self._fs._parent(target), exist_ok=True)  # noqa: SLF001
-        if protocols & _ATOMIC_UPLOAD:
-            self._fs.put_file(str(source), target)
-        else:
-            partial = f"{target}.{secrets.token_hex(4)}.new"
-            self._fs.put_file(str(source), partial)
-            self._fs.mv(partial, target)
+        place_file(self._fs, source, target)
         if self._size(sha256) != size:
             raise SizeMismatchError(
                 f"{self.path(sha256)} was stored with {self._size(sha256)} bytes, not {size:,}.",
@@ -334,14 +324,7 @@ class BlobStore:
         self._write(path, json.dumps({"sha256": blob.sha256, "size": blob.size}).encode())
 
     def _write(self, path: str, data: bytes) -> None:
-        target = self._full(path)
-        if self._is_local:
-            with typed_disk_errors(Path(target).parent):
-                make_folder(Path(target).parent)
-                write_whole(Path(target), data)
-        else:
-            self._fs.makedirs(self._fs._parent(target), exist_ok=True)  # noqa: SLF001
-            self._fs.pipe_file(target, data)
+        place_bytes(self._fs, data, self._full(path))
 
 
 def _linked(source: Path, target: Path) -> bool:

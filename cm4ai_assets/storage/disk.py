@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from cm4ai_assets.errors import NoSpaceError, ScratchError
 
@@ -64,16 +65,43 @@ def make_folder(path: Path) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file so that its name only ever means all of it."""
+    with _written_beside(path, data) as partial:
+        partial.replace(path)
+    fsync_folder(path.parent)
+
+
+def create_whole(path: Path, data: bytes) -> None:
+    """Write a small file under a name that nothing has, whole; of several processes that try, one succeeds.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
+    with _written_beside(path, data) as partial:
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here: the name is still taken in one step, but a crash may leave it empty
+            _write_durably(path, data, "xb")
+    fsync_folder(path.parent)
+
+
+@contextmanager
+def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
+    """The bytes on the disk under a temporary name beside `path`; gone at the end unless it was renamed."""
     partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        _write_durably(partial, data, "wb")
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
-    fsync_folder(path.parent)
+
+
+def _write_durably(path: Path, data: bytes, mode: Literal["wb", "xb"]) -> None:
+    with path.open(mode) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def place(source: Path, target: Path) -> None:

@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.releases import ReleaseKey
-from cm4ai_assets.tables import Partitioning, Table
+from cm4ai_assets.tables import Document, Partitioning, Table
 
 STAGING = ".staging"
+TABLES = "tables"
+DOCUMENTS = "documents"
 TENSORS = "tensors/if_tensors"
 PIXEL_STATISTICS = "tensors/if_quality"
 RELEASES = "registry/releases"
 ABSENCES = "registry/absences"
 
-_TABLE = re.compile(
-    r"tables/(?P<name>\w+)(?:/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?)?/data\.parquet$"
-)
+CURRENT = "CURRENT"
+
+_PRODUCT = r"/(?P<name>\w+)(?:/release=(?P<release>[^/]+)(?:/condition=(?P<condition>[^/]+))?)?/"
+_TABLE = re.compile(rf"{TABLES}{_PRODUCT}data\.parquet$")
+_DOCUMENT = re.compile(rf"{DOCUMENTS}{_PRODUCT}{CURRENT}$")
 
 
 @dataclass(frozen=True, order=True)
@@ -54,23 +58,45 @@ def table_path(table: Table, partition: Partition) -> str:
         ReleaseKeyError: The partition does not fit the table, or is not a release key (which also keeps hostile text
             out of paths).
     """
-    if table.partitioning is Partitioning.NONE:
+    return f"{_product_folder(TABLES, table, partition)}/data.parquet"
+
+
+def document_folder(document: Document, partition: Partition) -> str:
+    """Where a document stands, relative to the storage root: its versions, and `CURRENT`, which names one of them.
+
+    Raises:
+        ReleaseKeyError: As `table_path`.
+    """
+    return _product_folder(DOCUMENTS, document, partition)
+
+
+def _product_folder(room: str, product: Table | Document, partition: Partition) -> str:
+    name = product.name
+    if product.partitioning is Partitioning.NONE:
         if partition != Partition():
-            raise ReleaseKeyError(f"Table {table.name} has no releases.")
-        return f"tables/{table.name}/data.parquet"
+            raise ReleaseKeyError(f"{name} has no releases.")
+        return f"{room}/{name}"
     release = str(ReleaseKey.parse(partition.release))
-    if table.partitioning is Partitioning.RELEASE:
+    if product.partitioning is Partitioning.RELEASE:
         if partition.condition is not None:
-            raise ReleaseKeyError(f"Table {table.name} has no conditions.")
-        return f"tables/{table.name}/release={release}/data.parquet"
+            raise ReleaseKeyError(f"{name} has no conditions.")
+        return f"{room}/{name}/release={release}"
     if partition.condition not in set(Condition):
-        raise ReleaseKeyError(f"Table {table.name} needs a condition, got {partition.condition!r}.")
-    return f"tables/{table.name}/release={release}/condition={partition.condition}/data.parquet"
+        raise ReleaseKeyError(f"{name} needs a condition, got {partition.condition!r}.")
+    return f"{room}/{name}/release={release}/condition={partition.condition}"
 
 
 def table_partition(path: str) -> tuple[str, Partition] | None:
     """The table's name and partition that a path stands for; None if it is not a table's path."""
-    match = _TABLE.search(path)
+    return _product_partition(_TABLE.search(path))
+
+
+def document_partition(path: str) -> tuple[str, Partition] | None:
+    """The document's name and partition that the path of its `CURRENT` stands for; None if it is not one."""
+    return _product_partition(_DOCUMENT.search(path))
+
+
+def _product_partition(match: re.Match[str] | None) -> tuple[str, Partition] | None:
     return None if match is None else (match["name"], Partition(match["release"] or "", match["condition"]))
 
 

@@ -6,7 +6,6 @@ killed run leaves behind is swept by the next one. Does not belong here: what th
 
 from __future__ import annotations
 
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -16,7 +15,9 @@ from pathlib import Path
 import filelock
 import fsspec
 
+from cm4ai_assets.storage.disk import fsync_folder, make_folder, typed_disk_errors
 from cm4ai_assets.storage.layout import STAGING
+from cm4ai_assets.storage.placing import create_bytes, is_local, place_bytes, place_file
 
 
 class Staging:
@@ -50,15 +51,19 @@ class Staging:
 
     def publish_file(self, staged: Path, target: str) -> None:
         """Make a staged file appear under its final path, whole or not at all, replacing what stood there."""
-        if not self._local:
-            self._fs.makedirs(f"{self._root}/{target}".rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(staged), f"{self._root}/{target}")  # object stores publish an object atomically
-            return
-        final = Path(self._root) / target
-        final.parent.mkdir(parents=True, exist_ok=True)
-        sync(staged)
-        staged.replace(final)
-        sync(final.parent)
+        place_file(self._fs, staged, f"{self._root}/{target}")
+
+    def publish_bytes(self, data: bytes, target: str) -> None:
+        """Make a small file appear under its final path, whole or not at all, replacing what stood there."""
+        place_bytes(self._fs, data, f"{self._root}/{target}")
+
+    def create(self, data: bytes, target: str) -> None:
+        """Make a small file appear under its final path if nothing stands there; of two processes one succeeds.
+
+        Raises:
+            FileExistsError: Something stands there.
+        """
+        create_bytes(self._fs, data, f"{self._root}/{target}", locks=self._base)
 
     def publish_tree(self, staged: Path, target: str, *, last: str) -> None:
         """Make a staged folder appear under its final path; a folder that already stands there is kept.
@@ -68,22 +73,21 @@ class Staging:
         """
         if self._local:
             final = Path(self._root) / target
-            final.parent.mkdir(parents=True, exist_ok=True)
+            with typed_disk_errors(final.parent):
+                make_folder(final.parent)
             try:
                 staged.rename(final)
             except OSError:
                 if not (final / last).exists():
                     raise
-                return  # another run published the same pixels first
-            sync(final.parent)
+                return  # another run published the same content first
+            fsync_folder(final.parent)
             return
         files = sorted(path for path in staged.rglob("*") if path.is_file())
         files.sort(key=lambda path: path.name == last or path.parent == staged)
         files.sort(key=lambda path: path == staged / last)
         for path in files:
-            remote = f"{self._root}/{target}/{path.relative_to(staged).as_posix()}"
-            self._fs.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(path), remote)
+            place_file(self._fs, path, f"{self._root}/{target}/{path.relative_to(staged).as_posix()}")
 
     def _sweep(self) -> None:
         for path in self._base.iterdir():
@@ -99,18 +103,3 @@ class Staging:
                 Path(lock.lock_file).unlink(missing_ok=True)
             finally:
                 lock.release()
-
-
-def is_local(fs: fsspec.AbstractFileSystem) -> bool:
-    """The filesystem is this machine's own, so that renames are atomic and files can be opened directly."""
-    protocol = fs.protocol if isinstance(fs.protocol, str) else fs.protocol[0]
-    return protocol in {"file", "local"}
-
-
-def sync(path: Path) -> None:
-    """Flush a file or a folder's entries to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

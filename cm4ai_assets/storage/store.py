@@ -1,4 +1,4 @@
-"""The store: the one object through which published tables and tensors are opened and published.
+"""The store: the one object through which published tables, documents and tensors are opened and published.
 
 Belongs here: what exists, opening it, staging and publishing it. Does not belong here: paths (`layout`), how a staged
 file becomes final (`staging`), published bytes of the archive (`storage.blobs`).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,12 @@ import polars as pl
 
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.settings import Settings
-from cm4ai_assets.storage import layout
+from cm4ai_assets.storage import documents, layout
+from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.staging import Staging, is_local
-from cm4ai_assets.tables import Partitioning, Table, Violation, table
+from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.staging import Staging
+from cm4ai_assets.tables import Document, Partitioning, Table, Violation, table
 
 DATA_LICENSE = "CC BY-NC-SA 4.0"
 
@@ -49,11 +51,12 @@ class StagedTable:
 
 
 class Store:
-    """Published tables and tensors below one root, on any fsspec filesystem."""
+    """Published tables, documents and tensors below one root, on any fsspec filesystem."""
 
     def __init__(self, url: str, *, scratch: Path) -> None:
         try:
-            fs, root = fsspec.url_to_fs(url)
+            # Without its cache of listings: another process may have published meanwhile.
+            fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise ConfigurationError(f"CM4AI_STORAGE={url!r} cannot be opened: {error}.") from error
         self.url = url
@@ -71,14 +74,36 @@ class Store:
         """The full address of a path of this store, for people."""
         return f"{self.root}/{path}" if self.is_local else str(self.fs.unstrip_protocol(f"{self.root}/{path}"))
 
+    def address(self, path: str) -> str:
+        """A path of this store as its filesystem names it, for libraries that read through `fs`."""
+        return f"{self.root}/{path}"
+
     def exists(self, path: str) -> bool:
         """Something stands under this path of the store."""
-        return bool(self.fs.exists(f"{self.root}/{path}"))
+        return bool(self.fs.exists(self.address(path)))
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file of the store.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        return bytes(self.fs.cat_file(self.address(path)))
+
+    def find(self, path: str) -> list[str]:
+        """Every file below a path of the store, as paths of the store, sorted; none if nothing stands there."""
+        if not self.exists(path):
+            return []
+        return sorted(str(found)[len(self.root) + 1 :] for found in self.fs.find(self.address(path)))
+
+    def children(self, path: str) -> list[str]:
+        """The names of what stands directly below a path of the store, sorted."""
+        return sorted({name[len(path) + 1 :].split("/", 1)[0] for name in self.find(path)})
 
     def remove(self, path: str) -> None:
         """Take away what stands under a path of this store, if anything does."""
         if self.exists(path):
-            self.fs.rm(f"{self.root}/{path}", recursive=True)
+            self.fs.rm(self.address(path), recursive=True)
 
     def has_table(self, name: str, partition: Partition) -> bool:
         """This partition of a table is published."""
@@ -92,21 +117,14 @@ class Store:
         """
         path = layout.table_path(table(name), partition)
         if not self.exists(path):
-            release = partition.release or "latest"
-            raise NotMaterializedError(
-                f"{name} is not materialized for {partition}.",
-                remedy=f"Run `cm4ai materialize --release {release}`, or materialize it in the UI.",
-            )
+            raise _not_materialized(name, partition)
         if self.is_local:
-            return pl.scan_parquet(f"{self.root}/{path}", hive_partitioning=False)
-        return pl.read_parquet(io.BytesIO(self.fs.cat_file(f"{self.root}/{path}")), hive_partitioning=False).lazy()
+            return pl.scan_parquet(self.address(path), hive_partitioning=False)
+        return pl.read_parquet(io.BytesIO(self.read(path)), hive_partitioning=False).lazy()
 
     def partitions(self, name: str) -> list[Partition]:
         """The published partitions of a table, sorted."""
-        base = f"{self.root}/tables/{table(name).name}"
-        if not self.fs.exists(base):
-            return []
-        found = (layout.table_partition(path) for path in self.fs.find(base))
+        found = (layout.table_partition(path) for path in self.find(f"{layout.TABLES}/{table(name).name}"))
         return sorted((hit[1] for hit in found if hit is not None), key=str)
 
     def release_table(self, name: str, release: str) -> pl.LazyFrame:
@@ -135,8 +153,8 @@ class Store:
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"
-            told = {"table": name, "license": DATA_LICENSE, "description": described.description}
-            parquet.write(frame, path, metadata=told)
+            metadata = {"table": name, "license": DATA_LICENSE, "description": described.description}
+            parquet.write(frame, path, metadata=metadata)
             yield StagedTable(described, partition, path)
 
     def publish_table(self, staged: StagedTable) -> str:
@@ -144,3 +162,52 @@ class Store:
         path = layout.table_path(staged.table, staged.partition)
         self.staging.publish_file(staged.path, path)
         return path
+
+    @contextmanager
+    def stage_document(
+        self, document: Document, partition: Partition, files: Mapping[str, bytes]
+    ) -> Iterator[StagedDocument]:
+        """Write a document's files under a temporary name. They are gone at the end unless they were published.
+
+        Raises:
+            DocumentError: A name that is not a plain relative path.
+        """
+        with self.staging.folder() as folder:
+            yield documents.stage(document, partition, files, folder / "document")
+
+    def publish_document(self, staged: StagedDocument) -> PublishedDocument:
+        """Switch a document to its staged version, in one step.
+
+        Raises:
+            DocumentError: Another run published the same document at the same time.
+        """
+        return documents.publish(self, staged)
+
+    def has_document(self, document: Document, partition: Partition) -> bool:
+        """This partition of a document is published."""
+        return self.exists(f"{layout.document_folder(document, partition)}/{layout.CURRENT}")
+
+    def document(self, document: Document, partition: Partition) -> PublishedDocument:
+        """The published version of a document.
+
+        Raises:
+            NotMaterializedError: None is published.
+            DocumentError: Its record is damaged.
+        """
+        try:
+            return documents.read_current(self, layout.document_folder(document, partition))
+        except FileNotFoundError:
+            raise _not_materialized(document.name, partition) from None
+
+    def published_documents(self) -> list[tuple[str, Partition]]:
+        """Every published document: its name and partition, sorted."""
+        found = (layout.document_partition(path) for path in self.find(layout.DOCUMENTS))
+        return sorted((hit for hit in found if hit is not None), key=str)
+
+
+def _not_materialized(name: str, partition: Partition) -> NotMaterializedError:
+    release = partition.release or "latest"
+    return NotMaterializedError(
+        f"{name} is not materialized for {partition}.",
+        remedy=f"Run `cm4ai materialize --release {release}`, or materialize it in the UI.",
+    )

@@ -1,7 +1,8 @@
 """What a table is: columns with types, units and meaning, a key, and how a frame is held against them.
 
-Belongs here: the description of tables in general. The tables themselves stand beside it, one module per subject. From
-these descriptions come the Parquet schema, the column schema in the UI, the blocking check and docs/data-dictionary.md.
+Belongs here: the description of tables in general, and of documents, the other kind of product. The tables stand beside
+it, one module per subject. From these descriptions come the Parquet schema, the column schema in the UI, the blocking
+check and docs/data-dictionary.md.
 """
 
 from __future__ import annotations
@@ -153,6 +154,20 @@ class Table:
             told = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
             raise SchemaViolationError(f"Table {self.name} is not as declared: {told}")
         return frame
+
+
+@dataclass(frozen=True)
+class Document:
+    """A published document: one file or several that refer to each other, of which `entry` is the one to open.
+
+    HTML, JSON-LD, figures: what is made to be read as it is, and not as rows.
+    """
+
+    name: str
+    description: str
+    entry: str
+    partitioning: Partitioning = Partitioning.RELEASE
+    source: str = ""
 
 
 def _surely_unique(frame: pl.DataFrame, key: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.storage.layout import Partition, table_partition, table_path
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import table
+from cm4ai_assets_tests.storage.filesystems import PlainRemote
 
 WHERE = Partition("2025-06-v2.1", "paclitaxel")
 ROW: dict[str, object] = {
@@ -32,9 +33,10 @@ def publish(store: Store, frame: pl.DataFrame) -> str:
         return store.publish_table(staged)
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "plainremote"])
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    url = str(tmp_path / "storage") if request.param == "local" else f"memory://{tmp_path.name}"
+    PlainRemote.reset()
+    url = str(tmp_path / "storage") if request.param == "local" else f"{request.param}://{tmp_path.name}"
     return Store(url, scratch=tmp_path / "scratch")
 
 
@@ -45,6 +47,18 @@ def test_what_was_published_is_read_back_from_any_filesystem(any_store: Store) -
     assert any_store.table("if_antibodies", WHERE).collect().equals(frame)
     assert any_store.partitions("if_antibodies") == [WHERE]
     assert any_store.release_table("if_antibodies", WHERE.release).collect().height == 2
+
+
+def test_a_publication_that_breaks_off_leaves_the_published_table(tmp_path: Path) -> None:
+    store = Store(f"plainremote://{tmp_path.name}", scratch=tmp_path / "scratch")
+    PlainRemote.reset()
+    publish(store, rows("HPA000001"))
+    PlainRemote.reset(fail_after=0)
+    with pytest.raises(OSError, match="broke off"):
+        publish(store, rows("HPA000002"))
+    PlainRemote.reset()
+    assert store.table("if_antibodies", WHERE).collect().equals(rows("HPA000001"))
+    assert store.partitions("if_antibodies") == [WHERE]
 
 
 def test_a_staged_table_is_invisible_and_gone_if_not_published(store: Store) -> None:

@@ -13,7 +13,8 @@ from cm4ai_assets import tables
 from cm4ai_assets.definitions import build
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.partitions import releases
-from cm4ai_assets.defs.publishing import Draft, Published, publish, schema_check, table_spec
+from cm4ai_assets.defs.products import schema_check, table_spec
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.tables.schema import Column, Partitioning, Table
 
@@ -42,7 +43,7 @@ def gathered_asset() -> dg.AssetsDefinition:
     )  # fmt: skip
     def gathered(
         context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], if_archive: pl.LazyFrame
-    ) -> Iterator[Published]:
+    ) -> Iterator[AssetResult]:
         """The archives of all conditions of a release."""
         rows = if_archive.select("condition", "sha256").collect()
         yield from publish(

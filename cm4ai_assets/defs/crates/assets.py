@@ -17,7 +17,8 @@ from cm4ai_assets.crates.reader import read_crates
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.crates import inputs, pages
-from cm4ai_assets.defs.publishing import Draft, Published, publish, table_asset, table_spec, tables_if_there
+from cm4ai_assets.defs.products import table_asset, table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.defs.release.assets import GROUP
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
@@ -46,7 +47,7 @@ def _spec(table: Table) -> dg.AssetSpec:
 @tables_if_there(_spec(CRATE_ENTITIES), _spec(CRATE_EDGES), name="crate_tables", pool="dataverse")
 def crates(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Entities and edges of every crate of the release, from one reading."""
     found = inputs.gather(context, platform, release_files.collect())
     if found.unreadable:
@@ -65,7 +66,7 @@ def crates(
 @tables_if_there(_spec(RELEASE_DATASHEET), name="release_datasheet", pool="dataverse")
 def release_datasheet(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """What the datasheets of the release say, as one list of fields."""
     found = inputs.gather(context, platform, release_files.collect())
     if found.unreadable:
@@ -82,7 +83,7 @@ def release_datasheet(
 
 
 @table_asset(USAGE_METRICS, group=GROUP, kinds={"dataverse", "datacite", "parquet"}, tags=TAGS, pool="dataverse")
-def usage_metrics(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Published]:
+def usage_metrics(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """A snapshot of what the services count of every registered dataset, beside those of the months before."""
     has_some = platform.store.has_table(USAGE_METRICS.name, Partition())
     before = platform.store.table(USAGE_METRICS.name, Partition()).collect() if has_some else USAGE_METRICS.empty()

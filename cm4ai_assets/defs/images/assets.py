@@ -18,19 +18,9 @@ from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, read_again, skipped
 from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
+from cm4ai_assets.defs.products import check_spec, schema_check, table_asset, table_spec
 from cm4ai_assets.defs.progress import PassLog
-from cm4ai_assets.defs.publishing import (
-    Draft,
-    Gate,
-    Published,
-    check_spec,
-    evaluations,
-    publish,
-    refuse,
-    schema_check,
-    table_asset,
-    table_spec,
-)
+from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, evaluations, publish, refuse
 from cm4ai_assets.errors import (
     ArchiveDamagedError,
     ArchiveError,
@@ -94,7 +84,7 @@ TENSOR_CHECK = check_spec(
 )
 def if_archive(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """The IF ZIP of one condition, fetched once, verified, stored by content."""
     partition = partition_of(context.partition_key)
     file = _if_zip(release_files, partition)
@@ -195,7 +185,7 @@ def _hazards(platform: Platform, stored: Acquired) -> tuple[list[str], int]:
 @table_asset(IF_IMAGES, group=GROUP, kinds={"parquet"}, tags=TAGS)
 def if_images(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], if_archive: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """One row per image file, from the central directory alone."""
     partition = partition_of(context.partition_key)
     with platform.open_zip(_sha256(if_archive)) as source:
@@ -212,7 +202,7 @@ def if_images(
 @table_asset(IF_ANTIBODIES, group=GROUP, kinds={"parquet"}, tags=TAGS, deps=["if_images"])
 def if_antibodies(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], if_archive: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Antibody to gene to protein, from the manifest in the ZIP."""
     partition = partition_of(context.partition_key)
     with platform.open_zip(_sha256(if_archive)) as source:
@@ -250,7 +240,7 @@ def if_pixels(
     if_archive: pl.LazyFrame,
     if_images: pl.LazyFrame,
     if_antibodies: pl.LazyFrame,
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Fields, tensors and quality from one pass over the pixels: only decoding tells which fields are in the tensor."""
     partition = partition_of(context.partition_key)
     where = {"release": partition.release, "condition": partition.treatment}

@@ -15,7 +15,7 @@ import polars as pl
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.publishing import check_spec
+from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.images import findings
 from cm4ai_assets.images.findings import PublishedZip
@@ -48,7 +48,7 @@ def _checks_of(name: str) -> dg.AssetChecksDefinition:
                     yield _result(name, zip_check.function(published), platform, partition)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `publishing.check_spec`
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `products.check_spec`
         return dg.multi_asset_check(name=f"{name}_checks", specs=specs)(evaluate)
 
 

@@ -15,9 +15,10 @@ from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.inputs import archives_of, fetch, opened, told_to_dagster
 from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.defs.products import table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
-from cm4ai_assets.defs.publishing import Draft, Published, publish, table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics import apms
 from cm4ai_assets.proteomics.problems import NoTablesError
@@ -51,7 +52,7 @@ APMS_TAGS = {"cm4ai/modality": Modality.APMS.value, "cm4ai/cell_line": CellLine.
 )
 def secms(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Elution profiles and protein groups from one reading of the published tables."""
     partition = partition_of(context.partition_key)
     try:
@@ -93,7 +94,7 @@ def secms(
 )
 def apms_interactions(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Scored bait-prey pairs."""
     partition = partition_of(context.partition_key)
     try:
@@ -141,7 +142,7 @@ def _interactions(tables: list[apms.Interactions], partition: Partition, labels:
 )
 def apms_runs(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """Annotated raw runs, from the annotations in the release's archives and in its deposits."""
     partition = partition_of(context.partition_key)
     try:

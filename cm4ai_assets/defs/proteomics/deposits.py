@@ -18,9 +18,10 @@ from cm4ai_assets.archives.massive.inventory import Inventory, accessions_of, fr
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.inputs import fetch, opened, told_to_dagster
 from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.defs.products import OWNERS, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
 from cm4ai_assets.defs.proteomics.assets import GROUP
-from cm4ai_assets.defs.publishing import OWNERS, Draft, Published, publish, table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.deposits import Named, metadata_of, named_in
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -77,7 +78,7 @@ class _Listed:
 )
 def massive_files(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """The files of the deposits that the release's metadata name."""
     release = partition_of(context.partition_key).release
     try:

@@ -14,7 +14,8 @@ import polars as pl
 
 from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
-from cm4ai_assets.defs.publishing import OWNERS, Draft, Published, publish, table_asset
+from cm4ai_assets.defs.products import OWNERS, table_asset
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
@@ -44,7 +45,7 @@ collection = dg.AssetSpec(
 @table_asset(
     RELEASE_FILES, group=GROUP, kinds={"dataverse", "parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse"
 )
-def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[Published]:
+def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """The lock of a release."""
     record = platform.registry.get(context.partition_key)
     with platform.archive() as archive:
@@ -81,7 +82,7 @@ def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
 @table_asset(RELEASE_CHANGES, group=GROUP, kinds={"parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse")
 def release_changes(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
-) -> Iterator[Published]:
+) -> Iterator[AssetResult]:
     """What changed since the release before."""
     record = platform.registry.get(context.partition_key)
     before, lock = _before(record, platform, context.log)

@@ -14,7 +14,7 @@ import dagster as dg
 
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.publishing import check_spec
+from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.findings import Finding
@@ -34,7 +34,7 @@ def _described(function: Callable[..., object]) -> str:
 
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `publishing.check_spec`
+    warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `products.check_spec`
 
     @dg.multi_asset_check(
         name="release_files_checks",
