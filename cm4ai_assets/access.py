@@ -17,8 +17,8 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Partitioning
@@ -139,20 +139,9 @@ def open_release(key: str = "latest", *, storage: str | None = None) -> Release:
         storage: Where the data is; CM4AI_STORAGE, or its default, if not given.
 
     Raises:
-        ReleaseKeyError: Not a release key.
+        UnknownReleaseError: Not a release that is known there.
         NotMaterializedError: Nothing of it is published there.
     """
     settings = Settings.from_env()
     store = Store(storage or settings.storage, scratch=settings.scratch)
-    published = {part.release for part in store.partitions("release_files")}
-    if not published:
-        raise NotMaterializedError(
-            f"No release is published in {store.location('')}.", remedy="Run `cm4ai materialize --release latest`."
-        )
-    chosen = newest(published) if key == "latest" else str(ReleaseKey.parse(key))
-    if chosen not in published:
-        raise NotMaterializedError(
-            f"Release {chosen} is not published in {store.location('')}.",
-            remedy=f"Published: {', '.join(sorted(published))}. Run `cm4ai materialize --release {chosen}`.",
-        )
-    return Release(chosen, store)
+    return Release(release_to_read(store, key), store)

@@ -38,6 +38,14 @@ class ReleaseKeyError(Cm4aiError):
     """A release key is malformed, unknown, or would name two different datasets."""
 
 
+class UnknownReleaseError(ReleaseKeyError):
+    """A release was asked for that is not among those that are known."""
+
+
+class RunError(Cm4aiError):
+    """A run cannot start, or did not end within the time that it is waited for."""
+
+
 class NotMaterializedError(Cm4aiError):
     """Something was asked for that has not been made yet."""
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from cm4ai_assets.errors import ReleaseKeyError
+from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError, UnknownReleaseError
 
+LATEST = "latest"
 _MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -44,6 +45,11 @@ class ReleaseKey:
                 remedy="A key looks like 2025-06-v2.1; `cm4ai releases` lists those that exist.",
             )
         return cls(match["month"], match["suffix"] or "", int(match["major"]), int(match["minor"]))
+
+    @staticmethod
+    def is_valid(text: str) -> bool:
+        """The text has the form of a release key."""
+        return _KEY.match(text) is not None
 
     def __str__(self) -> str:
         middle = f"{self.suffix}-" if self.suffix else ""
@@ -128,6 +134,33 @@ def releases_before(record: ReleaseRecord, known: Iterable[ReleaseRecord]) -> li
         *sorted(own, key=lambda o: (o.major, o.minor), reverse=True),
         *sorted(there, key=lambda o: ReleaseKey.parse(o.key), reverse=True),
     ]
+
+
+def choose(key: str, known: Iterable[str], *, none: Cm4aiError) -> str:
+    """The release that a person names: one of the known ones by its key, or the newest of them as `latest`.
+
+    Which releases are known is the caller's: see `storage.choice`.
+
+    Args:
+        key: A release key, or `latest`.
+        known: Keys to choose from.
+        none: What to raise if none is known and `latest` is asked for.
+
+    Raises:
+        UnknownReleaseError: The key is not among the known ones, or is no release key; the message names those.
+    """
+    keys = sorted(known, key=ReleaseKey.parse)
+    if key == LATEST:
+        if not keys:
+            raise none
+        return keys[-1]
+    if key not in keys:
+        listed = f"Known: {', '.join([*keys, LATEST])}." if keys else "None is known yet."
+        what = "is not known" if ReleaseKey.is_valid(key) else "is not a release key (such as 2025-06-v2.1)"
+        raise UnknownReleaseError(
+            f"Release {key!r} {what}.", remedy=f"{listed} `cm4ai releases --register` asks the archive for new ones."
+        )
+    return key
 
 
 def newest(keys: Iterable[str]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
+
 from cm4ai_assets.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -43,12 +45,12 @@ class Settings:
         Raises:
             ConfigurationError: A value cannot be used; the message names the variable.
         """
-        env = os.environ if environ is None else environ
+        env = environment() if environ is None else environ
         return cls(
             dataverse_url=_url("CM4AI_DATAVERSE_URL", env.get("CM4AI_DATAVERSE_URL") or DATAVERSE_URL),
             collection=env.get("CM4AI_COLLECTION") or COLLECTION,
             storage=env.get("CM4AI_STORAGE") or str(PROJECT / "storage"),
-            scratch=Path(env["CM4AI_SCRATCH"]) if env.get("CM4AI_SCRATCH") else _default_scratch(env),
+            scratch=Path(env["CM4AI_SCRATCH"]).expanduser() if env.get("CM4AI_SCRATCH") else _default_scratch(env),
             dataverse_token=env.get("DATAVERSE_API_TOKEN") or None,
             executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
@@ -56,6 +58,15 @@ class Settings:
             massive_url=_url("CM4AI_MASSIVE_URL", env.get("CM4AI_MASSIVE_URL") or MASSIVE_URL),
             datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
         )
+
+
+def environment(project: Path = PROJECT) -> Mapping[str, str]:
+    """The variables of this process, over those of the file `.env` in the project's folder: what is exported wins.
+
+    The one place where `.env` is read. Dagster's own commands put it over what is exported; `ui` has them not find it.
+    """
+    file = {name: value for name, value in dotenv_values(project / ".env").items() if value is not None}
+    return {**file, **os.environ}
 
 
 def _default_scratch(env: Mapping[str, str]) -> Path:

@@ -98,10 +98,11 @@ def test_people_without_dagster_get_verified_files_too(environment: Path, capsys
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["materialize", "--release", "june"], cli.FAILED, "is not a release key"),
-        (["materialize", "--release", "2031-01-v1.0"], cli.FAILED, "2031-01-v1.0 is not registered"),
+        (["materialize", "--release", "june"], cli.WRONG_USE, "is not a release key"),
+        (["materialize", "--release", "2031-01-v1.0"], cli.WRONG_USE, "2026-06-v2.0, latest"),
         (["materialize", "--release", RELEASE, "--condition", "aspirin"], cli.WRONG_USE, "Known spellings"),
         (["materialize", "--release", RELEASE, "--select", "((("], cli.WRONG_USE, "--select '((('"),
+        (["verify", "--release", "2031-01-v1.0"], cli.WRONG_USE, "'2031-01-v1.0' is not known"),
         (["verify"], cli.FAILED, "nothing is stored here yet"),
     ],
 )
@@ -116,7 +117,7 @@ def test_an_error_is_one_line_with_the_remedy(
 
 
 def test_a_traceback_is_shown_only_when_asked_for(environment: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--debug", "materialize", "--release", "june"]) == cli.FAILED
+    assert cli.main(["--debug", "materialize", "--release", "june"]) == cli.WRONG_USE
     assert "Traceback" in capsys.readouterr().err
 
 

@@ -1,34 +1,60 @@
 """The `cm4ai` command: arguments in, one readable answer out.
 
-Belongs here: parsing, printing, exit statuses (0 done, 1 failed, 2 wrong use). Does not belong here: the work itself.
-Each module adds its own commands to the parser; heavy libraries are imported by the command that needs them.
+Belongs here: parsing, exit statuses (0 done, 1 failed, 2 wrong use, 130 interrupted), and how every error is shown.
+Does not belong here: the work itself. Each module adds its own commands to the parser; heavy libraries are imported by
+the command that needs them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from cm4ai_assets import causes
 from cm4ai_assets.cli import materialize, pull, releases, sandbox, stored
-from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err
-from cm4ai_assets.errors import Cm4aiError, ConfigurationError, UnknownTreatmentError
+from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err
+from cm4ai_assets.errors import ConfigurationError, UnknownReleaseError, UnknownTreatmentError
 
-__all__ = ["DONE", "FAILED", "WRONG_USE", "main"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
+_WRONG = (ConfigurationError, UnknownReleaseError, UnknownTreatmentError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     args = _parser().parse_args(argv)
-    try:
-        status: int = args.run(args)
-    except (ConfigurationError, UnknownTreatmentError) as error:
-        return complain(error, WRONG_USE, debug=args.debug)
-    except Cm4aiError as error:
-        return complain(error, FAILED, debug=args.debug)
-    except KeyboardInterrupt:
-        err.print("Stopped. What was published is whole; run the same command again to go on.")
-        return FAILED
+    with _terminated_as_interrupted():
+        try:
+            status: int = args.run(args)
+            sys.stdout.flush()
+        except _WRONG as error:
+            return complain(error, WRONG_USE, debug=args.debug)
+        except KeyboardInterrupt:
+            err.print("Stopped. What was published is whole; run the same command again to go on.")
+            return INTERRUPTED
+        except BrokenPipeError:  # the reader of a pipe (`| head`) has what it wants
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception as error:  # noqa: BLE001 - a person is at the terminal; `--debug` shows where it happened
+            return complain(causes.of_exception(error), FAILED, debug=args.debug)
     return status
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM stops a command as Ctrl-C does: in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,22 +9,31 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from cm4ai_assets.cli.releases import offered, register
-from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, err, out
+from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
-from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.releases import ReleaseKey, newest
+from cm4ai_assets.releases import LATEST, ReleaseKey
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.choice import registered_releases, release_to_make
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import ALL
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from cm4ai_assets.defs.launching import Outcome
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("materialize", help="materialize a release through Dagster")
-    parser.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest")
+    parser = commands.add_parser(
+        "materialize",
+        help="materialize a release through Dagster",
+        epilog="What a selection reads and is not there yet is made as well. Exit status: 0 all runs and blocking "
+        "checks passed, 1 one failed, 2 wrong use, 130 interrupted.",
+    )
+    parser.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest (newest registered)")
     parser.add_argument(
         "--condition", action="append", metavar="C", help="only this condition; may be given again (default: all)"
     )
@@ -32,57 +41,74 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--select",
         default="*",
         metavar="SELECTION",
-        help="assets in Dagster's syntax: if_fields, +if_tensors, 'group:images or key:release_files' (default: all)",
+        help="asset names with commas, or Dagster's syntax: if_fields,if_cells, +if_tensors, "
+        "'group:images or key:release_files' (default: all)",
     )
     parser.set_defaults(run=_materialize)
 
 
 def _materialize(args: argparse.Namespace) -> int:
-    import dagster as dg  # noqa: PLC0415 - slow to import
-
-    from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415
+    from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415 - Dagster is slow to import
+    from cm4ai_assets.defs.dead_runs import Waiting  # noqa: PLC0415
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
-    from cm4ai_assets.defs.launching import materialize, waves  # noqa: PLC0415
+    from cm4ai_assets.defs.launching import materialize  # noqa: PLC0415
     from cm4ai_assets.defs.progress import bars_on  # noqa: PLC0415
+    from cm4ai_assets.defs.selection import chosen_assets  # noqa: PLC0415
     from cm4ai_assets.platform import Platform  # noqa: PLC0415
 
     settings = Settings.from_env()
     defs = build_definitions(Platform(settings))
-    try:
-        waves(defs, args.select)
-    except dg.DagsterError as error:
-        raise ConfigurationError(f"--select {args.select!r} selects nothing: {error}") from error
+    chosen = chosen_assets(defs.resolve_asset_graph(), args.select)
     store = Store.from_settings(settings)
     conditions = [str(c) for c in CONDITIONS] if not args.condition else [str(condition_of(c)) for c in args.condition]
     release = _resolve(args.release, settings, store)
     out.print(f"Release {release}: {', '.join(conditions)}; storage {store.location('')}")
     outcomes: list[Outcome] = []
-    with open_instance() as instance, bars_on(err):
+    with open_instance(store, tell=_tell) as instance, bars_on(err):
         sync_partitions(instance, ReleaseRegistry(store))
-        for outcome in materialize(
-            defs, instance, release=release, conditions=conditions, selection=args.select,
-            announce=lambda wave, partition: out.print(
-                Text.assemble((str(partition), "bold"), f": {', '.join(key.to_user_string() for key in wave.assets)}")
-            ),
-        ):  # fmt: skip
-            outcomes.append(outcome)
-            _print_outcome(outcome)
-    return _summary(outcomes, store)
+        try:
+            for outcome in materialize(
+                defs, instance, release=release, conditions=list(dict.fromkeys(conditions)), selection=args.select,
+                is_published=lambda name, partition: _is_published(store, name, partition),
+                announce=lambda partition, assets: _print_start(partition, assets, chosen),
+                leave_out=lambda partition, asset, lacks: out.print(
+                    f"  not made for {partition}: {asset.to_user_string()} (not made before it: {', '.join(lacks)})"
+                ),
+                wait=Waiting(tell=_tell),
+            ):  # fmt: skip
+                outcomes.append(outcome)
+                _print_outcome(outcome, debug=args.debug)
+        except KeyboardInterrupt:
+            _print_summary(outcomes, store)
+            raise
+    _print_summary(outcomes, store)
+    return DONE if all(outcome.succeeded for outcome in outcomes) else FAILED
 
 
 def _resolve(key: str, settings: Settings, store: Store) -> str:
     """The release to materialize, registered: the archive is asked only if it has to be."""
-    registry = ReleaseRegistry(store)
-    if key != "latest":
-        wanted = str(ReleaseKey.parse(key))
-        if wanted not in {record.key for record in registry.all()}:
-            register(offered(settings), store)
-        return registry.get(wanted).key
-    register(offered(settings), store)
-    return newest(record.key for record in registry.all())
+    if key == LATEST or (ReleaseKey.is_valid(key) and key not in registered_releases(store)):
+        register(offered(settings), store)
+    return release_to_make(store, key)
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _is_published(store: Store, name: str, partition: Partition) -> bool:
+    """Whether an asset's table is published; what is no table is not asked for."""
+    return name not in {table.name for table in ALL} or store.has_table(name, partition)
+
+
+def _tell(message: str) -> None:
+    err.print(f"cm4ai: {message}")
+
+
+def _print_start(partition: Partition, assets: Sequence[dg.AssetKey], chosen: set[dg.AssetKey]) -> None:
+    added = [key.to_user_string() for key in assets if key not in chosen]
+    names = ", ".join(key.to_user_string() for key in assets if key in chosen)
+    also = f"{', '.join(added)} (needed and not there)" if added else ""
+    out.print(Text.assemble((str(partition), "bold"), f": {'; '.join(part for part in (names, also) if part)}"))
+
+
+def _print_outcome(outcome: Outcome, *, debug: bool) -> None:
     import dagster as dg  # noqa: PLC0415
 
     warned = [c for c in outcome.checks if not c.passed and c.severity == dg.AssetCheckSeverity.WARN]
@@ -98,18 +124,16 @@ def _print_outcome(outcome: Outcome) -> None:
         out.print(f"{check.asset_key.to_user_string()}.{check.check_name}: ", end="")
         out.print(check.description or "")
     if outcome.failure:
-        out.print(f"  {outcome.failure}")
+        err.print(f"cm4ai: {outcome.partition}: {outcome.failure}")
+    if debug and outcome.details:
+        err.print(outcome.details)
     why = {name: outcome.observed.get(name, "") for name in outcome.unmade}
     for reason in dict.fromkeys(why.values()):
         names = ", ".join(name for name in why if why[name] == reason)
         out.print(f"  not made: {names}" + (f" ({reason})" if reason else ""))
 
 
-def _summary(outcomes: Sequence[Outcome], store: Store) -> int:
+def _print_summary(outcomes: Sequence[Outcome], store: Store) -> None:
     made = sum(len(outcome.made) for outcome in outcomes)
-    failed = [outcome for outcome in outcomes if not outcome.succeeded]
-    out.print(f"{made} materializations in {len(outcomes)} runs, {len(failed)} failed. Data: {store.location('')}")
-    if not outcomes:
-        err.print("cm4ai: the selection has no asset to materialize.")
-        return WRONG_USE
-    return FAILED if failed else DONE
+    failed = sum(not outcome.succeeded for outcome in outcomes)
+    out.print(f"{made} materializations in {len(outcomes)} runs, {failed} failed. Data: {store.location('')}")

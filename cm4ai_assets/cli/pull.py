@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cm4ai_assets.cli.terminal import DONE, err, out
 from cm4ai_assets.identifiers import stated_size
-from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition
 
 
@@ -36,8 +36,7 @@ def _pull(args: argparse.Namespace) -> int:
     from cm4ai_assets.platform import Platform  # noqa: PLC0415 - Dagster is slow to import
 
     platform = Platform(Settings.from_env())
-    published = [part.release for part in platform.store.partitions("massive_files")]
-    release = newest(published) if args.release == "latest" else str(ReleaseKey.parse(args.release))
+    release = release_to_read(platform.store, args.release)
     files = platform.store.table("massive_files", Partition(release)).collect()
     plan = plan_pull(chosen(files, args.patterns), args.budget)
     out.print(f"{plan.files.height:,} entries of {release}: {plan.members:,} files, {plan.total_bytes:,} bytes.")

@@ -40,7 +40,7 @@ def register(seen: list[ReleaseRecord], store: Store) -> list[ReleaseRecord]:
 
     registry = ReleaseRegistry(store)
     new = registry.register(seen)
-    with open_instance() as instance:
+    with open_instance(store) as instance:
         sync_partitions(instance, registry)
     return new
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, err, out
 from cm4ai_assets.errors import StoredBytesDamagedError
-from cm4ai_assets.releases import ReleaseKey, newest
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
@@ -50,12 +50,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     settings = Settings.from_env()
     store = Store.from_settings(settings)
-    published = {part.release for part in store.partitions("release_files")}
-    release = args.release
-    if release == "latest":
-        release = newest(published)
-    elif release is not None:
-        release = str(ReleaseKey.parse(release))
+    release = None if args.release is None else release_to_read(store, args.release)
     checked = problems = 0
     for item in verify(store, release=release):
         checked += 1

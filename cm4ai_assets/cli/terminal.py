@@ -1,4 +1,4 @@
-"""What every command says things with: two consoles, exit statuses, and the line that an error becomes.
+"""What every command prints with: two consoles, exit statuses, and the line that an error becomes.
 
 Texts are printed as they are: no markup, no control characters (`plain.for_terminal`). Titles and messages of archives
 stand in nearly every line, so colour is asked for with `style=` or `rich.text.Text`, never by words in brackets.
@@ -14,7 +14,7 @@ from rich.text import Text
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.plain import for_terminal
 
-DONE, FAILED, WRONG_USE = 0, 1, 2
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 class PlainConsole(Console):

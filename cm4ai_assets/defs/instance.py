@@ -1,36 +1,136 @@
-"""The Dagster instance of this project: where it lives, and the release partitions it knows.
+"""The Dagster instance of this project: where it lives, how it is opened, and the release partitions it knows.
 
-Belongs here: DAGSTER_HOME and dynamic partitions. Does not belong here: runs (`launching`).
+Belongs here: DAGSTER_HOME, opening it safely beside other processes, dynamic partitions. Does not belong here: runs
+(`launching`, `dead_runs`), and which storage it belongs to (`binding`).
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
+import filelock
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from cm4ai_assets.defs.binding import bind
+from cm4ai_assets.defs.dead_runs import end_dead_runs
 from cm4ai_assets.defs.partitions import RELEASE
-from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.errors import ConfigurationError, RunError
+from cm4ai_assets.settings import PROJECT, environment
 from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+
+PATIENCE = 30.0  # seconds that another process may hold a database, or the making of the instance
+Tell = Callable[[str], None]
 
 
 def prepare_home() -> Path:
-    """Set DAGSTER_HOME to its default where it is unset, and give it this project's dagster.yaml if it has none."""
-    home = Path(os.environ.get("DAGSTER_HOME") or PROJECT / ".dagster_home").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists() and (PROJECT / "dagster.yaml").exists():
-        config.unlink(missing_ok=True)  # a link that points nowhere any more
-        config.symlink_to(PROJECT / "dagster.yaml")
+    """Set DAGSTER_HOME to its default where it is unset, and give it this project's dagster.yaml if it has none.
+
+    Raises:
+        ConfigurationError: It cannot be a folder.
+    """
+    home = Path(environment().get("DAGSTER_HOME") or PROJECT / ".dagster_home").expanduser().absolute()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        config = home / "dagster.yaml"
+        if not config.exists() and (PROJECT / "dagster.yaml").exists():
+            config.unlink(missing_ok=True)  # a link that points nowhere any more
+            config.symlink_to(PROJECT / "dagster.yaml")
+    except OSError as error:
+        raise ConfigurationError(
+            f"DAGSTER_HOME={home} cannot be used: {error.strerror}.",
+            remedy="Set it to a folder that can be written, or leave it out.",
+        ) from error
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
-def open_instance() -> dg.DagsterInstance:
-    """The instance that the UI and the daemon use too."""
-    prepare_home()
-    return dg.DagsterInstance.get()
+@contextmanager
+def open_instance(store: Store, tell: Tell = lambda _message: None) -> Iterator[dg.DagsterInstance]:
+    """The instance that the UI and the daemon use too, bound to the storage, with the records of dead runs ended.
+
+    Args:
+        store: The storage that the instance is to belong to.
+        tell: Takes a message for the person who waits, or who is to know of ended runs.
+
+    Raises:
+        ConfigurationError: DAGSTER_HOME cannot be used, or belongs to another storage.
+        RunError: Another process holds the instance for longer than `PATIENCE`.
+    """
+    home = prepare_home()
+    with _made_by_one(home, tell):
+        bind(home, store)
+        _wait_for_databases(home, tell)
+        instance = dg.DagsterInstance.get()
+        # Dagster makes each database when it is first used. Two processes that do so at once leave two schema heads.
+        instance.get_runs_count()
+        instance.get_dynamic_partitions(RELEASE)
+        instance.all_instigator_state()
+    with instance:
+        ended = end_dead_runs(instance)
+        if ended:
+            tell(f"Ended the records of {len(ended)} runs whose process had died: {', '.join(ended)}.")
+        yield instance
+
+
+@contextmanager
+def _made_by_one(home: Path, tell: Tell) -> Iterator[None]:
+    """Only one process at a time makes or opens the instance."""
+    lock = filelock.FileLock(home / ".opening.lock")
+    try:
+        lock.acquire(timeout=1)
+    except filelock.Timeout:
+        tell(f"Waiting at most {PATIENCE:.0f} s for another process that opens {home}.")
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except filelock.Timeout as error:
+            raise RunError(
+                f"Another process has been opening the Dagster instance in {home} for {PATIENCE:.0f} s.",
+                remedy=f"End it (`fuser {lock.lock_file}` names it), then run again.",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _wait_for_databases(home: Path, tell: Tell) -> None:
+    """Wait while another process holds a database of the instance: with a message, and not for ever."""
+    until, told = time.monotonic() + PATIENCE, False
+    while locked := [path for path in sorted(home.glob("*/*.db")) if _is_locked(path)]:
+        if not told:
+            tell(f"Waiting at most {PATIENCE:.0f} s: another process holds {locked[0]}.")
+            told = True
+        if time.monotonic() > until:
+            raise RunError(
+                f"Another process has held {locked[0]} for {PATIENCE:.0f} s (database is locked).",
+                remedy=f"End it (`fuser {locked[0]}` names it), then run again.",
+            )
+        time.sleep(0.5)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=0.5)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)
+    return False
+
+
+@event.listens_for(Engine, "connect")
+def _be_patient(connection: object, _record: object) -> None:
+    """Let SQLite wait as long for a lock that another process takes later. Dagster has no setting for it."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
 
 
 def sync_partitions(instance: dg.DagsterInstance, registry: ReleaseRegistry) -> list[str]:

@@ -1,41 +1,38 @@
 """Materializing a release outside the daemon: what an operator's click does, in this process and in the right order.
 
-Belongs here: the order of partitions and runs. One Dagster run cannot span assets with different partitions, so a
-release is materialized in waves: all assets that are partitioned alike and whose inputs stand already.
+Belongs here: running the waves of a plan and what became of each run. Does not belong here: which assets a selection
+means and in which order (`selection`), and runs whose process has died (`dead_runs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+from dagster._core.events import DagsterEvent
+from dagster._core.utils import make_new_run_id
+from dagster_shared.error import SerializableErrorInfo
 
-from cm4ai_assets.defs.partitions import condition_releases, partition_key
+from cm4ai_assets.causes import remedy, sentence
+from cm4ai_assets.defs import dead_runs
+from cm4ai_assets.defs.partitions import partition_key
 from cm4ai_assets.defs.products import optional_inputs
+from cm4ai_assets.defs.selection import Graph, IsPublished, plan
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables import Partitioning
 
-
-@dataclass(frozen=True)
-class Wave:
-    """Assets with the same partitions whose upstream assets are all in earlier waves or not selected."""
-
-    partitioning: Partitioning
-    assets: tuple[dg.AssetKey, ...]
-
-    def partitions(self, release: str, conditions: Sequence[str]) -> list[Partition]:
-        """The partitions of one release in which these assets are materialized."""
-        if self.partitioning is Partitioning.CONDITION_RELEASE:
-            return [Partition(release, condition) for condition in conditions]
-        return [Partition(release) if self.partitioning is Partitioning.RELEASE else Partition()]
+Announce = Callable[[Partition, Sequence[dg.AssetKey]], None]
+LeaveOut = Callable[[Partition, dg.AssetKey, Sequence[str]], None]
+Missing = set[tuple[dg.AssetKey, str | None]]
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: what it was for, how it ended, the checks it evaluated, and what was observed of assets not made."""
+    """One run: what it was for, how it ended, the checks it evaluated, and what was observed of assets not made.
+
+    `failure` is the cause in a sentence, `details` what Dagster knows of it (stack traces); both empty if it succeeded.
+    """
 
     partition: Partition
     run_id: str
@@ -45,44 +42,7 @@ class Outcome:
     observed: Mapping[str, str]
     checks: tuple[dg.AssetCheckEvaluation, ...]
     failure: str
-
-
-def waves(defs: dg.Definitions, selection: str) -> list[Wave]:
-    """The selected assets (Dagster's selection syntax, `*` for all) in waves.
-
-    Raises:
-        dagster.DagsterInvalidAssetSelectionError: The selection cannot be read.
-    """
-    graph = defs.resolve_asset_graph()
-    # `*` would be read by a parameter of Dagster that is still beta.
-    chosen = (dg.AssetSelection.all() if selection == "*" else dg.AssetSelection.from_string(selection)).resolve(graph)
-    left = {key for key in chosen if graph.get(key).is_materializable}
-    found: list[Wave] = []
-    while left:
-        for partitioning in Partitioning:
-            ready = _closed({key for key in left if _partitioning(graph, key) is partitioning}, graph, left)
-            if ready:
-                order = [key for key in graph.toposorted_asset_keys if key in ready]
-                found.append(Wave(partitioning, tuple(order)))
-                left -= ready
-    return found
-
-
-def _partitioning(graph: BaseAssetGraph[Any], key: dg.AssetKey) -> Partitioning:
-    partitions_def = graph.get(key).partitions_def
-    if partitions_def is None:
-        return Partitioning.NONE
-    return Partitioning.CONDITION_RELEASE if partitions_def == condition_releases else Partitioning.RELEASE
-
-
-def _closed(candidates: set[dg.AssetKey], graph: BaseAssetGraph[Any], left: set[dg.AssetKey]) -> set[dg.AssetKey]:
-    """The candidates all of whose ancestors that are still left are candidates too."""
-    ready = set(candidates)
-    while True:
-        blocked = {key for key in ready if graph.get(key).parent_keys & (left - ready)}
-        if not blocked:
-            return ready
-        ready -= blocked
+    details: str = ""
 
 
 def materialize(
@@ -92,54 +52,107 @@ def materialize(
     release: str,
     conditions: Sequence[str],
     selection: str = "*",
-    announce: Callable[[Wave, Partition], None] | None = None,
+    is_published: IsPublished | None = None,
+    announce: Announce = lambda _partition, _assets: None,
+    leave_out: LeaveOut = lambda _partition, _asset, _missing: None,
+    wait: dead_runs.Waiting = dead_runs.Waiting(),  # noqa: B008 - immutable
 ) -> Iterator[Outcome]:
     """Materialize assets of a release, a run per wave and partition; each run's outcome as it ends.
 
-    What an earlier run was to make and did not is missing downstream: nothing is made from the rest of it.
+    Args:
+        defs: The definitions.
+        instance: Where the runs are recorded.
+        release: The release.
+        conditions: Conditions to make.
+        selection: Which assets; see `selection.chosen_assets`.
+        is_published: Given, what the selection reads and is not published is made as well.
+        announce: Called before each run.
+        leave_out: Called for each asset that is not made, because an input was to be made and was not.
+        wait: How long a run waits for the pool of another one, and who is told.
+
+    Raises:
+        ConfigurationError: The selection selects nothing.
+        KeyboardInterrupt: A run was interrupted. Its outcome has been yielded before; nothing else is started.
     """
     graph = defs.resolve_asset_graph()
     job = defs.resolve_implicit_global_asset_job_def()
-    unmade: set[tuple[dg.AssetKey, str | None]] = set()
-    for wave in waves(defs, selection):
+    planned = plan(graph, selection, release, conditions, is_published)
+    missing: Missing = set()
+    for wave in planned.waves:
         for partition in wave.partitions(release, conditions):
-            ready = [key for key in wave.assets if not _blocked(graph, key, partition, unmade)]
-            unmade |= {(key, partition.condition) for key in wave.assets if key not in ready}
+            ready = _ready(graph, planned.assets(wave, partition), partition, missing, leave_out)
             if not ready:
                 continue
-            if announce is not None:
-                announce(wave, partition)
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=ready,
-                partition_key=partition_key(partition) if partition.release else None,
-                raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
-                tags={"cm4ai/release": release},
-            )
+            announce(partition, ready)
+            dead_runs.wait_for_pools(instance, _pools(graph, ready), wait)
+            result = _run(job, instance, ready, partition, release)
             outcome = _outcome(ready, partition, result)
-            unmade |= {(dg.AssetKey.from_user_string(name), partition.condition) for name in outcome.unmade}
+            missing |= {(dg.AssetKey.from_user_string(name), partition.condition) for name in outcome.unmade}
             yield outcome
+            if _was_interrupted(result):
+                raise KeyboardInterrupt
 
 
-def _blocked(
-    graph: BaseAssetGraph[Any], key: dg.AssetKey, partition: Partition, unmade: set[tuple[dg.AssetKey, str | None]]
-) -> bool:
-    """An input of this partition was to be made and was not. A fan-in needs every condition of its inputs."""
+def _run(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    assets: Sequence[dg.AssetKey],
+    partition: Partition,
+    release: str,
+) -> dg.ExecuteInProcessResult:
+    run_id = make_new_run_id()
+    with dead_runs.alive(instance, run_id):
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=list(assets),
+            partition_key=partition_key(partition) if partition.release else None,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
+            run_id=run_id,
+            # A person runs it again; the daemon does not try it once more as it does with runs of its own.
+            tags={"cm4ai/release": release, "dagster/max_retries": "0"},
+        )
+
+
+def _pools(graph: Graph, assets: Sequence[dg.AssetKey]) -> set[str]:
+    return {pool for key in assets for pool in graph.get(key).pools or ()}
+
+
+def _ready(
+    graph: Graph, assets: Sequence[dg.AssetKey], partition: Partition, missing: Missing, leave_out: LeaveOut
+) -> list[dg.AssetKey]:
+    """The assets whose inputs are not missing; those that are left out are missing for the next."""
+    ready = []
+    for key in assets:
+        lacks = _lacks(graph, key, partition, missing)
+        if lacks:
+            missing.add((key, partition.condition))
+            leave_out(partition, key, lacks)
+        else:
+            ready.append(key)
+    return ready
+
+
+def _lacks(graph: Graph, key: dg.AssetKey, partition: Partition, missing: Missing) -> list[str]:
+    """Inputs of this partition that were to be made and were not. A fan-in needs every condition of its inputs."""
     gathers, node = partition.condition is None, graph.get(key)
-    return any(
-        parent == missing and (condition is None or gathers or condition == partition.condition)
-        for parent in node.parent_keys - optional_inputs(node.metadata)
-        for missing, condition in unmade
-    )
+    needed = node.parent_keys - optional_inputs(node.metadata)
+    found = {
+        parent
+        for parent, condition in missing
+        if parent in needed and (condition is None or gathers or condition == partition.condition)
+    }
+    return sorted(parent.to_user_string() for parent in found)
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    return any(_INTERRUPTED in (e.cls_name or "") for event in result.all_events for e in _chain(_error(event)))
 
 
 def _outcome(assets: Sequence[dg.AssetKey], partition: Partition, result: dg.ExecuteInProcessResult) -> Outcome:
     made = {event.asset_key for event in result.get_asset_materialization_events()}
-    failures = [
-        event.step_failure_data.error.message.strip() if event.step_failure_data.error else event.message or ""
-        for event in result.filter_events(lambda event: event.is_step_failure)
-    ]
+    failures = [event for event in result.all_events if event.is_step_failure or event.is_failure]
+    errors = [error for event in failures if (error := _error(event)) is not None]
     return Outcome(
         partition=partition,
         run_id=result.run_id,
@@ -148,8 +161,34 @@ def _outcome(assets: Sequence[dg.AssetKey], partition: Partition, result: dg.Exe
         unmade=tuple(key.to_user_string() for key in assets if key not in made),
         observed=_observed([key for key in assets if key not in made], result),
         checks=tuple(result.get_asset_check_evaluations()),
-        failure=" ".join(failures),
+        failure=" ".join(dict.fromkeys(_cause(error) for error in errors)) or _last_word(result, failures),
+        details="\n".join(error.to_string() for error in errors),
     )
+
+
+def _error(event: DagsterEvent) -> SerializableErrorInfo | None:
+    if event.is_step_failure:
+        return event.step_failure_data.error
+    return event.job_failure_data.error if event.is_failure else None
+
+
+def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
+    """An error and its causes, as Dagster wraps them."""
+    while error is not None:
+        yield error
+        error = error.cause
+
+
+def _cause(error: SerializableErrorInfo) -> str:
+    """What happened, in a sentence: the first error that Dagster did not wrap around another."""
+    wrapped = list(_chain(error))
+    first = next((e for e in wrapped if not (e.cls_name or "").startswith("DagsterExecution")), wrapped[-1])
+    message = sentence(first.message)
+    return f"{message} {remedy(message)}".strip()
+
+
+def _last_word(result: dg.ExecuteInProcessResult, failures: Sequence[DagsterEvent]) -> str:
+    return "" if result.success else next((event.message or "" for event in failures), "The run failed.")
 
 
 def _observed(unmade: Sequence[dg.AssetKey], result: dg.ExecuteInProcessResult) -> dict[str, str]:

@@ -21,6 +21,7 @@ TENSORS = "tensors/if_tensors"
 PIXEL_STATISTICS = "tensors/if_quality"
 RELEASES = "registry/releases"
 ABSENCES = "registry/absences"
+IDENTITY = "registry/storage.json"
 
 CURRENT = "CURRENT"
 

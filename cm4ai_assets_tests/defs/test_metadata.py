@@ -17,7 +17,8 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.defs.instance import sync_partitions
-from cm4ai_assets.defs.launching import Outcome, waves
+from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.defs.selection import waves
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord

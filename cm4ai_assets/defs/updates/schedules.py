@@ -16,7 +16,8 @@ from cm4ai_assets.defs.jobs import JOBS, usage
 from cm4ai_assets.defs.partitions import RELEASE, partition_key
 from cm4ai_assets.defs.updates.requests import tags
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.releases import newest
+from cm4ai_assets.releases import LATEST
+from cm4ai_assets.storage.choice import registered_releases, release_to_make
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 from cm4ai_assets.updates.needs import LOCK_JOB
@@ -60,11 +61,10 @@ def refresh(
         graph: Every asset.
         when: The time for which the schedule was evaluated; each has its own run keys.
     """
-    keys = [record.key for record in platform.registry.all()]
-    if not keys:
+    if not registered_releases(platform.store):
         yield dg.SkipReason("No release is registered yet.")
         return
-    key = newest(keys)
+    key = release_to_make(platform.store, LATEST)
     if key not in known:
         yield dg.SkipReason(f"{key} is registered and not a partition yet; the release sensor adds it.")
         return

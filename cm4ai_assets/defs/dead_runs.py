@@ -1,0 +1,147 @@
+"""Runs whose process has died: found by a lock that only a living process holds, ended, and their pool slots freed.
+
+Dagster takes a run for alive until its process says otherwise. One that was killed stays STARTED, fills the queue, and
+keeps its pool slots: the next run waits for ever. Here each run holds a lock on a file of the instance while it works.
+The kernel lets go of the lock when the process ends, however it ends.
+
+Belongs here: that lock, ending dead runs, waiting for living ones. Does not belong here: starting runs (`launching`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from cm4ai_assets.errors import RunError
+
+_FOLDER = "processes"  # below DAGSTER_HOME
+_NEW, _NEW_FOR = ".new", 60.0  # a file that is not locked yet, and for how many seconds it may be
+_UNFINISHED = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+_ENDED = "The process of this run has died (killed, out of memory, or the machine went down). Start it again."
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How a run waits for pool slots of living runs: seconds at most, seconds between looks, who gets the message."""
+
+    limit: float = 3600.0
+    every: float = 5.0
+    tell: Callable[[str], None] = lambda _message: None
+
+
+@contextmanager
+def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold the lock of a run while it works in this process."""
+    folder = _folder(instance)
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # Locked under another name first: a file that exists and is not locked means a dead process.
+    new, path = folder / f"{run_id}{_NEW}", folder / run_id
+    handle = os.open(new, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        new.rename(path)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """End the record of every run whose process has died and free its pool slots; the ids of these runs."""
+    folder = _folder(instance)
+    dead = [] if folder is None or not folder.is_dir() else [path for path in folder.iterdir() if _is_dead(path)]
+    ended = []
+    for path in dead:
+        run = instance.get_run_by_id(path.name)
+        if run is not None and run.status in _UNFINISHED:
+            if run.status is dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run, _ENDED)
+            else:
+                instance.report_run_failed(run, _ENDED)
+            ended.append(path.name)
+        path.unlink(missing_ok=True)
+    _free_slots(instance)
+    return ended
+
+
+def wait_for_pools(instance: dg.DagsterInstance, pools: Iterable[str], waiting: Waiting) -> None:
+    """Wait until each pool has a free slot, if living runs hold them all: with a message, and not for ever.
+
+    Raises:
+        RunError: The slots were not free within the limit.
+    """
+    told, until = False, time.monotonic() + waiting.limit
+    while holders := _holders(instance, pools):
+        if not told:
+            runs = "; ".join(f"{pool} is used by run {', '.join(ids)}" for pool, ids in holders.items())
+            waiting.tell(
+                f"Waiting at most {waiting.limit / 60:.0f} min for another run to end: {runs}. Ctrl-C stops waiting."
+            )
+            told = True
+        if time.monotonic() >= until:
+            names = ", ".join(sorted({run for ids in holders.values() for run in ids}))
+            raise RunError(
+                f"Run {names} still uses the pool {', '.join(holders)} after {waiting.limit / 60:.0f} min.",
+                remedy="Wait for it or cancel it in the UI (Runs), then run the same command again.",
+            )
+        time.sleep(waiting.every)
+        end_dead_runs(instance)
+
+
+def _holders(instance: dg.DagsterInstance, pools: Iterable[str]) -> dict[str, list[str]]:
+    """The pools of which every slot is taken, and the runs that took them."""
+    found = {}
+    for pool in sorted(pools):
+        info = instance.event_log_storage.get_concurrency_info(pool)
+        runs = sorted({slot.run_id for slot in info.claimed_slots})
+        if info.slot_count and len(info.claimed_slots) >= info.slot_count:
+            found[pool] = runs
+    return found
+
+
+def _free_slots(instance: dg.DagsterInstance) -> None:
+    """Free the slots of runs that have ended, or that nobody knows."""
+    storage = instance.event_log_storage
+    if not storage.supports_global_concurrency_limits:
+        return
+    for run_id in storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            storage.free_concurrency_slots_for_run(run_id)
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether no process holds the lock of a run. A file that is about to be locked counts as alive."""
+    try:
+        if path.suffix == _NEW and time.time() - path.stat().st_mtime < _NEW_FOR:
+            return False
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False  # it ended in order just now
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _folder(instance: dg.DagsterInstance) -> Path | None:
+    """Where the locks are; None where the instance has no folder of its own."""
+    return None if instance.is_ephemeral else Path(instance.root_directory) / _FOLDER
