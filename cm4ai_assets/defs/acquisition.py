@@ -11,12 +11,13 @@ from typing import Any
 
 import dagster as dg
 
-from cm4ai_assets.archives.dataverse.acquire import Acquired, acquire
+from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.transfer.acquire import Acquired
 
 # A download has already waited and tried again for as long as `transfer.retries` says. What is left is an outage.
 RETRIES = 3

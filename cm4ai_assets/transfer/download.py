@@ -42,7 +42,7 @@ class Stream(Protocol):
         ...
 
 
-class Source(Protocol):
+class RemoteFile(Protocol):
     """Where the bytes of one file come from: an archive's file by whatever protocol it speaks."""
 
     @property
@@ -97,7 +97,7 @@ class Fetched:
 
 
 def fetch(
-    source: Source,
+    source: RemoteFile,
     wanted: Wanted,
     scratch: Path,
     *,
@@ -150,7 +150,7 @@ def fetch(
 class _Transfer:
     """The state of one download while it runs."""
 
-    source: Source
+    source: RemoteFile
     wanted: Wanted
     part: Part
     digests: Digests

@@ -114,7 +114,7 @@ class FtpsStream:
 
 @dataclass(frozen=True)
 class FtpsFile:
-    """A file of an FTPS server as a `download.Source`, anonymously.
+    """A file of an FTPS server as a `download.RemoteFile`, anonymously.
 
     Args:
         url: `ftp://host[:port]/path`, as MassIVE names files; it is TLS all the same.

@@ -19,6 +19,7 @@ from datetime import date
 from functools import cache, partial
 from typing import Any
 
+from cm4ai_assets.archives.dataverse.locked_file import denial, may_be_asked_for
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord
 from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.layout import Partition
@@ -73,6 +74,7 @@ def plan(
     offered: Container[str],
     busy: Container[Made] = (),
     feeds: Sequence[Feed] = FEEDS,
+    has_token: bool = False,
 ) -> Plan:
     """What the registered releases need now.
 
@@ -83,6 +85,7 @@ def plan(
         offered: Releases that the archive offers now: of others nothing is available.
         busy: Jobs and partitions that are being made now.
         feeds: What the jobs read.
+        has_token: Whether the fetcher asks as somebody, who may be given what guests are not.
     """
     made, locks, absences = Plan(), cache(partial(lock_of, store)), Absences(store)
     needs = list(_locks([record for record in records if record.key in offered], store))
@@ -95,14 +98,15 @@ def plan(
         for feed in feeds:
             for condition, inputs in feed.inputs(lock).items():
                 partition = Partition(latest.key, condition)
-                if _answered(store, absences, feed, partition):
+                since = _opened(inputs, today)
+                if _answered(store, absences, feed, partition, since):
                     continue
                 same = [Partition(key, condition) for key in twins(locks, feed, partition, earlier)]
-                kept = next((t for t in same if _answered(store, absences, feed, t)), None)
+                kept = next((t for t in same if _answered(store, absences, feed, t, since)), None)
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
                     made.shared[feed.job, partition] = kept.release
-                elif reason := _closed(inputs, today, takes_some=feed.takes_some):
+                elif reason := _closed(inputs, today, takes_some=feed.takes_some, has_token=has_token):
                     made.waiting[feed.job, partition] = reason
                 elif doing:
                     made.waiting[feed.job, partition] = f"{feed.job} of {doing} makes it from the same bytes"
@@ -111,12 +115,16 @@ def plan(
     return Plan(tuple(needs), made.shared, made.waiting)
 
 
-def _answered(store: Store, absences: Absences, feed: Feed, partition: Partition) -> bool:
+def _answered(store: Store, absences: Absences, feed: Feed, partition: Partition, since: date | None) -> bool:
     """Whether a job's product is published, or it is on record that there is nothing to make.
 
-    That is an answer too: an archive named like data may hold only metadata.
+    That is an answer too: an archive named like data may hold only metadata. What was refused before an embargo ended,
+    on the day `since`, is none.
     """
-    return store.has_table(feed.product, partition) or absences.find(feed.first, partition) is not None
+    if store.has_table(feed.product, partition):
+        return True
+    absence = absences.find(feed.first, partition)
+    return absence is not None and (since is None or absence.noted.date() >= since)
 
 
 def _locks(records: Sequence[ReleaseRecord], store: Store) -> Iterator[Need]:
@@ -143,19 +151,23 @@ def _version(record: ReleaseRecord) -> tuple[int, int]:
     return record.major, record.minor
 
 
-def _closed(inputs: Rows, today: date, *, takes_some: bool) -> str:
+def _closed(inputs: Rows, today: date, *, takes_some: bool, has_token: bool) -> str:
     """Why the bytes are not available yet, or none of them where some would do; empty if they are."""
-    reasons = [why for row in inputs if (why := _withheld(row, today))]
+    reasons = [why for row in inputs if (why := _withheld(row, today, has_token=has_token))]
     return reasons[0] if reasons and (not takes_some or len(reasons) == len(inputs)) else ""
 
 
-def _withheld(row: Mapping[str, Any], today: date) -> str:
-    """Why a file is not available yet; empty if it is."""
-    over = row["access"] == "embargoed" and row["available_on"] is not None and today >= row["available_on"]
-    if row["access"] == "public" or over:
+def _withheld(row: Mapping[str, Any], today: date, *, has_token: bool) -> str:
+    """Why a file is not available yet; empty if the archive may give it out, which the fetcher then asks."""
+    if may_be_asked_for(row["access"], row["available_on"], today=today, has_token=has_token):
         return ""
-    until = f" until {row['available_on']}" if row["access"] == "embargoed" and row["available_on"] else ""
-    return f"{row['label']} is {row['access']}{until}"
+    return f"{row['label']} {denial(row['access'], row['available_on'])[0]}"
+
+
+def _opened(inputs: Rows, today: date) -> date | None:
+    """The day on which the last embargo of these files ended; None where none has."""
+    ends = [row["available_on"] for row in inputs if row["access"] == "embargoed" and row["available_on"]]
+    return max((day for day in ends if day <= today), default=None)
 
 
 def _why(inputs: Rows) -> str:

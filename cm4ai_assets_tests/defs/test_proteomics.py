@@ -325,7 +325,7 @@ def test_other_bytes_than_the_first_time_are_refused(pulling: Workbench, archive
     )
     assert cli.main(words) == cli.FAILED
     archive.faults.clear()
-    assert "as when it was first pulled" in capsys.readouterr().err
+    assert "as when it was first stored" in capsys.readouterr().err
     assert not pulling.platform.blobs.has(sha256)
 
 

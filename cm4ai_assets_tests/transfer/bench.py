@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from cm4ai_assets.archives.dataverse.acquire import Acquired, acquire
+from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer import parts
+from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.parts import Wanted
 from cm4ai_assets.transfer.retries import RetryPolicy

@@ -1,7 +1,8 @@
-"""What a published file is for fetching and verifying it: its size, its digest, whether it may be had.
+"""What a published file is for fetching and verifying it: its size, its digest, its access.
 
-Belongs here: one file of a release, and what the archive's answer says of it. Does not belong here: tables (`lock`), so
-that a download needs none of their libraries.
+Belongs here: one file of a release, what the archive's answer says of it, and the one rule for whether it may be asked
+for, which the planner and the fetcher share. Does not belong here: tables (`lock`), so that a download needs none of
+their libraries.
 """
 
 from __future__ import annotations
@@ -95,3 +96,38 @@ def access_state(file: File, day: date) -> str:
     if embargo is not None and (embargo.date_available is None or day < embargo.date_available):
         return "embargoed"
     return "restricted" if file.restricted else "public"
+
+
+def may_be_asked_for(access: str, available_on: date | None, *, today: date, has_token: bool) -> bool:
+    """Whether the archive may give out a file today; then the archive decides.
+
+    A public file is accessible to everybody, an embargoed one from the day its embargo ends. With a token, the archive
+    may open a restricted or an embargoed file to this person. Nothing else is even asked for.
+
+    Args:
+        access: The access state (`tables.release.ACCESS_STATES`).
+        available_on: The day its embargo ends; None without one.
+        today: The day that is compared with.
+        has_token: Whether requests are made as somebody.
+    """
+    if access == "embargoed":
+        return has_token or (available_on is not None and today >= available_on)
+    return access == "public" or (access == "restricted" and has_token)
+
+
+def denial(state: str, until: date | None) -> tuple[str, str]:
+    """Why a file in an access state is not accessible, to follow its name, and what can be done."""
+    reasons = {
+        "restricted": ("is restricted", "Ask the depositor for access and set DATAVERSE_API_TOKEN."),
+        "embargoed": (
+            f"is embargoed until {until}" if until else "is embargoed without a stated end",
+            "It is tried again after that day." if until else "Ask the depositor.",
+        ),
+        "retention_expired": ("is past its retention period", "The archive no longer gives it out."),
+        "blocked": (
+            "is public by the archive's listing and refused by its download",
+            "The archive may restrict it meanwhile, or turn this client away; ask the archive.",
+        ),
+        "gone": ("is no longer in this version", "Ask the archive."),
+    }
+    return reasons.get(state, (f"is not accessible: {state}", "Ask the archive."))

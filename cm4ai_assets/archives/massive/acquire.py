@@ -9,7 +9,6 @@ not belong here: choosing what to pull and what it may take (`massive_inventory.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,20 +16,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 import polars as pl
-from filelock import FileLock
 
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.archives.massive.inventory import Entry, unit_of
-from cm4ai_assets.storage.blobs import Blob, BlobStore
-from cm4ai_assets.storage.disk import make_folder, typed_disk_errors
-from cm4ai_assets.transfer.download import Fetched, Progress, Source, Stream, fetch
-from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, UnverifiableError
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.transfer.acquire import Acquired, Item, stored_or_fetched
+from cm4ai_assets.transfer.download import Progress, RemoteFile, Stream
 from cm4ai_assets.transfer.ftps import FtpsFile
 from cm4ai_assets.transfer.http import Answer
-from cm4ai_assets.transfer.parts import Wanted
 from cm4ai_assets.transfer.retries import RetryPolicy
-
-_log = logging.getLogger(__name__)
 
 # The web server may not resume, so what is larger comes by FTPS, which does.
 WEB_LIMIT = 64 * 1024 * 1024
@@ -67,7 +61,7 @@ class _WebStream:
 
 @dataclass(frozen=True)
 class WebFile:
-    """A file of a deposit by HTTPS, as a `download.Source`."""
+    """A file of a deposit by HTTPS, as a `download.RemoteFile`."""
 
     client: MassiveClient
     file: DepositFile
@@ -94,7 +88,7 @@ def pull(
     *,
     progress: Callable[[Progress], None] | None = None,
     retries: RetryPolicy | None = None,
-) -> Blob:
+) -> Acquired:
     """The stored bytes of a deposit's file, fetched if they are not stored yet.
 
     Raises:
@@ -103,29 +97,8 @@ def pull(
         DigestMismatchError: Other bytes came than the first time.
         ArchiveError: It could not be fetched; what has arrived is kept.
     """
-    if file.size is None:
-        raise UnverifiableError(
-            f"No listing states the size of {file.accession}/{file.path}.",
-            remedy="It is not fetched, since a cut copy could not be told from a whole one.",
-        )
-    key = f"massive-{hashlib.sha256(file.identity.encode()).hexdigest()[:32]}"
-    lock = scratch / "locks" / f"{key}.lock"
-    with typed_disk_errors(lock.parent):
-        make_folder(lock.parent)
-    with FileLock(lock):
-        noted = blobs.first_use(file.identity)
-        if noted and blobs.has(noted.sha256):
-            return noted
-        blobs.require_room(file.size, beside=scratch)
-        digest_type, digest = ("SHA-256", noted.sha256) if noted else (None, None)
-        wanted = Wanted(key, file.size, digest_type, digest, as_known="as when it was first pulled")
-        fetched = _first_that_has_it(
-            _sources(file, client), lambda source: fetch(source, wanted, scratch, progress=progress, retries=retries)
-        )
-        blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
-        blobs.note_first_use(file.identity, blob)
-        fetched.forget()
-    return blob
+    item = Item(f"{file.accession}/{file.path} of MassIVE", file.identity, file.size)
+    return stored_or_fetched(item, lambda: _remotes(file, client), blobs, scratch, progress=progress, retries=retries)
 
 
 def first_digests(files: pl.DataFrame, entries: Iterable[tuple[str, Entry]], blobs: BlobStore) -> pl.DataFrame:
@@ -163,19 +136,10 @@ def unit_digest(unit: Sequence[DepositFile], digests: Mapping[str, str]) -> str 
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _sources(file: DepositFile, client: MassiveClient) -> list[Source]:
-    """Where the file may be had, the better way first."""
+def _remotes(file: DepositFile, client: MassiveClient) -> list[RemoteFile]:
+    """The ways to the file, the better one first."""
     web = WebFile(client, file)
     if not client.has_ftps or not file.url:
         return [web]
     ftps = FtpsFile(quote(file.url, safe="/:"))
     return [web, ftps] if (file.size or 0) <= WEB_LIMIT else [ftps, web]
-
-
-def _first_that_has_it(sources: Sequence[Source], ask: Callable[[Source], Fetched]) -> Fetched:
-    for source in sources[:-1]:
-        try:
-            return ask(source)
-        except (NotFoundError, ProtocolError) as error:
-            _log.info("%s Trying the other way.", error.message)
-    return ask(sources[-1])

@@ -20,7 +20,7 @@ from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
 
-Source = Literal["dataset_cache", "ftps", "crate"]
+ListedBy = Literal["dataset_cache", "ftps", "crate"]
 
 _ADDRESS = re.compile(rf"^(?P<root>ftp://[^/]+/(?:[^/]+/)*?(?P<accession>{MASSIVE.pattern}))/?(?P<path>.*)$")
 
@@ -63,7 +63,7 @@ class Inventory:
     accession: str
     root: str
     entries: tuple[Entry, ...]
-    source: Source
+    source: ListedBy
     notes: tuple[str, ...] = ()
 
 

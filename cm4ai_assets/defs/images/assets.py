@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import Acquired
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, read_again, skipped
@@ -39,6 +38,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.tensors import ARRAY, PIXEL_CODE_VERSION, open_array
 from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.release import IF_ARCHIVE
+from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.vocabulary import CellLine, Modality, Role
 

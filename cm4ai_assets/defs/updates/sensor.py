@@ -140,6 +140,7 @@ class _Tick:
             today=self.now.date(),
             offered={record.key for record in records if self.cursor.offers(record)},
             busy=under_way(self.instance),
+            has_token=self.platform.settings.dataverse_token is not None,
         )
 
     def requests(self, made: Plan) -> list[dg.RunRequest]:

@@ -181,7 +181,7 @@ def relisted(**data_file: object) -> Answer:
         ({"embargo": {"dateAvailable": "2026-01-03"}}, "embargoed", date(2026, 1, 3), "is embargoed until 2026-01-03"),
         ({"retention": {"dateUnavailable": "2026-01-02"}}, "retention_expired", None, "past its retention period"),
         ({}, "blocked", None, "is public by the archive's listing and refused by its download"),
-        ({"id": 1}, "gone", None, "cannot be had: gone"),
+        ({"id": 1}, "gone", None, "is no longer in this version"),
     ],
 )
 def test_19_20_a_refusal_is_looked_up_once(

@@ -1,0 +1,73 @@
+"""What is needed, by what may be asked for: the planner refuses nothing that the fetcher would be given."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cm4ai_assets.archives.dataverse.locked_file import may_be_asked_for
+from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.storage.absences import Absences
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.release import ACCESS_STATES, RELEASE_FILES
+from cm4ai_assets.updates.inputs import FEEDS
+from cm4ai_assets.updates.needs import Plan, plan
+from cm4ai_assets_tests.updates.test_changes import ZIP, file, lock
+
+RELEASE, HERE = "2025-06-v2.0", Partition("2025-06-v2.0", "paclitaxel")
+RECORD = ReleaseRecord(
+    key=RELEASE, doi="doi:10.18130/V3/F3TD5R", major=2, minor=0, title="June 2025 Data Release",
+    published=date(2025, 7, 1), released=datetime(2025, 7, 1, tzinfo=UTC), archive="https://archive.example",
+)  # fmt: skip
+END = datetime.now(UTC).date()
+BEFORE, AFTER = END - timedelta(1), END + timedelta(1)
+FEED = next(feed for feed in FEEDS if feed.job == "images")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"file://{tmp_path}/storage", scratch=tmp_path / "scratch")
+
+
+def planned(store: Store, access: str, until: date | None, today: date, *, has_token: bool = False) -> Plan:
+    """The plan where an image archive of this access is locked, and nothing was made from it."""
+    frame = lock(file(1, f"Images/{ZIP}", "a")).with_columns(
+        access=pl.lit(access), available_on=pl.lit(until, pl.Date), release=pl.lit(RELEASE)
+    )
+    with store.stage_table(RELEASE_FILES.name, Partition(RELEASE), frame) as staged:
+        store.publish_table(staged)
+    return plan([RECORD], store, today=today, offered={RELEASE}, feeds=[FEED], has_token=has_token)
+
+
+def made(found: Plan) -> set[Partition]:
+    return {need.partition for need in found.needs if need.job == FEED.job}
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+@pytest.mark.parametrize("today", [BEFORE, END, AFTER])
+@pytest.mark.parametrize("access", ACCESS_STATES)
+def test_the_planner_asks_for_what_the_fetcher_asks_for(
+    store: Store, access: str, today: date, *, has_token: bool
+) -> None:
+    until = END if access == "embargoed" else None
+    asked = may_be_asked_for(access, until, today=today, has_token=has_token)
+    found = planned(store, access, until, today, has_token=has_token)
+    assert (HERE in made(found)) is asked
+    assert ((FEED.job, HERE) in found.waiting) is not asked
+
+
+def test_waiting_says_until_when(store: Store) -> None:
+    said = planned(store, "embargoed", END, BEFORE).waiting[FEED.job, HERE]
+    assert said.endswith(f"is embargoed until {END}")
+    assert planned(store, "restricted", None, END).waiting[FEED.job, HERE].endswith("is restricted")
+
+
+def test_a_refusal_before_the_end_of_an_embargo_is_no_answer_after_it(store: Store) -> None:
+    Absences(store).note(FEED.first, HERE, "The archive refused it.")
+    assert made(planned(store, "embargoed", AFTER, END, has_token=True)) == set()
+    assert made(planned(store, "embargoed", END, END)) == set()  # it was noted on that day or later
+    assert made(planned(store, "embargoed", AFTER, AFTER)) == {HERE}
