@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from cm4ai_assets import cli
@@ -153,9 +153,9 @@ def test_the_sandbox_is_served_on_this_machine_only(archive: SandboxServer, tmp_
     try:
         for _ in range(100):
             try:
-                answer = httpx.get(f"http://127.0.0.1:{port}/api/info/version")
+                answer = httpx2.get(f"http://127.0.0.1:{port}/api/info/version")
                 break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 time.sleep(0.1)
         assert answer.json()["status"] == "OK"
     finally:

@@ -30,7 +30,7 @@ class SandboxServer:
     """Serves a sandbox while it is entered as a context.
 
     >>> with SandboxServer(directory) as server:            # doctest: +SKIP
-    ...     httpx.get(f"{server.url}/api/info/version")
+    ...     httpx2.get(f"{server.url}/api/info/version")
 
     `faults` are asked in order before the archive is; `log` is what was asked so far. Whoever sends `token` may read
     what is closed to guests; any other token is refused.

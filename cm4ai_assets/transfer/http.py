@@ -22,11 +22,11 @@ from importlib.metadata import version
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
-import httpcore
-import httpx
+import httpx2
 from pydantic import SecretStr
 
 from cm4ai_assets.errors import ArchiveError, ConfigurationError
+from cm4ai_assets.transfer.connections import EXCHANGE, Exchange, Transport
 from cm4ai_assets.transfer.errors import (
     NetworkError,
     ProtocolError,
@@ -39,11 +39,7 @@ from cm4ai_assets.transfer.errors import (
 from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, quiet_http_logs, redacted
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.refusals import BODY_LIMIT, error_envelope, refusal
-from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
-
-# What one read from a socket may return. At 64 KiB, the default, a third of a download's CPU time goes into handing
-# 15,000 pieces a gigabyte through four layers.
-httpcore.HTTP11Connection.READ_NUM_BYTES = 512 * 1024
+from cm4ai_assets.transfer.retries import Patience, RetryPolicy
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -63,6 +59,11 @@ class Timeouts:
     connect: float = 10.0
     read: float = 60.0
 
+    @property
+    def head(self) -> float:
+        """Seconds until the headers of an answer are complete, whatever comes meanwhile."""
+        return self.connect + 2 * self.read
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -72,7 +73,7 @@ class Answer:
     headers: Mapping[str, str]
     url: str
     host: str
-    _response: httpx.Response
+    _response: httpx2.Response
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives, not decoded.
@@ -133,10 +134,9 @@ class HttpClient:
             )
         self._token = SecretStr(token) if token else None
         self.rate_limit, self._sleep = rate_limit, sleep
-        self._retries, limits = retries or RetryPolicy(), timeouts or Timeouts()
-        self._timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": None}
+        self._retries, self._limits = retries or RetryPolicy(), timeouts or Timeouts()
         quiet_http_logs()
-        self._client = httpx.Client(verify=verify, follow_redirects=False, limits=httpx.Limits(max_connections=None))
+        self._client = httpx2.Client(transport=Transport(verify=verify), follow_redirects=False)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_url!r}, token={'set' if self._token else None})"
@@ -158,7 +158,7 @@ class HttpClient:
 
     def url(self, path: str, params: Mapping[str, str] | None = None) -> str:
         """The whole URL of a path of the archive."""
-        return str(httpx.URL(f"{self.base_url}{path}", params=dict(params) if params else None))
+        return str(httpx2.URL(f"{self.base_url}{path}", params=dict(params) if params else None))
 
     def json(self, path: str, params: Mapping[str, str] | None = None, *, body: object = None) -> Reply:
         """A JSON answer, asked for again by the retry policy. With a `body`, it is posted."""
@@ -181,10 +181,9 @@ class HttpClient:
         with self.stream(url, body=body) as answer:
             if answer.status != HTTPStatus.OK:
                 raise self._refusal(answer)
-            raw, floor = bytearray(), StallFloor(self._retries, time.monotonic)
+            raw = bytearray()
             for chunk in answer.chunks():
                 raw += chunk
-                floor.arrived(len(chunk))
                 if len(raw) > _JSON_LIMIT:
                     raise ProtocolError(f"The answer to {told} is longer than {_JSON_LIMIT} bytes.")
         try:
@@ -235,20 +234,25 @@ class HttpClient:
             f"A redirect was refused ({told}): there were more than {MAX_HOPS}.", remedy="Report it to the archive."
         )
 
-    def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx.Response:
+    def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx2.Response:
         host = _host(url)
         if self.rate_limit:
             self.rate_limit.wait(host)
         secret = {"X-Dataverse-key": self._token.get_secret_value()} if self._token and with_token else {}
         with _typed_failures(redacted(url, home=self.home)):
             # Built and sent without the client's defaults: no other header, no cookie goes along.
-            request = httpx.Request(
+            request = httpx2.Request(
                 "GET" if body is None else "POST", url, headers={**headers, **secret},
-                json=body, extensions={"timeout": self._timeout},
+                json=body, extensions=self._extensions(),
             )  # fmt: skip
             return self._client.send(request, stream=True, auth=None, follow_redirects=False)
 
-    def _answer(self, response: httpx.Response, url: str) -> Answer:
+    def _extensions(self) -> dict[str, Any]:
+        limits = self._limits
+        timeout = {"connect": limits.connect, "read": limits.read, "write": limits.read, "pool": None}
+        return {"timeout": timeout, EXCHANGE: Exchange(limits.head, self._retries)}
+
+    def _answer(self, response: httpx2.Response, url: str) -> Answer:
         answer = Answer(response.status_code, response.headers, redacted(url, home=self.home), _host(url), response)
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"", "identity"} and answer.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
@@ -292,11 +296,11 @@ def _typed_failures(told: str) -> Iterator[None]:
     """Turn what the HTTP library raises into our errors. Its messages hold no URL; ours hold the redacted one."""
     try:
         yield
-    except httpx.ProxyError as error:
+    except httpx2.ProxyError as error:
         raise ProxyRefusedError(f"The proxy refused ({told}): {error}.", remedy="See HTTPS_PROXY.") from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
         raise RedirectRefusedError(f"Not a URL that can be followed ({told}): {error}.") from error
-    except (httpx.TransportError, httpx.StreamError) as error:
+    except (httpx2.TransportError, httpx2.StreamError) as error:
         causes = list(_causes(error))
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             raise TlsError(

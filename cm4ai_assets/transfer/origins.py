@@ -63,7 +63,7 @@ def allow_redirect(target: str, *, home: Origin, what: str) -> None:
         raise _refused(what, f"it leads to {scheme or 'no'} scheme, not https")
     if urlsplit(target).username is not None:
         raise _refused(what, "it carries credentials")
-    for address in _addresses(host, port, proxied=_is_proxied(target)):
+    for address in _addresses(host, port, proxied=proxy_of(target) is not None):
         if address.is_loopback and testing:
             continue
         if not address.is_global or address.is_multicast:
@@ -109,14 +109,22 @@ def is_loopback_http(url: str) -> bool:
     return scheme == "http" and _is_loopback(host)
 
 
-def _is_proxied(url: str) -> bool:
+def proxy_of(url: str) -> str | None:
+    """The proxy by which the environment sends a URL: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY; None by NO_PROXY."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+# A filter of a logger does not see what its children log, so each is named.
+_HTTP_LOGGERS = ("httpx2", *(f"httpcore2.{name}" for name in ("connection", "http11", "http2", "proxy", "socks")))
 
 
 class _RedactingFilter(logging.Filter):
-    """Takes queries out of what the HTTP libraries log: at INFO httpx logs whole URLs, presigned ones too."""
+    """Takes queries out of what the HTTP libraries log: at INFO httpx2 logs whole URLs, presigned ones too."""
 
     _QUERY = re.compile(r"\?[^\s'\"]+")
 
@@ -127,8 +135,8 @@ class _RedactingFilter(logging.Filter):
 
 
 def quiet_http_logs() -> None:
-    """Keep secrets out of the logs of httpx and httpcore, however verbose the process is."""
-    for name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
+    """Keep secrets out of the logs of httpx2 and httpcore2, however verbose the process is."""
+    for name in _HTTP_LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, _RedactingFilter) for known in logger.filters):
             logger.addFilter(_RedactingFilter())

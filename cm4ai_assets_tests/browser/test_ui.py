@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
@@ -82,9 +82,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
 def _wait_for(url: str) -> None:
     for _ in range(120):
         try:
-            if httpx.get(f"{url}/server_info").status_code == 200:
+            if httpx2.get(f"{url}/server_info").status_code == 200:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             time.sleep(0.5)
     pytest.fail(f"{url} did not come up")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from cm4ai_assets.sandbox import SandboxServer, build
@@ -31,6 +31,6 @@ def server(sandbox: Path) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def client(server: SandboxServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url) as opened:
+def client(server: SandboxServer) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=server.url) as opened:
         yield opened

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from cm4ai_assets.errors import ConfigurationError
@@ -21,7 +21,7 @@ JUNE_2025 = "doi:10.5072/FK2/F3SBX5"
 IMAGES, EMBARGOED, RESTRICTED, EMBARGO_OVER = 720801, 720748, 720749, 713707
 
 
-def _version(client: httpx.Client, doi: str, spec: str) -> httpx.Response:
+def _version(client: httpx2.Client, doi: str, spec: str) -> httpx2.Response:
     return client.get(f"/api/datasets/:persistentId/versions/{spec}", params={"persistentId": doi})
 
 
@@ -29,7 +29,7 @@ def _file(number: int) -> str:
     return f"/api/access/datafile/{number}"
 
 
-def test_the_collection_lists_every_dataset(client: httpx.Client) -> None:
+def test_the_collection_lists_every_dataset(client: httpx2.Client) -> None:
     rows = client.get("/api/dataverses/CM4AI/contents").json()["data"]
     assert {row["type"] for row in rows} == {"dataset"}
     assert f"doi:{rows[-1]['authority']}/{rows[-1]['identifier']}" == JUNE_2026
@@ -41,12 +41,12 @@ def test_the_collection_lists_every_dataset(client: httpx.Client) -> None:
     ("spec", "found"),
     [("2.1", (2, 1)), ("2", (2, 0)), (":latest", (2, 1)), (":latest-published", (2, 1)), ("1.0", (1, 0))],
 )
-def test_versions_are_named_as_the_archive_names_them(client: httpx.Client, spec: str, found: tuple[int, int]) -> None:
+def test_versions_are_named_as_the_archive_names_them(client: httpx2.Client, spec: str, found: tuple[int, int]) -> None:
     version = _version(client, JUNE_2025, spec).json()["data"]
     assert (version["versionNumber"], version["versionMinorNumber"]) == found
 
 
-def test_the_list_of_versions_is_newest_first_and_can_be_light(client: httpx.Client) -> None:
+def test_the_list_of_versions_is_newest_first_and_can_be_light(client: httpx2.Client) -> None:
     path = "/api/datasets/:persistentId/versions"
     versions = client.get(path, params={"persistentId": JUNE_2025}).json()["data"]
     assert [(v["versionNumber"], v["versionMinorNumber"]) for v in versions] == [(2, 1), (2, 0), (1, 0)]
@@ -55,7 +55,7 @@ def test_the_list_of_versions_is_newest_first_and_can_be_light(client: httpx.Cli
     assert all(not {"files", "metadataBlocks"} & v.keys() for v in client.get(path, params=light).json()["data"])
 
 
-def test_files_can_be_paged(client: httpx.Client) -> None:
+def test_files_can_be_paged(client: httpx2.Client) -> None:
     path = "/api/datasets/:persistentId/versions/2.1/files"
     pages = [
         client.get(path, params={"persistentId": JUNE_2025, "limit": 10, "offset": offset}).json()
@@ -69,7 +69,7 @@ def test_files_can_be_paged(client: httpx.Client) -> None:
     assert (wrong.status_code, wrong.json()["message"]) == (400, "Invalid order criteria: foo")
 
 
-def test_search_moves_with_major_versions_only(client: httpx.Client) -> None:
+def test_search_moves_with_major_versions_only(client: httpx2.Client) -> None:
     found = client.get("/api/search", params={"q": "*", "type": "dataset", "subtree": "CM4AI", "per_page": 3}).json()[
         "data"
     ]
@@ -81,7 +81,7 @@ def test_search_moves_with_major_versions_only(client: httpx.Client) -> None:
     assert client.get("/api/search").json() == {"status": "ERROR", "message": "q parameter is missing"}
 
 
-def test_a_file_comes_whole_and_verifiable(client: httpx.Client, catalog: Catalog) -> None:
+def test_a_file_comes_whole_and_verifiable(client: httpx2.Client, catalog: Catalog) -> None:
     file = next(f for f in catalog.files if f.id == IMAGES)
     answer = client.get(_file(IMAGES))
     assert hashlib.md5(answer.content).hexdigest() == file.md5
@@ -101,7 +101,7 @@ def test_a_file_comes_whole_and_verifiable(client: httpx.Client, catalog: Catalo
     ],
 )
 def test_a_range(
-    client: httpx.Client, sandbox: Path, catalog: Catalog, header: str, span: tuple[int, int | None]
+    client: httpx2.Client, sandbox: Path, catalog: Catalog, header: str, span: tuple[int, int | None]
 ) -> None:
     file = next(f for f in catalog.files if f.id == IMAGES)
     whole = (sandbox / file.path).read_bytes()
@@ -124,7 +124,7 @@ def test_a_range(
         ("bytes=-", "The format is bytes=<range-start>-<range-end> where start and end are optional."),
     ],
 )
-def test_a_range_that_cannot_be(client: httpx.Client, catalog: Catalog, header: str, reason: str) -> None:
+def test_a_range_that_cannot_be(client: httpx2.Client, catalog: Catalog, header: str, reason: str) -> None:
     size = next(f for f in catalog.files if f.id == IMAGES).size
     answer = client.get(_file(IMAGES), headers={"Range": header.format(size=size)})
     assert answer.status_code == 416
@@ -132,7 +132,7 @@ def test_a_range_that_cannot_be(client: httpx.Client, catalog: Catalog, header: 
     assert "content-range" not in answer.headers
 
 
-def test_access_states(client: httpx.Client, server: SandboxServer) -> None:
+def test_access_states(client: httpx2.Client, server: SandboxServer) -> None:
     files = {f["dataFile"]["id"]: f for f in _version(client, JUNE_2026, "2.0").json()["data"]["files"]}
     assert files[RESTRICTED]["restricted"] is True
     assert files[EMBARGOED]["dataFile"]["embargo"]["dateAvailable"] == "2028-01-01"
@@ -144,13 +144,13 @@ def test_access_states(client: httpx.Client, server: SandboxServer) -> None:
 
 
 def test_a_token_opens_what_is_closed_and_a_wrong_one_closes_everything(sandbox: Path) -> None:
-    with SandboxServer(sandbox, token="right") as server, httpx.Client(base_url=server.url) as client:
+    with SandboxServer(sandbox, token="right") as server, httpx2.Client(base_url=server.url) as client:
         assert client.get(_file(RESTRICTED), headers={"X-Dataverse-key": "right"}).status_code == 200
         refused = client.get("/api/info/version", headers={"X-Dataverse-key": "wrong"})
         assert (refused.status_code, refused.json()) == (401, {"status": "ERROR", "message": "Bad API key"})
 
 
-def test_time_can_be_turned_back(client: httpx.Client, server: SandboxServer) -> None:
+def test_time_can_be_turned_back(client: httpx2.Client, server: SandboxServer) -> None:
     server.publish_until(datetime(2025, 10, 25, tzinfo=UTC))
     listed = client.get("/api/dataverses/CM4AI/contents").json()["data"]
     assert [row["publicationDate"] for row in listed] == ["2024-05-21", "2025-03-03", "2025-07-01"]
@@ -162,7 +162,7 @@ def test_time_can_be_turned_back(client: httpx.Client, server: SandboxServer) ->
     assert _version(client, JUNE_2026, ":latest").status_code == 200
 
 
-def test_the_log_tells_what_was_asked(client: httpx.Client, server: SandboxServer) -> None:
+def test_the_log_tells_what_was_asked(client: httpx2.Client, server: SandboxServer) -> None:
     client.get(_file(702111))
     client.get(_file(702111), params={"gbrecs": "true"}, headers={"Range": "bytes=2-5"})
     client.head(_file(702111), headers={"X-Dataverse-key": "secret"})
@@ -174,13 +174,13 @@ def test_the_log_tells_what_was_asked(client: httpx.Client, server: SandboxServe
     assert server.log == []
 
 
-def test_head_runs_the_path_of_get(client: httpx.Client, server: SandboxServer, catalog: Catalog) -> None:
+def test_head_runs_the_path_of_get(client: httpx2.Client, server: SandboxServer, catalog: Catalog) -> None:
     answer = client.head(_file(IMAGES))
     assert int(answer.headers["content-length"]) == next(f for f in catalog.files if f.id == IMAGES).size
     assert server.log[0].counted
 
 
-def test_a_connection_is_kept_and_many_are_served(server: SandboxServer, client: httpx.Client) -> None:
+def test_a_connection_is_kept_and_many_are_served(server: SandboxServer, client: httpx2.Client) -> None:
     kept = HTTPConnection(server.url.removeprefix("http://"))
     ports = set()
     for _ in range(2):
@@ -194,7 +194,7 @@ def test_a_connection_is_kept_and_many_are_served(server: SandboxServer, client:
     assert len(set(answers)) == 1
 
 
-def test_a_fault_can_answer_in_place_of_the_archive(client: httpx.Client, server: SandboxServer) -> None:
+def test_a_fault_can_answer_in_place_of_the_archive(client: httpx2.Client, server: SandboxServer) -> None:
     def unavailable(request: Request) -> Answer | None:
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "7"}) if request.path == "/info/version" else None
 
@@ -204,7 +204,7 @@ def test_a_fault_can_answer_in_place_of_the_archive(client: httpx.Client, server
     assert client.get("/api/dataverses/CM4AI").status_code == 200
 
 
-def test_a_fault_can_cut_the_archives_own_answer(client: httpx.Client, server: SandboxServer) -> None:
+def test_a_fault_can_cut_the_archives_own_answer(client: httpx2.Client, server: SandboxServer) -> None:
     def cut(request: Request) -> Answer | None:
         answer = server.answer(request)
         body = iter(answer.body)
@@ -217,12 +217,12 @@ def test_a_fault_can_cut_the_archives_own_answer(client: httpx.Client, server: S
         return answer
 
     server.faults.append(cut)
-    with pytest.raises(httpx.RemoteProtocolError, match="1000"):
+    with pytest.raises(httpx2.RemoteProtocolError, match="1000"):
         client.get(_file(IMAGES))
     assert server.log[0].sent == 1000
 
 
-def test_a_fault_can_redirect_to_a_store(client: httpx.Client, server: SandboxServer) -> None:
+def test_a_fault_can_redirect_to_a_store(client: httpx2.Client, server: SandboxServer) -> None:
     def store(request: Request) -> Answer | None:
         if request.path.startswith("/access/"):
             return Answer(HTTPStatus.SEE_OTHER, {"Location": f"{server.url}/bucket/key?X-Amz-Expires=3600"})
@@ -239,7 +239,7 @@ def test_a_fault_can_redirect_to_a_store(client: httpx.Client, server: SandboxSe
 def test_bytes_that_are_lost(sandbox: Path, tmp_path: Path) -> None:
     (tmp_path / "archive.json").write_bytes((sandbox / "archive.json").read_bytes())
     with SandboxServer(tmp_path) as server:
-        answer = httpx.get(f"{server.url}{_file(IMAGES)}")
+        answer = httpx2.get(f"{server.url}{_file(IMAGES)}")
     assert answer.status_code == 404
     assert answer.json()["message"] == f"Datafile {IMAGES}: Failed to locate and/or open physical file."
 
@@ -250,9 +250,9 @@ def test_a_taken_port_is_told(sandbox: Path, server: SandboxServer) -> None:
 
 
 def test_a_client_that_goes_away_is_no_error(server: SandboxServer, capfd: pytest.CaptureFixture[str]) -> None:
-    with httpx.stream("GET", f"{server.url}{_file(IMAGES)}") as answer:
+    with httpx2.stream("GET", f"{server.url}{_file(IMAGES)}") as answer:
         next(answer.iter_raw(1000))
-    assert httpx.get(f"{server.url}/api/info/version").status_code == 200
+    assert httpx2.get(f"{server.url}/api/info/version").status_code == 200
     assert capfd.readouterr().err == ""
 
 
@@ -265,4 +265,4 @@ def test_serving_tells_where(sandbox: Path) -> None:
 
     serve(sandbox, ready=ready)
     with SandboxServer(sandbox, port=asked[0]):  # and the port is free again
-        assert httpx.get(f"http://127.0.0.1:{asked[0]}/api/info/version").status_code == 200
+        assert httpx2.get(f"http://127.0.0.1:{asked[0]}/api/info/version").status_code == 200

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from cm4ai_assets.sandbox import plates
@@ -48,7 +48,7 @@ _OPTIONAL = frozenset({"description", "directoryLabel", "categories", "value"})
          "search_CM4AI_datasets.json"),
     ],
 )  # fmt: skip
-def test_an_answer_has_the_shape_of_the_archives(client: httpx.Client, path: str, fixture: str) -> None:
+def test_an_answer_has_the_shape_of_the_archives(client: httpx2.Client, path: str, fixture: str) -> None:
     recorded = json.loads(answer(fixture))
     assert _shape(client.get(path).json(), _OPTIONAL) == _shape(recorded, _OPTIONAL)
 
@@ -62,7 +62,7 @@ def test_an_answer_has_the_shape_of_the_archives(client: httpx.Client, path: str
         (f"{_VERSIONS.replace('?', '/2.1/files?')}&limit=10&offset=0", "version_files_page1_6.6.json"),
     ],
 )
-def test_an_answer_has_the_shape_of_6_6(client: httpx.Client, path: str, fixture: str) -> None:
+def test_an_answer_has_the_shape_of_6_6(client: httpx2.Client, path: str, fixture: str) -> None:
     """The older server lacks what 6.7 and 6.9 added."""
     newer = _OPTIONAL | {"internalVersionNumber", "datasetType", "lastUpdateTime"}
     dated = newer - {"lastUpdateTime"} if "excludeFiles" in path else newer
@@ -70,7 +70,7 @@ def test_an_answer_has_the_shape_of_6_6(client: httpx.Client, path: str, fixture
     assert _shape(client.get(path).json(), dated) == _shape(recorded, dated)
 
 
-def test_citation_fields_are_those_of_the_archive(client: httpx.Client) -> None:
+def test_citation_fields_are_those_of_the_archive(client: httpx2.Client) -> None:
     recorded = json.loads(answer("version_latest_published_TWIN25_6.9.json"))
     ours = client.get(_VERSIONS.replace("?", "/:latest?")).json()
 
@@ -98,7 +98,7 @@ def test_citation_fields_are_those_of_the_archive(client: httpx.Client) -> None:
     ],
 )
 def test_a_refusal_is_worded_as_the_archive_does(
-    client: httpx.Client, request_: tuple[str, str, dict[str, str]], fixture: str
+    client: httpx2.Client, request_: tuple[str, str, dict[str, str]], fixture: str
 ) -> None:
     method, path, headers = request_
     recorded = json.loads(answer(fixture))
@@ -115,7 +115,7 @@ def test_a_refusal_is_worded_as_the_archive_does(
     assert ours == recorded
 
 
-def test_download_headers_are_the_recorded_ones(client: httpx.Client, shared: Path) -> None:
+def test_download_headers_are_the_recorded_ones(client: httpx2.Client, shared: Path) -> None:
     exchanges = json.loads((shared / "fixtures/protocol/access_exchanges.json").read_text())
     passing = {"date", "server"}
     for name, headers in (("local_200", {}), ("local_206", {"Range": "bytes=10-"})):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,7 +178,7 @@ def test_no_byte_is_fetched_twice_while_the_source_resumes(script: list[Behaviou
 )
 def test_a_piece_is_where_it_was_asked_for_or_refused(offset: int, stated: str) -> None:
     headers = {"content-range": stated, "content-length": "5"}
-    answer = Answer(206, headers, "url", "host", httpx.Response(206))
+    answer = Answer(206, headers, "url", "host", httpx2.Response(206))
     with contextlib.suppress(RangeError):
         stream = _positioned(answer, offset)
         assert stream.start == offset
@@ -187,5 +187,5 @@ def test_a_piece_is_where_it_was_asked_for_or_refused(offset: int, stated: str) 
 
 @pytest.mark.parametrize("length", ["5", "", "x", "-5", "5, 5"])
 def test_an_illegible_length_is_as_good_as_none(length: str) -> None:
-    stream = _positioned(Answer(200, {"content-length": length}, "url", "host", httpx.Response(200)), 100)
+    stream = _positioned(Answer(200, {"content-length": length}, "url", "host", httpx2.Response(200)), 100)
     assert (stream.start, stream.total) == (0, 5 if length == "5" else None)

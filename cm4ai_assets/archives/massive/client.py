@@ -17,8 +17,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
-
-import httpx
+from urllib.parse import urlencode
 
 from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
@@ -138,7 +137,7 @@ class MassiveClient:
         _require_accession(accession)
         columns = [("_col", name) for name in (*_COLUMNS, "create_time")]
         url = f"{self._cache.base_url}{_CACHE}"
-        query = httpx.QueryParams([("dataset__exact", accession), ("_stream", "on"), *columns])
+        query = urlencode([("dataset__exact", accession), ("_stream", "on"), *columns])
         return self._cache.patiently(lambda: self._cached_once(f"{url}?{query}", accession))
 
     def inventory(self, accession: str) -> Inventory:
