@@ -50,10 +50,10 @@ def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str) -> None
             fsync_file(source)
             place(source, final)
         return
-    fs.makedirs(_parent(target), exist_ok=True)
     if is_object_store(fs):
         fs.put_file(str(source), target)
         return
+    fs.makedirs(_parent(target), exist_ok=True)
     partial = f"{target}.{secrets.token_hex(4)}.new"
     try:
         fs.put_file(str(source), partial)
@@ -70,10 +70,10 @@ def place_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> None
             make_folder(Path(target).parent)
             write_whole(Path(target), data)
         return
-    fs.makedirs(_parent(target), exist_ok=True)
     if is_object_store(fs):
         fs.pipe_file(target, data)
         return
+    fs.makedirs(_parent(target), exist_ok=True)
     partial = f"{target}.{secrets.token_hex(4)}.new"
     fs.pipe_file(partial, data)
     fs.mv(partial, target)
@@ -93,15 +93,26 @@ def create_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str, *, loc
             make_folder(Path(target).parent)
         create_whole(Path(target), data)
         return
-    fs.makedirs(_parent(target), exist_ok=True)
     if is_object_store(fs):
-        fs.pipe_file(target, data, mode="create")
+        _create_object(fs, data, target)
         return
+    fs.makedirs(_parent(target), exist_ok=True)
     locks.mkdir(parents=True, exist_ok=True)
     with _CREATING, filelock.FileLock(locks / "create.lock"):
         if fs.exists(target):
             raise FileExistsError(target)
         place_bytes(fs, data, target)
+
+
+def _create_object(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> None:
+    try:
+        fs.pipe_file(target, data, mode="create")
+    except FileExistsError:
+        raise
+    except OSError as error:  # how servers word a refusal differs; two writers at one moment get a conflict
+        if not fs.exists(target):
+            raise
+        raise FileExistsError(target) from error
 
 
 def _parent(target: str) -> str:

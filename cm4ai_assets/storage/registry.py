@@ -8,76 +8,117 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from cm4ai_assets.errors import ConfigurationError, ReleaseKeyError
+from cm4ai_assets.errors import Cm4aiError, ConfigurationError, ReleaseKeyError
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, assign_key
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.store import Store
 
+DAMAGED_REMEDY = (
+    "Restore the file, or move it away and run `cm4ai releases --register`: "
+    "the archive is asked, and the key is given anew."
+)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, Cm4aiError)
+
 TEST_PREFIX = "doi:10.5072/"  # DataCite's prefix for tests; the embedded archive publishes under it
 
 
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A file among the release records that is none: damaged, stray, or the record of another key."""
+
+    location: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.location} is no release record: {self.problem}."
+
+
 class ReleaseRegistry:
-    """The release records of one store."""
+    """The release records of one store. One that cannot be read is left out and reported, and harms no other."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def all(self) -> list[ReleaseRecord]:
-        """Every registered release, oldest first."""
-        base = f"{self._store.root}/{layout.RELEASES}"
-        if not self._store.fs.exists(base):
-            return []
-        paths = [path for path in self._store.fs.find(base) if path.endswith(".json")]
-        records = [_record(self._store.fs.cat_file(path)) for path in paths]
-        return sorted(records, key=lambda record: ReleaseKey.parse(record.key))
+        """Every registered release whose record can be read, oldest first."""
+        return sorted(self._read()[0], key=lambda record: ReleaseKey.parse(record.key))
+
+    def damaged(self) -> list[DamagedRecord]:
+        """Every file among the records that is no record."""
+        return self._read()[1]
 
     def get(self, key: str) -> ReleaseRecord:
         """The record of one key.
 
         Raises:
-            ReleaseKeyError: It is not registered.
+            ReleaseKeyError: It is not registered, or its record is damaged.
         """
-        path = f"{self._store.root}/{layout.release_path(key)}"
-        if not self._store.fs.exists(path):
+        path = layout.release_path(key)
+        try:
+            return _record(self._store.read(path), key)
+        except FileNotFoundError:
             raise ReleaseKeyError(
                 f"Release {key} is not registered.",
                 remedy="`cm4ai releases --register` asks the archive for them.",
-            )
-        return _record(self._store.fs.cat_file(path))
+            ) from None
+        except _UNREADABLE as error:
+            raise ReleaseKeyError(
+                f"{DamagedRecord(self._store.location(path), str(error))}", remedy=DAMAGED_REMEDY
+            ) from error
 
     def register(self, versions: Iterable[ReleaseRecord]) -> list[ReleaseRecord]:
         """Give each dataset version its key and write its record; the ones that were new.
 
         `key` of the given records is ignored. Versions that are already registered are left as they are. Datasets are
-        taken in the order of their publication, so that the older one keeps the plain key.
+        taken in the order of their publication, so that the older one keeps the plain key. Of several processes that
+        register at once, each key is given once: a record is created, never replaced. A version whose key a damaged
+        file holds is left out: `damaged` says which, and what it meant is not guessed.
 
         Raises:
             ReleaseKeyError: A key would mean two datasets.
             ConfigurationError: Synthetic releases would stand among real ones, or the reverse.
         """
-        versions = list(versions)
+        versions = sorted(versions, key=lambda record: (record.published, record.doi, record.major, record.minor))
         known = self.all()
         _refuse_mixture(self._store.location(""), [*known, *versions])
-        taken = {record.key: record.doi for record in known}
-        done = {(record.doi, record.major, record.minor) for record in known}
         new = []
-        for seen in sorted(versions, key=lambda record: (record.published, record.doi, record.major, record.minor)):
-            if (seen.doi, seen.major, seen.minor) in done:
-                continue
-            key = assign_key(seen.doi, seen.title, seen.published, major=seen.major, minor=seen.minor, taken=taken)
-            record = ReleaseRecord(**{**seen.__dict__, "key": key})
-            self._write(record)
-            taken[key] = record.doi
-            new.append(record)
+        for seen in versions:
+            record = self._register(seen, known)
+            if record is not None:
+                new.append(record)
+                known.append(record)
         return new
 
-    def _write(self, record: ReleaseRecord) -> None:
-        with self._store.staging.folder() as folder:
-            staged = folder / "release.json"
-            staged.write_text(json.dumps(_as_json(record), indent=1), encoding="utf-8")
-            self._store.staging.publish_file(staged, layout.release_path(record.key))
+    def _register(self, seen: ReleaseRecord, known: list[ReleaseRecord]) -> ReleaseRecord | None:
+        """The new record of a version; None if it has one, or may have one. Reads `known` again where that is stale."""
+        while (seen.doi, seen.version) not in {(record.doi, record.version) for record in known}:
+            taken = {record.key: record.doi for record in known}
+            key = assign_key(seen.doi, seen.title, seen.published, major=seen.major, minor=seen.minor, taken=taken)
+            record = replace(seen, key=key)
+            try:
+                self._store.staging.create(json.dumps(_as_json(record), indent=1).encode(), layout.release_path(key))
+            except FileExistsError:
+                known[:] = self.all()
+                if key not in {other.key for other in known}:
+                    return None  # a damaged record holds the key
+            else:
+                return record
+        return None
+
+    def _read(self) -> tuple[list[ReleaseRecord], list[DamagedRecord]]:
+        records, damaged = [], []
+        for path in self._store.find(layout.RELEASES):
+            name = path.removeprefix(f"{layout.RELEASES}/")
+            if name.startswith(".") or name.endswith(".new"):
+                continue  # what a killed process had not yet renamed
+            try:
+                records.append(_record(self._store.read(path), name.removesuffix(".json")))
+            except _UNREADABLE as error:
+                damaged.append(DamagedRecord(self._store.location(path), str(error)))
+        return records, damaged
 
 
 def _refuse_mixture(where: str, records: list[ReleaseRecord]) -> None:
@@ -94,8 +135,22 @@ def _as_json(record: ReleaseRecord) -> dict[str, object]:
     return {**record.__dict__, "published": record.published.isoformat(), "released": released}
 
 
-def _record(data: bytes) -> ReleaseRecord:
+def _record(data: bytes, key: str) -> ReleaseRecord:
+    """The record in a file that is named after `key`.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, Cm4aiError: It is none, or that of another key.
+    """
     fields = json.loads(data)
     fields["published"] = date.fromisoformat(fields["published"])
     fields["released"] = datetime.fromisoformat(fields["released"]) if fields["released"] else None
-    return ReleaseRecord(**fields)
+    record = ReleaseRecord(**fields)
+    for name, kind in {"key": str, "doi": str, "title": str, "archive": str, "major": int, "minor": int}.items():
+        if type(getattr(record, name)) is not kind:
+            raise TypeError(f"{name} is {getattr(record, name)!r}")
+    if record.key != key:
+        raise ValueError(f"it bears the key {record.key}")
+    parsed = ReleaseKey.parse(key)
+    if (parsed.major, parsed.minor) != (record.major, record.minor):
+        raise ValueError(f"it is of version {record.version}")
+    return record

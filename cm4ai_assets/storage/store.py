@@ -58,7 +58,10 @@ class Store:
             # Without its cache of listings: another process may have published meanwhile.
             fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"CM4AI_STORAGE={url!r} cannot be opened: {error}.") from error
+            raise ConfigurationError(
+                f"CM4AI_STORAGE={url!r} cannot be opened: {error}.",
+                remedy="A path, or a URL such as s3://bucket/folder (pip install 'cm4ai_assets[s3]') or gs:// ([gcs]).",
+            ) from error
         self.url = url
         self.fs: fsspec.AbstractFileSystem = fs
         self.root: str = root.rstrip("/")

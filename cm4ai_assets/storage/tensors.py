@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.storage.placing import is_local
 
 if TYPE_CHECKING:
     import zarr
@@ -37,7 +38,7 @@ LARGEST_CHUNK_EDGE: Final = 1024
 METADATA: Final = "zarr.json"
 RECORD: Final = "cm4ai"
 
-_REMEDY: Final = "Materialize if_tensors again."
+REMEDY: Final = "Materialize if_tensors again."
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +53,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreRecord:
-    """What a store holds, told by the store itself.
+    """What a store holds, by its own account.
 
     Attributes:
         source_sha256: SHA-256 of the ZIP.
@@ -100,16 +101,18 @@ class StoreRecord:
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> StoreRecord:
+    def from_json(cls, stated: Mapping[str, Any]) -> StoreRecord:
         """The record from the group's attributes."""
         return cls(
-            source_sha256=str(told["source_sha256"]),
-            edge=int(told["edge"]),
-            n_fields=int(told["n_fields"]),
-            digest=str(told["digest"]),
-            shard_sizes=tuple(int(size) for size in told["shard_sizes"]),
-            failures={name: tuple(Failure(*failure) for failure in found) for name, found in told["failures"].items()},
-            version=int(told["pixel_code_version"]),
+            source_sha256=str(stated["source_sha256"]),
+            edge=int(stated["edge"]),
+            n_fields=int(stated["n_fields"]),
+            digest=str(stated["digest"]),
+            shard_sizes=tuple(int(size) for size in stated["shard_sizes"]),
+            failures={
+                name: tuple(Failure(*failure) for failure in found) for name, found in stated["failures"].items()
+            },
+            version=int(stated["pixel_code_version"]),
         )
 
 
@@ -146,9 +149,9 @@ def read_record(fs: fsspec.AbstractFileSystem, path: str) -> StoreRecord:
         group = json.loads(fs.cat_file(f"{path}/{METADATA}"))
         return StoreRecord.from_json(group["attributes"][RECORD])
     except FileNotFoundError:
-        raise TensorStoreError(f"{path} is not a complete tensor store.", remedy=_REMEDY) from None
+        raise TensorStoreError(f"{path} is not a complete tensor store.", remedy=REMEDY) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=_REMEDY) from error
+        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=REMEDY) from error
 
 
 def is_complete(fs: fsspec.AbstractFileSystem, path: str) -> bool:
@@ -176,34 +179,49 @@ def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> None:
     if absent := _absent(fs, path, read_record(fs, path)):
         raise TensorStoreError(
             f"{path} is incomplete: {absent[0]} is missing or of another size ({len(absent)} files in all).",
-            remedy=_REMEDY,
+            remedy=REMEDY,
         )
 
 
 def open_array(fs: fsspec.AbstractFileSystem, path: str) -> zarr.Array[Any]:
     """The array of the store at `path`, read only, on any fsspec filesystem.
 
+    Reading a shard that was lost meanwhile, or a chunk that its index does not know, is a `TensorStoreError`: zarr by
+    itself would give zeros.
+
     Raises:
         TensorStoreError: There is none.
     """
     # Imported here so that the pass over the pixels, which shares this module's vocabulary, does not pay for it.
     import zarr  # noqa: PLC0415
-    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper  # noqa: PLC0415
-    from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415
     from zarr.storage import FsspecStore, LocalStore  # noqa: PLC0415
 
-    store: LocalStore | FsspecStore
-    if isinstance(fs, LocalFileSystem):
-        store = LocalStore(path, read_only=True)
-    else:
-        remote = fs if fs.async_impl else AsyncFileSystemWrapper(fs, asynchronous=True)
-        store = FsspecStore(remote, read_only=True, path=path)
+    from cm4ai_assets.storage.whole_shards import WholeShards  # noqa: PLC0415
+
+    record = read_record(fs, path)
+    store = (
+        LocalStore(path, read_only=True) if is_local(fs) else FsspecStore(_asynchronous(fs), read_only=True, path=path)
+    )
+    per_field = CHANNEL_COUNT * (record.edge // chunk_edge(record.edge)) ** 2
+    whole = WholeShards(store, name=path, fields=record.n_fields, chunks_per_field=per_field)
     try:
-        return zarr.open_array(store, path=ARRAY, mode="r", zarr_format=3)
+        return zarr.open_array(whole, path=ARRAY, mode="r", zarr_format=3)
     except FileNotFoundError:
-        raise TensorStoreError(f"{path} has no array {ARRAY}.", remedy=_REMEDY) from None
+        raise TensorStoreError(f"{path} has no array {ARRAY}.", remedy=REMEDY) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise TensorStoreError(f"{path}/{ARRAY}/{METADATA} is damaged: {error!r}.", remedy=_REMEDY) from error
+        raise TensorStoreError(f"{path}/{ARRAY}/{METADATA} is damaged: {error!r}.", remedy=REMEDY) from error
+
+
+def _asynchronous(fs: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:
+    """The filesystem as zarr's event loop can use it: an instance of its own, or a wrapper for one that blocks.
+
+    An instance that was made for blocking calls belongs to fsspec's own loop, and hangs or fails in another.
+    """
+    from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper  # noqa: PLC0415
+
+    if not fs.async_impl:
+        return AsyncFileSystemWrapper(fs, asynchronous=True)
+    return type(fs)(*fs.storage_args, **{**fs.storage_options, "asynchronous": True})
 
 
 def read_field(array: zarr.Array[Any], index: int) -> Pixels:
@@ -235,8 +253,8 @@ def verify_store(array: zarr.Array[Any], pixel_digests: Sequence[Sequence[str]])
         pixel_digests: For each field the SHA-256 of its four planes.
     """
     if len(pixel_digests) != array.shape[0]:
-        told = f"has {array.shape[0]} fields, {len(pixel_digests)} digests are known"
-        return [StoreProblem(ARRAY, told)]
+        message = f"has {array.shape[0]} fields, {len(pixel_digests)} digests are known"
+        return [StoreProblem(ARRAY, message)]
     found: list[StoreProblem] = []
     for first in range(0, len(pixel_digests), FIELDS_PER_SHARD):
         found += _shard_problems(array, first, pixel_digests[first : first + FIELDS_PER_SHARD])

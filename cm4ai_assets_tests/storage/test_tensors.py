@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -146,6 +148,42 @@ def test_one_of_several_chunks_is_named(tmp_path: Path, pixels: np.ndarray, monk
     flip(tmp_path / "y.zarr" / tensors.shard_key(0), sum(map(len, chunks[0])) + len(chunks[1][0]) + 5)
     (problem,) = verify_store(open_array(fsspec.filesystem("file"), str(tmp_path / "y.zarr")), digests(pixels[:1]))
     assert problem.where == "image/c/0/0/0/0 (field 0, channel 1) chunk y 0, x 1"
+
+
+def test_a_shard_that_is_lost_after_opening_is_an_error_and_not_zeros(
+    opened: tuple[fsspec.AbstractFileSystem, str],
+) -> None:
+    fs, path = opened
+    array = open_array(fs, path)
+    fs.rm(f"{path}/{tensors.shard_key(1)}")
+    for selection in (17, (slice(16, 18), 0, slice(0, 4)), slice(None)):
+        with pytest.raises(TensorStoreError, match="the shard image/c/1/0/0/0 is missing"):
+            array[selection]
+    assert array[0].any()
+
+
+@pytest.mark.parametrize("field", [16, 17])
+def test_an_index_that_does_not_know_a_stored_chunk_is_an_error_and_not_zeros(store: Path, field: int) -> None:
+    shard = store / tensors.shard_key(1)
+    data = bytearray(shard.read_bytes())
+    start = len(data) - (16 * 4 * 16 + 4)
+    entry = start + ((field - 16) * 4 + 2) * 16
+    data[entry : entry + 16] = b"\xff" * 16
+    data[-4:] = int(google_crc32c.value(bytes(data[start:-4]))).to_bytes(4, "little")
+    shard.write_bytes(data)
+    array = open_array(fsspec.filesystem("file"), str(store))
+    for selection in (field, (field, 2), slice(16, 18), slice(None)):
+        with pytest.raises(TensorStoreError, match="lacks chunks of stored fields"):
+            array[selection]
+    assert array[0].any()
+
+
+def test_an_array_can_be_sent_to_another_process(store: Path, pixels: np.ndarray) -> None:
+    array = pickle.loads(pickle.dumps(open_array(fsspec.filesystem("file"), str(store))))
+    assert np.array_equal(array[17], pixels[17])
+    (store / tensors.shard_key(1)).unlink()
+    with pytest.raises(TensorStoreError, match="is missing"):
+        array[17]
 
 
 @pytest.mark.parametrize("damage", ["index", "cut", "lost"])

@@ -1,0 +1,74 @@
+"""Zarr takes what is not there for zeros: a store that refuses instead.
+
+Belongs here: seeing, at every read, that a shard exists and that its index knows every chunk it should hold. Does not
+belong here: what a tensor store consists of (`storage.tensors`), and whether all of one is there before it is opened.
+
+Zarr's rule is right for arrays that are written sparsely. Ours never are: a black field is stored as a black field. So
+a shard that was lost after the array was opened, and an index that says "no chunk here", are damage.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from zarr.abc.store import ByteRequest, Store, SuffixByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import WrapperStore
+
+from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.storage.tensors import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
+
+_ABSENT = np.iinfo("<u8").max  # an index entry without a chunk (Zarr v3, sharding codec)
+_CHECKSUM = 4  # bytes of crc32c after the index
+
+
+class WholeShards(WrapperStore[Store]):
+    """A store of one tensor, read only, in which a missing shard or chunk is an error.
+
+    Args:
+        store: The store below.
+        name: What errors call it.
+        fields: Rows of the array.
+        chunks_per_field: Inner chunks of one field.
+    """
+
+    def __init__(self, store: Store, *, name: str, fields: int, chunks_per_field: int) -> None:
+        super().__init__(store)
+        self._name, self._fields, self._chunks_per_field = name, fields, chunks_per_field
+        self._index_size = FIELDS_PER_SHARD * chunks_per_field * 16 + _CHECKSUM
+
+    def _with_store(self, store: Store) -> Self:
+        return type(self)(store, name=self._name, fields=self._fields, chunks_per_field=self._chunks_per_field)
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """See `zarr.abc.store.Store.get`.
+
+        Raises:
+            TensorStoreError: A shard is missing, or its index does not know a chunk of a stored field.
+        """
+        data = await super().get(key, prototype, byte_range)
+        shard = _shard_of(key)
+        if shard is None:
+            return data
+        if data is None:
+            raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=REMEDY)
+        if byte_range is None or isinstance(byte_range, SuffixByteRequest):
+            self._see_that_index_is_full(key, shard, data)
+        return data
+
+    def _see_that_index_is_full(self, key: str, shard: int, data: Buffer) -> None:
+        index = data.to_bytes()[-self._index_size : -_CHECKSUM]
+        fields = min(FIELDS_PER_SHARD, self._fields - shard * FIELDS_PER_SHARD)
+        entries = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u8").reshape(-1, 2)
+        if (entries[: fields * self._chunks_per_field] == _ABSENT).any():
+            raise TensorStoreError(f"{self._name}: the index of {key} lacks chunks of stored fields.", remedy=REMEDY)
+
+
+def _shard_of(key: str) -> int | None:
+    """The number of the shard that a key of the store names; None if it names metadata."""
+    prefix = f"{ARRAY}/c/"
+    if not key.startswith(prefix):
+        return None
+    number = int(key.removeprefix(prefix).split("/", 1)[0])
+    return number if key == shard_key(number) else None
