@@ -1,6 +1,7 @@
 """`make demo`: the whole way on the embedded archive, as an operator would go it, in about a minute.
 
-Belongs here: the order of the commands. Each step is the command that a person would type.
+Belongs here: the order of the commands, each as a person would type it, and serving the demo's archive again.
+Does not belong here: the archive (`sandbox`).
 """
 
 from __future__ import annotations
@@ -8,26 +9,30 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cm4ai_assets import cli
 from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.terminal import out
 from cm4ai_assets.sandbox import SandboxServer, build
-from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.settings import PROJECT, environment
+from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
+from cm4ai_assets.storage.store import Store
 
 FIELDS = 24
+SANDBOX = PROJECT / ".demo" / "sandbox"
+_PORT = 8765  # if it is free: addresses of files stay the same from one time to the next
+_SERVICES = tuple(f"CM4AI_{service}_URL" for service in ("DATAVERSE", "MASSIVE", "DATACITE"))
 
 
 def main() -> int:
     """Build and serve the sandbox, register its releases, materialize the newest, check and verify it; exit status."""
     started = time.monotonic()
-    sandbox = PROJECT / ".demo" / "sandbox"
     out.rule("Building the embedded archive", align="left")
-    build(sandbox, fields=FIELDS, progress=out.print)
-    with SandboxServer(sandbox) as server:
-        for service in ("DATAVERSE", "MASSIVE", "DATACITE"):
-            os.environ[f"CM4AI_{service}_URL"] = server.url
-        out.print(f"Serving it at {server.url}")
+    build(SANDBOX, fields=FIELDS, progress=out.print)
+    with _served() as url:
+        out.print(f"Serving it at {url}")
         for words in (
             ["releases", "--register"],
             ["materialize", "--release", "latest"],
@@ -42,6 +47,30 @@ def main() -> int:
     _report()
     out.print(f"Done in {time.monotonic() - started:.0f} s. Look at it with `make ui`.")
     return cli.DONE
+
+
+@contextmanager
+def demo_archive(store: Store) -> Iterator[str | None]:
+    """Serve the demo's archive if the storage holds its releases and no other archive is set; its URL."""
+    records = ReleaseRegistry(store).all()
+    is_demo = bool(records) and all(record.doi.startswith(TEST_PREFIX) for record in records)
+    if not is_demo or not SANDBOX.is_dir() or environment().get(_SERVICES[0]):
+        yield None
+        return
+    with _served() as url:
+        yield url
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    """Serve the sandbox, and set it as the archive of this process and of those that it starts."""
+    try:
+        server = SandboxServer(SANDBOX, port=_PORT)
+    except OSError:  # taken
+        server = SandboxServer(SANDBOX)
+    with server:
+        os.environ.update(dict.fromkeys(_SERVICES, server.url))
+        yield server.url
 
 
 def _report() -> None:

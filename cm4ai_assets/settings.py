@@ -6,6 +6,7 @@ Belongs here: every environment variable this project reads, its default and its
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ class Settings:
     poll_seconds: int = 300
     massive_url: str = MASSIVE_URL
     datacite_url: str = DATACITE_URL
+    ui_port: int = 3000
+    ui_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -57,6 +60,8 @@ class Settings:
             poll_seconds=_poll_seconds(env.get("CM4AI_POLL_SECONDS") or "300"),
             massive_url=_url("CM4AI_MASSIVE_URL", env.get("CM4AI_MASSIVE_URL") or MASSIVE_URL),
             datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
+            ui_port=_port(env.get("CM4AI_UI_PORT") or "3000"),
+            ui_hosts=_hosts(env.get("CM4AI_UI_HOSTS") or ""),
         )
 
 
@@ -106,3 +111,19 @@ def _poll_seconds(value: str) -> int:
             remedy="Set it to 300, or leave it out. To look at the archive no more, switch the release sensor off.",
         )
     return int(value)
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or int(value) > 65_535:  # noqa: PLR2004 - the largest port there is
+        raise ConfigurationError(f"CM4AI_UI_PORT={value!r} is not a port.", remedy="Set it to 3000, or leave it out.")
+    return int(value)
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip().lower() for name in value.split(",") if name.strip())
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name) for name in names):
+        raise ConfigurationError(
+            f"CM4AI_UI_HOSTS={value!r} is not a list of host names.",
+            remedy="Set it to the names under which a proxy serves the UI, such as cm4ai.example.org; no port, no https://.",
+        )
+    return names
