@@ -32,6 +32,9 @@ from cm4ai_assets.settings import PROJECT, Settings, environment
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
+# What goes wrong is shown; what goes on stands in the UI.
+_QUIET = ("--log-level", "warning", "--code-server-log-level", "warning")
+
 
 def serve(port: int, *, read_only: bool) -> None:
     """Serve until interrupted. The daemon is started beside, and ended with it; there is none where one only looks.
@@ -54,7 +57,11 @@ def serve(port: int, *, read_only: bool) -> None:
             stack.enter_context(_daemon(workspace))
         context = stack.enter_context(
             WorkspaceProcessContext(
-                instance, WorkspaceFileTarget([workspace]), version=dg.__version__, read_only=read_only
+                instance,
+                WorkspaceFileTarget([workspace]),
+                version=dg.__version__,
+                read_only=read_only,
+                code_server_log_level="WARNING",
             )
         )
         app = Guard(create_app_from_workspace_process_context(context), Settings.from_env().ui_hosts)
@@ -86,7 +93,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _daemon(workspace: str) -> Iterator[None]:
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", workspace]
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", workspace, *_QUIET]
     daemon = subprocess.Popen(command)  # noqa: S603
     try:
         yield

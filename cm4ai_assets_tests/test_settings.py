@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.settings import PROJECT, Settings
+from cm4ai_assets.settings import PROJECT, Settings, environment
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -44,3 +44,20 @@ def test_the_example_lists_every_variable_that_is_read() -> None:
     read = set(re.findall(r'"((?:CM4AI_\w+|DATAVERSE_API_TOKEN))"', (PROJECT / "cm4ai_assets/settings.py").read_text()))
     listed = set(re.findall(r"^#(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
     assert read <= listed
+
+
+def test_the_file_of_settings_is_read_and_what_is_exported_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("CM4AI_STORAGE=/from/file\nCM4AI_COLLECTION=FILE\n#CM4AI_UI_PORT=1\n")
+    monkeypatch.setenv("CM4AI_STORAGE", "/exported")
+    monkeypatch.delenv("CM4AI_COLLECTION", raising=False)
+    settings = Settings.from_env(environment(tmp_path))
+    assert (settings.storage, settings.collection, settings.ui_port) == ("/exported", "FILE", 3000)
+
+
+@pytest.mark.parametrize(("name", "value"), [("CM4AI_UI_PORT", "http"), ("CM4AI_UI_HOSTS", "https://x.org")])
+def test_settings_of_the_ui_are_held_against_what_they_mean(name: str, value: str) -> None:
+    assert Settings.from_env({"CM4AI_UI_HOSTS": "A.org, b.org"}).ui_hosts == ("a.org", "b.org")
+    with pytest.raises(ConfigurationError, match=re.escape(f"{name}={value!r}")):
+        Settings.from_env({name: value})

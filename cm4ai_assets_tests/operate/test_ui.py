@@ -1,0 +1,99 @@
+"""`make ui`: what is said before anything starts, and what is started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cm4ai_assets import demo
+from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests.operate.conftest import Operator
+from cm4ai_assets_tests.operate.records import record
+
+
+def _start(operator: Operator, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cm4ai_assets.ui", *words], env=operator.environ, cwd=PROJECT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_taken_port_is_said_before_anything_starts(operator: Operator) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = _start(operator, "--port", str(taken.getsockname()[1]))
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert out == ""
+    assert err.startswith("cm4ai: Port ")
+    assert len(err.splitlines()) == 1
+    assert not operator.home.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
+    process = _start(operator, "--port", "0", "--read-only")
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    said = next(line for line in lines if line.startswith("The UI is on"))
+    children = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+    own = [line for line in children.splitlines() if line.split()[0] == str(process.pid)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert "no daemon" in said
+    assert own, "its code server"
+    assert not [line for line in own if "dagster-daemon" in line]
+    with dg.DagsterInstance.from_config(str(operator.home)) as instance:
+        assert instance.get_daemon_heartbeats() == {}
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def demo_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SANDBOX", sandbox)
+    monkeypatch.setattr(demo, "environment", lambda: os.environ)
+    for name in ("CM4AI_DATAVERSE_URL", "CM4AI_MASSIVE_URL", "CM4AI_DATACITE_URL"):
+        monkeypatch.setenv(name, "")  # so that it is put back at the end
+
+
+@pytest.mark.usefixtures("demo_sandbox")
+def test_the_archive_of_the_demo_is_alive_where_its_releases_are(store: Store) -> None:
+    ReleaseRegistry(store).register([record("doi:10.5072/FK2/DEMO")])
+    with demo.demo_archive(store) as url:
+        assert url is not None
+        assert os.environ["CM4AI_DATAVERSE_URL"] == url
+        with socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), timeout=5):
+            pass
+
+
+@pytest.mark.usefixtures("demo_sandbox")
+def test_it_is_not_served_to_a_storage_of_real_releases_nor_over_another_archive(
+    store: Store, monkeypatch: pytest.MonkeyPatch, sandbox: Path
+) -> None:
+    with demo.demo_archive(store) as url:
+        assert url is None  # nothing registered
+    ReleaseRegistry(store).register([record("doi:10.5072/FK2/DEMO")])
+    with SandboxServer(sandbox) as other:
+        monkeypatch.setenv("CM4AI_DATAVERSE_URL", other.url)
+        with demo.demo_archive(store) as url:
+            assert url is None
+            assert os.environ["CM4AI_DATAVERSE_URL"] == other.url
+
+
+@pytest.mark.usefixtures("demo_sandbox")
+def test_real_releases_are_left_to_the_real_archive(store: Store) -> None:
+    ReleaseRegistry(store).register([record("doi:10.18130/V3/TESTED")])
+    with demo.demo_archive(store) as url:
+        assert url is None
