@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import BinaryIO, cast
 
 from cm4ai_assets.archives import datacite
+from cm4ai_assets.archives.datasheets import added_datasheet
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.settings import Settings
@@ -92,6 +93,11 @@ class Platform:
     def describer(self) -> HttpClient:
         """A client that asks the archive for a dataset's own description, with little patience: it is no data."""
         return HttpClient(self.settings.dataverse_url, retries=datacite.RETRIES)
+
+    def added_datasheet(self, release: str) -> bytes | None:
+        """The datasheet that the operator adds to a release; None if there is none. See `archives.datasheets`."""
+        folder = self.settings.datasheets
+        return None if folder is None else added_datasheet(folder, release)
 
     def watcher(self) -> DataverseClient:
         """A client for one look at the archive: impatient, because the next look is the second try."""

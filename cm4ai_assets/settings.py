@@ -40,6 +40,7 @@ class Settings:
     datacite_url: str = DATACITE_URL
     ui_port: int = 3000
     ui_hosts: tuple[str, ...] = ()
+    datasheets: str | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -62,6 +63,7 @@ class Settings:
             datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
             ui_port=_port(env.get("CM4AI_UI_PORT") or "3000"),
             ui_hosts=_hosts(env.get("CM4AI_UI_HOSTS") or ""),
+            datasheets=env.get("CM4AI_DATASHEETS") or None,
         )
 
 

@@ -10,21 +10,24 @@ the file table, under names that were changed on 31 October 2025. So files are m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
 from cm4ai_assets.crates.claims import Published, Row, finding
 from cm4ai_assets.crates.identifiers import normalize_digest
 from cm4ai_assets.findings import Finding
-from cm4ai_assets.identifiers import same_doi
+from cm4ai_assets.identifiers import is_size, same_doi
 
 _FILE_FIELD = re.compile(
     r"^(?P<item>(?:subsets|distribution|resources|file_collections\[\d+\]\.resources)\[\d+\])"
-    r"\.(?P<field>name|path|md5|sha256|bytes|contentSize|format|media_type|encodingFormat)$"
+    r"\.(?P<field>name|path|md5|sha256|hash|bytes|contentSize|format|media_type|encodingFormat)$"
 )
+_FILE_NAME = re.compile(r"[^\s/]+\.[A-Za-z0-9]{1,6}")
+_DIGESTS = {"md5": "MD5", "sha256": "SHA-256"}  # field to the archive's word for it
 _CREATIVE_COMMONS = re.compile(
     r"\b(?:cc[ -]|creativecommons\.org/(?:licenses|publicdomain)/)([a-z-]+)[ /-]v?(\d\.\d)", re.IGNORECASE
 )
@@ -39,11 +42,15 @@ _FORMATS = {
 
 @dataclass(frozen=True)
 class Statements:
-    """What the checks look at: the datasheets of a release, its lock, and the locks before it, the last one first."""
+    """What the checks look at: the datasheets of a release, its lock, and the locks before it, the last one first.
+
+    `sha256` are digests of stored bytes by file id: most archives publish no SHA-256 of their own.
+    """
 
     datasheet: pl.DataFrame
     release: Published
     earlier: Sequence[Published] = ()
+    sha256: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -55,14 +62,27 @@ class ListedFile:
     said: dict[str, str] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """The last part of its path, or its name."""
-        return self.said.get("path", self.said.get("name", "")).rsplit("/", 1)[-1]
+    def path(self) -> str | None:
+        """Its path in the release, if one is stated."""
+        path = self.said.get("path")
+        return None if path is None else re.sub(r"^(?:file://)?(?:\.?/)*", "", path)
 
     @property
-    def md5(self) -> str | None:
-        """Its MD5, if a well-formed one is stated."""
-        return normalize_digest(self.said.get("md5", ""), "md5")
+    def name(self) -> str:
+        """The last part of its path, or its name."""
+        return (self.path or self.said.get("name", "")).rsplit("/", 1)[-1]
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that is stated of it; one beside a path counts if it is the name of a file and no title."""
+        stated = self.said.get("name", "")
+        also = stated if _FILE_NAME.fullmatch(stated) else self.name
+        return list(dict.fromkeys((self.name, also)))
+
+    def digest(self, kind: str) -> str | None:
+        """Its digest of a kind (`md5`, `sha256`), if a well-formed one is stated."""
+        texts = (self.said.get(kind, ""), self.said.get("hash", ""))
+        return next((digest for text in texts if (digest := normalize_digest(text, kind))), None)
 
     @property
     def place(self) -> str:
@@ -82,55 +102,113 @@ def listed_files(datasheet: pl.DataFrame) -> dict[str, list[ListedFile]]:
 
 
 def datasheet_files(statements: Statements) -> Finding:
-    """Datasheets list the files of the release. Protects those that go by a datasheet from missing half of the data."""
-    locked = list(statements.release.files.iter_rows(named=True))
+    """Datasheets list the files of the release as they are: path, digests, size, format. Protects those that go by one.
+
+    A SHA-256 is compared where the archive publishes it, or the bytes are stored; how many were not is part of the
+    summary.
+    """
+    locked = [_Locked(file, statements.sha256) for file in statements.release.files.iter_rows(named=True)]
     rows: list[Row] = []
-    told = []
+    coverage: list[str] = []
+    uncompared = 0
     for source, listed in listed_files(statements.datasheet).items():
         matched: set[int] = set()
         for one in listed:
-            file = next((f for f in locked if one.md5 and f["digest"] == one.md5), None)
-            file = file or next((f for f in locked if f["label"] == one.name), None)
+            file = _same(one, locked)
             if file is None:
                 rows.append((one.place, one.name, "listed", one.name, "no such file in this release"))
-            else:
-                matched.add(file["file_id"])
-                rows += _file_rows(one, file, statements)
-        missing = [file for file in locked if file["file_id"] not in matched]
-        rows += [(source, f["label"], "listed", "not listed", f"file {f['file_id']} of the release") for f in missing]
+                rows += _malformed_digests(one, one.name)
+                continue
+            if file.id in matched:
+                rows.append((one.place, file.label, "listed", "listed again", f"file {file.id} of the release"))
+            matched.add(file.id)
+            rows += _file_rows(one, file, statements)
+            uncompared += one.digest("sha256") is not None and "sha256" not in file.digests
+        missing = [file for file in locked if file.id not in matched]
+        rows += [(source, file.label, "listed", "not listed", f"file {file.id} of the release") for file in missing]
         if missing:
-            told.append(f"{source} lists {len(matched)} of {len(locked)} files")
-    return finding("datasheet_files", rows, "; ".join([*told, f"{len(rows)} statements about files do not hold"]))
+            coverage.append(f"{source} lists {len(matched)} of {len(locked)} files")
+    summary = "; ".join([*coverage, f"{len(rows)} statements about files do not hold"])
+    found = finding("datasheet_files", rows, summary)
+    if not uncompared:
+        return found
+    return replace(found, summary=f"{found.summary}; {uncompared} SHA-256 not compared, since the files are not stored")
 
 
-def _file_rows(one: ListedFile, file: dict[str, object], statements: Statements) -> Iterator[Row]:
+class _Locked:
+    """A file of the lock as datasheets describe files; `digests` are those that are known, by field."""
+
+    def __init__(self, row: dict[str, Any], sha256: Mapping[int, str]) -> None:
+        self.id: int = row["file_id"]
+        self.label: str = row["label"]
+        self.directory: str = row["directory"] or ""
+        self.size: int | None = row["size"]
+        self.content_type: str | None = row["content_type"]
+        stored = {"sha256": sha256[self.id]} if self.id in sha256 else {}
+        self.digests = stored | {kind: row["digest"] for kind, name in _DIGESTS.items() if row["digest_type"] == name}
+
+    @property
+    def path(self) -> str:
+        """Directory and label."""
+        return f"{self.directory}/{self.label}" if self.directory else self.label
+
+
+def _same(one: ListedFile, locked: Sequence[_Locked]) -> _Locked | None:
+    """The file of the release that is listed: of the same bytes, else of the same path, else of the same name."""
+
+    def likeness(file: _Locked) -> tuple[bool, bool, bool]:
+        same_bytes = any(one.digest(kind) == digest for kind, digest in file.digests.items())
+        return same_bytes, one.path == file.path, file.label in one.names
+
+    best = max(locked, key=likeness, default=None)
+    return best if best is not None and any(likeness(best)) else None
+
+
+def _file_rows(one: ListedFile, file: _Locked, statements: Statements) -> Iterator[Row]:
     """What does not hold of a listed file that the release has."""
-    label, size = str(file["label"]), file["size"]
-    if one.name != label:
-        yield one.place, label, "name", one.name, _history(one.name, file, statements)
-    if one.md5 is not None and file["digest_type"] == "MD5" and one.md5 != file["digest"]:
-        yield one.place, label, "md5", one.md5, str(file["digest"])
-    stated_size = one.said.get("contentSize", one.said.get("bytes"))
-    if stated_size is not None and stated_size.isdecimal() and int(stated_size) != size:
-        yield one.place, label, "size", stated_size, f"{size:,}"
-    formats = next((names for end, names in _FORMATS.items() if label.lower().endswith(end)), None)
+    for name in one.names:
+        if name != file.label:
+            yield one.place, file.label, "name", name, _history(name, file, statements)
+    directory = None if one.path is None else one.path.rpartition("/")[0]
+    if directory is not None and directory != file.directory:
+        yield one.place, file.label, "directory", directory or "none", file.directory or "none"
+    for kind, actual in file.digests.items():
+        if (stated := one.digest(kind)) is not None and stated != actual:
+            yield one.place, file.label, kind, stated, actual
+    yield from _malformed_digests(one, file.label)
+    size = one.said.get("contentSize", one.said.get("bytes"))
+    if size is not None and file.size is not None and not is_size(size, file.size):
+        yield one.place, file.label, "size", size, f"{file.size:,}"
+    yield from _format_rows(one, file)
+
+
+def _malformed_digests(one: ListedFile, about: str) -> Iterator[Row]:
+    """Digests that are none: shortened ones, placeholders."""
+    for kind, name in _DIGESTS.items():
+        stated = one.said.get(kind)
+        if stated and normalize_digest(stated, kind) is None:
+            yield one.place, about, kind, stated, f"no {name}: {len(stated.strip())} characters"
+
+
+def _format_rows(one: ListedFile, file: _Locked) -> Iterator[Row]:
+    formats = next((names for end, names in _FORMATS.items() if file.label.lower().endswith(end)), None)
     for claim in ("format", "media_type", "encodingFormat"):
         stated = one.said.get(claim)
         if stated is not None and formats is not None and not any(name in stated.lower() for name in formats):
-            yield one.place, label, claim, stated, f"{file['content_type']}"
+            yield one.place, file.label, claim, stated, f"{file.content_type}"
 
 
-def _history(name: str, file: dict[str, object], statements: Statements) -> str:
+def _history(name: str, file: _Locked, statements: Statements) -> str:
     """Which release had the file under that name, and for how long."""
     later, until = statements.release, _released(statements.release)
     for earlier in statements.earlier:
-        same = earlier.files.filter((pl.col("file_id") == file["file_id"]) & (pl.col("label") == name))
+        same = earlier.files.filter((pl.col("file_id") == file.id) & (pl.col("label") == name))
         since = _released(earlier)
         if not same.is_empty():
             days = f", for {(until - since).days} days" if since is not None and until is not None else ""
-            return f"{file['label']}; so named in {earlier.name}{days}, until {later.name}"
+            return f"{file.label}; so named in {earlier.name}{days}, until {later.name}"
         later, until = earlier, since
-    return f"{file['label']}; so named in no known release"
+    return f"{file.label}; so named in no known release"
 
 
 def _released(published: Published) -> datetime | None:

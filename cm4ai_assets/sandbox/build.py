@@ -15,15 +15,16 @@ from pathlib import Path
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.sandbox import content, history, plates
+from cm4ai_assets.sandbox import content, datasheet, history, plates
 from cm4ai_assets.sandbox.catalog import CATALOG, FORMAT, Catalog, DataFile, Dataset, Embargo, Entry, Version
 from cm4ai_assets.sandbox.ifzip import paint_condition
 
+DATASHEETS = "datasheets"  # the folder of datasheets for an operator to add
 _CHUNK = 1 << 20
 
 
 def build(directory: Path, *, fields: int = 24, seed: int = 1, progress: Callable[[str], None] | None = None) -> None:
-    """Make `directory` a sandbox: `archive.json` and the published bytes under `files/`.
+    """Make `directory` a sandbox: `archive.json`, the published bytes under `files/`, and `datasheets/` to be added.
 
     The same parameters give the same bytes. A sandbox with these parameters is left as it is; another one is replaced.
 
@@ -70,6 +71,8 @@ def _fill(directory: Path, fields: int, seed: int, tell: Callable[[str], None]) 
         tell(f"Painting {fields} fields of {condition}.")
         _cut_zips(store, condition, fields, seed)
     datasets = tuple(_dataset(store, dataset) for dataset in history.DATASETS)
+    files = tuple(store.files[number] for number in sorted(store.files))
+    _add_datasheet(directory, datasets, files)
     Catalog(
         format=FORMAT,
         fields=fields,
@@ -77,8 +80,15 @@ def _fill(directory: Path, fields: int, seed: int, tell: Callable[[str], None]) 
         alias=history.ALIAS,
         collection=history.COLLECTION,
         datasets=datasets,
-        files=tuple(store.files[number] for number in sorted(store.files)),
+        files=files,
     ).save(directory)
+
+
+def _add_datasheet(directory: Path, datasets: tuple[Dataset, ...], files: tuple[DataFile, ...]) -> None:
+    """The datasheet that no archive carries, in a folder for `CM4AI_DATASHEETS`."""
+    described = next(one for one in datasets if one.title == history.dataset_title(datasheet.MONTH))
+    (directory / DATASHEETS).mkdir()
+    (directory / DATASHEETS / f"{datasheet.RELEASE}.yaml").write_bytes(datasheet.datasheet(described, files))
 
 
 class _Store:

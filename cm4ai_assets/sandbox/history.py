@@ -70,7 +70,8 @@ def _at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _title(month: str) -> str:
+def dataset_title(month: str) -> str:
+    """The title of a month's dataset."""
     return f"Cell Maps for Artificial Intelligence - {month} Data Release (Beta)"
 
 
@@ -170,11 +171,11 @@ DATASETS = (
     Dataset(690001, "DXSBX5", "Cell Maps for Artificial Intelligence - May 2024 Data Release (Alpha)", (
         Version(1, 0, _at("2024-05-21T16:00:00"), "the May 2024 Data Release", _MAY_2024),
     )),
-    Dataset(700610, "B3SBXX", _title("March 2025"), (
+    Dataset(700610, "B3SBXX", dataset_title("March 2025"), (
         Version(1, 0, _FIRST, "the March 2025 Data Release", _MARCH_2025),
         Version(1, 1, _SECOND, "the March 2025 Data Release, with corrected authors", _MARCH_2025),
     )),
-    Dataset(702069, "F3SBX5", _title("June 2025"), (
+    Dataset(702069, "F3SBX5", dataset_title("June 2025"), (
         Version(1, 0, _at("2025-07-01T15:02:11"), "the June 2025 Data Release",
                 (*_JUNE_2025_PAGES, *_if_zips(702108, "Images-{}.zip", "plain", "Images"))),
         Version(2, 0, _at("2025-10-22T18:40:05"), "a revision of the June 2025 Data Release, adding RGB "
@@ -182,13 +183,13 @@ DATASETS = (
         Version(2, 1, _at("2025-10-31T14:12:37"), "a revision of the June 2025 Data Release, with changes to naming "
                 "conventions", (*_JUNE_2025_PAGES, *_RENAMED)),
     )),
-    Dataset(703690, "K7SBXM", _title("October 2025"), (
+    Dataset(703690, "K7SBXM", dataset_title("October 2025"), (
         Version(1, 0, _at("2025-10-31T18:05:22"), "the October 2025 Data Release",
                 (*_OCTOBER_2025, *_OCTOBER_2025_FIRST)),
         Version(1, 1, _at("2026-01-02T16:44:09"), "the October 2025 Data Release, with corrected metadata",
                 (*_OCTOBER_2025, *_OCTOBER_2025_REPLACED)),
     )),
-    Dataset(720740, "H1SBXC", _title("June 2026"), (
+    Dataset(720740, "H1SBXC", dataset_title("June 2026"), (
         Version(1, 0, _at("2026-06-17T19:30:51"), "the June 2026 Data Release",
                 (*_if_zips(720743, "cm4ai_ifimages_MDA-MB-468_{}.zip", "composites"), *_JUNE_2026_REST, _GONE)),
         Version(2, 0, _at("2026-07-15T20:28:19"), "a revision of the June 2026 Data Release",

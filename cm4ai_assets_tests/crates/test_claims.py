@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from cm4ai_assets.crates import claims, datasheet_claims
 from cm4ai_assets.crates.antibodies import antibodies_agree, crate_antibodies
@@ -185,6 +186,64 @@ def test_a_datasheet_of_another_version() -> None:
     assert said["datasheet_version"].rows["source"].to_list() == ["d4d.yaml, line 2"]
     assert said["datasheet_license"].rows.select("stated", "actual").rows() == [("CC BY 4.0", "CC BY-NC-SA 4.0")]
     assert said["datasheet_doi"].passed
+
+
+def of_files(listed: str, *, sha256: dict[int, str] | None = None) -> list[tuple[Any, ...]]:
+    """About, claim, stated and actual of what does not hold of listed files of `HERE`, missing ones left out."""
+    text = "id: x\nsubsets:\n" + "".join(f"  - {{{one}}}\n" for one in listed.split("\n"))
+    datasheet = datasheet_table([Document("d4d.yaml", "d4d", text.encode())], release=RELEASE)
+    found = datasheet_claims.datasheet_files(Statements(datasheet, Published(HERE), sha256=sha256 or {}))
+    rows = found.rows.select("about", "claim", "stated", "actual").rows()
+    return [row for row in rows if row[2] != "not listed"]
+
+
+SHA = "5" * 64
+
+
+@pytest.mark.parametrize(
+    ("listed", "rows"),
+    [
+        (f"path: Images/{ZIP}, name: {ZIP}, md5: {NEW}", []),
+        (f"path: ./Images/{ZIP}, name: Images of a condition", []),
+        (f"name: {ZIP}", []),
+        (f"path: Pictures/{ZIP}, md5: {NEW}", [(ZIP, "directory", "Pictures", "Images")]),
+        (f"path: {ZIP}, md5: {NEW}", [(ZIP, "directory", "none", "Images")]),
+        (f"path: Images/{ZIP}, name: other.zip", [(ZIP, "name", "other.zip", f"{ZIP}; so named in no known release")]),
+        (f"path: Images/{ZIP}, md5: {NEW[:-1]}", [(ZIP, "md5", NEW[:-1], "no MD5: 31 characters")]),
+        (f"path: Images/{ZIP}, md5: pending", [(ZIP, "md5", "pending", "no MD5: 7 characters")]),
+        (f"path: Images/{ZIP}, sha256: {NEW}", [(ZIP, "sha256", NEW, "no SHA-256: 32 characters")]),
+        (f"path: Images/{ZIP}, sha256: {SHA}", []),
+        (f"path: Images/{ZIP}, sha256: {'6' * 64}", [(ZIP, "sha256", "6" * 64, SHA)]),
+        (f"path: Images/{ZIP}, hash: {'6' * 64}", [(ZIP, "sha256", "6" * 64, SHA)]),
+        (f"name: renamed.zip, sha256: {SHA}", [(ZIP, "name", "renamed.zip", f"{ZIP}; so named in no known release")]),
+        (f"path: Images/{ZIP}, bytes: 7 GB", [(ZIP, "size", "7 GB", "4,067,695,317")]),
+        (f"path: Images/{ZIP}, bytes: 3.8 GB", []),
+        (f"name: {ZIP}\nname: {ZIP}", [(ZIP, "listed", "listed again", "file 1 of the release")]),
+        ("name: gone.csv, md5: short", [
+            ("gone.csv", "listed", "gone.csv", "no such file in this release"),
+            ("gone.csv", "md5", "short", "no MD5: 5 characters"),
+        ]),
+    ],
+)  # fmt: skip
+def test_every_statement_about_a_listed_file_is_compared(listed: str, rows: list[tuple[str, ...]]) -> None:
+    assert of_files(listed, sha256={1: SHA}) == rows
+
+
+def test_a_sha256_of_bytes_that_are_not_here_is_counted_as_not_compared() -> None:
+    text = f"id: x\nsubsets:\n  - {{path: Images/{ZIP}, sha256: {SHA}}}\n"
+    datasheet = datasheet_table([Document("d4d.yaml", "d4d", text.encode())], release=RELEASE)
+    found = datasheet_claims.datasheet_files(Statements(datasheet, Published(HERE)))
+    assert found.summary.endswith("1 SHA-256 not compared, since the files are not stored")
+    of_archive = HERE.with_columns(digest_type=pl.lit("SHA-256"), digest=pl.lit("7" * 64))
+    found = datasheet_claims.datasheet_files(Statements(datasheet, Published(of_archive)))
+    assert ("sha256", SHA, "7" * 64) in found.rows.select("claim", "stated", "actual").rows()
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
+    twins = lock(("a", "x.json", 1, OLD), ("b", "x.json", 2, NEW))
+    text = "id: x\nsubsets:\n  - {path: b/x.json}\n  - {path: a/x.json}\n"
+    datasheet = datasheet_table([Document("d4d.yaml", "d4d", text.encode())], release=RELEASE)
+    assert datasheet_claims.datasheet_files(Statements(datasheet, Published(twins))).passed
 
 
 def test_licences_have_one_name() -> None:

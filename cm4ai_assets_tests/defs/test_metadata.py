@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.sandbox.build import DATASHEETS
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
@@ -151,6 +153,33 @@ def test_the_landing_page_is_kept_when_the_archive_does_not_describe_this_versio
         bench.platform.store.publish_table(staged)
     assert bench.run("2026-06-v1.0", selection="key:release_datasheet")[-1].succeeded
     assert table(bench, "release_datasheet", "2026-06-v1.0").height == kept.height + 1
+
+
+def test_an_operator_adds_the_datasheet_that_the_archive_does_not_carry(
+    archive: SandboxServer, sandbox: Path, tmp_path: Path
+) -> None:
+    settings = replace(bench_over(archive.url, tmp_path).platform.settings, datasheets=str(sandbox / DATASHEETS))
+    bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
+    bench.register_offered()
+    outcome = bench.run(JUNE_2025, selection=PATH)[-1]
+    assert outcome.succeeded, outcome.failure
+    added = table(bench, "release_datasheet", JUNE_2025).filter(source=f"added/{JUNE_2025}.yaml")
+    assert added.height > 150
+    assert set(added["source_kind"]) == {"d4d"}
+    assert f"added/{JUNE_2025}.yaml" in metadata(bench, "release_datasheet", JUNE_2025)["sources"]
+    rows = findings(outcome)["datasheet_files"]
+    assert "lists 10 of 21 files" in str(rows.description)
+    for claim in ("| md5 |", "| directory |", "| format |", "so named in no known release", "no MD5: 31 characters"):
+        assert claim in offending(rows)
+    assert not findings(outcome)["datasheets_conform"].passed
+
+
+def test_an_added_datasheet_that_cannot_be_read_is_left_out_and_named(archive: SandboxServer, tmp_path: Path) -> None:
+    settings = replace(bench_over(archive.url, tmp_path).platform.settings, datasheets=str(tmp_path / "missing"))
+    bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
+    bench.register_offered()
+    assert bench.run(JUNE_2025, selection=PATH)[-1].succeeded
+    assert "is no folder" in metadata(bench, "release_datasheet", JUNE_2025)["left_out"]
 
 
 def test_claims_are_reported_and_never_block(june_2026: list[Outcome]) -> None:

@@ -69,11 +69,12 @@ def release_datasheet(
 ) -> Iterator[AssetResult]:
     """What the datasheets of the release say, as one list of fields."""
     found = inputs.gather(context, platform, release_files.collect())
-    if found.unreadable:
+    added = inputs.added_datasheet(platform, context.partition_key, found)
+    if found.unreadable and not added:
         not_there(context, platform, found.unreadable)
         return
     page = inputs.landing_page(platform, context.partition_key, found)
-    documents = found.documents if page is None else [page, *found.documents]
+    documents = [*([] if page is None else [page]), *added, *found.documents]
     frame = datasheet_table(documents, release=context.partition_key)
     if page is None:
         frame = pl.concat([inputs.described_before(platform, context.partition_key), frame])

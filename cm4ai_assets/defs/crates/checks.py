@@ -77,7 +77,8 @@ def edge_checks(platform: Platform, partition: Partition) -> Found:
 def datasheet_checks(platform: Platform, partition: Partition) -> Found:
     """What the datasheets state, against the archive and their formats."""
     release, earlier = inputs.published(platform, partition.release, _rows(platform, RELEASE_FILES, partition))
-    subject = Statements(_rows(platform, RELEASE_DATASHEET, partition), release, earlier)
+    stored = inputs.stored_sha256(platform, release.files)
+    subject = Statements(_rows(platform, RELEASE_DATASHEET, partition), release, earlier, stored)
     for check in datasheet_claims.CHECKS:
         yield check(subject)
     yield soundness.datasheets_conform(subject.datasheet)

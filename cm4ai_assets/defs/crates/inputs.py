@@ -25,7 +25,7 @@ from cm4ai_assets.crates.provenance import ProvenanceGraph, is_graph_name, read_
 from cm4ai_assets.crates.reader import CrateFile, Problem, crates_in_zip
 from cm4ai_assets.defs.acquisition import acquire_file
 from cm4ai_assets.defs.inputs import opened, told_to_dagster
-from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError
+from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError, ConfigurationError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.storage.bytes import ByteSource
@@ -163,6 +163,22 @@ def landing_page(platform: Platform, release: str, found: Found) -> Document | N
         found.left_out.append(f"The landing page of {record.doi} is not read: {error}")
         return None
     return Document(LANDING_PAGE, "landing_page", data)
+
+
+def added_datasheet(platform: Platform, release: str, found: Found) -> list[Document]:
+    """The datasheet that the operator adds to a release, if there is one; in `left_out` why it could not be read."""
+    try:
+        data = platform.added_datasheet(release)
+    except (ArchiveError, ConfigurationError) as error:
+        found.left_out.append(f"The added datasheet of {release} is not read: {error}")
+        return []
+    return [] if data is None else [Document(f"added/{release}.yaml", "d4d", data)]
+
+
+def stored_sha256(platform: Platform, lock: pl.DataFrame) -> dict[int, str]:
+    """The SHA-256 of the files of a lock by file id, of those that are stored."""
+    blobs = {file.file_id: stored_blob(file, platform.blobs) for file in locked_files(lock)}
+    return {file_id: blob.sha256 for file_id, blob in blobs.items() if blob is not None}
 
 
 def _later(one: ReleaseRecord, other: ReleaseRecord) -> bool:
