@@ -149,8 +149,8 @@ def _claims() -> Iterator[str]:
 
 
 def _file(number: int, one: Listed) -> Iterator[str]:
-    # The second digest lost its last character; the third is that of other bytes.
-    md5 = {1: one.md5[:-1], 2: one.md5[::-1]}.get(number, one.md5)
+    # One digest lost its last character; one is that of other bytes.
+    md5 = {4: one.md5[:-1], 5: one.md5[::-1]}.get(number, one.md5)
     path = f"{one.directory}/{one.name}" if one.directory else one.name
     yield f"  - name: {one.name}"
     yield f"    title: {one.name.rsplit('.', 1)[0].replace('-', ' ')} ({one.media_type.rsplit('/', 1)[-1]})"
