@@ -70,6 +70,10 @@ class StoredBytesDamagedError(Cm4aiError):
         self.sha256 = sha256
 
 
+class NotDamagedError(Cm4aiError):
+    """Something that was to be withdrawn for its damage has none."""
+
+
 class SchemaViolationError(Cm4aiError):
     """A table that does not have the columns, types, keys or values its schema declares."""
 

@@ -45,7 +45,7 @@ class Platform:
     @cached_property
     def store(self) -> Store:
         """Published tables and tensors."""
-        return Store.from_settings(self.settings)
+        return Store.from_settings(self.settings, holds=True)
 
     @cached_property
     def blobs(self) -> BlobStore:

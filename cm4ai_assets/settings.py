@@ -19,6 +19,8 @@ from cm4ai_assets.errors import ConfigurationError
 PROJECT = Path(__file__).resolve().parent.parent
 DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
 COLLECTION = "CM4AI"
+GB = 10**9
+_LARGEST_SCRUB = 100_000
 _LONGEST_POLL = 10_800  # a collection that nobody has looked at for six hours counts as stale
 MASSIVE_URL = "https://massive.ucsd.edu"
 DATACITE_URL = "https://api.datacite.org"
@@ -36,6 +38,7 @@ class Settings:
     executor: str = "threads"
     tensor_size: int = 1024
     poll_seconds: int = 300
+    scrub_bytes: int = 10 * GB
     massive_url: str = MASSIVE_URL
     datacite_url: str = DATACITE_URL
     ui_port: int = 3000
@@ -59,6 +62,7 @@ class Settings:
             executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
             poll_seconds=_poll_seconds(env.get("CM4AI_POLL_SECONDS") or "300"),
+            scrub_bytes=_scrub_bytes(env.get("CM4AI_SCRUB_GB") or "10"),
             massive_url=_url("CM4AI_MASSIVE_URL", env.get("CM4AI_MASSIVE_URL") or MASSIVE_URL),
             datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
             ui_port=_port(env.get("CM4AI_UI_PORT") or "3000"),
@@ -129,3 +133,12 @@ def _hosts(value: str) -> tuple[str, ...]:
             remedy="Set it to the names under which a proxy serves the UI, such as cm4ai.example.org; no port, no https://.",
         )
     return names
+
+
+def _scrub_bytes(value: str) -> int:
+    if not value.isdecimal() or int(value) > _LARGEST_SCRUB:
+        raise ConfigurationError(
+            f"CM4AI_SCRUB_GB={value!r} is not a number of gigabytes up to {_LARGEST_SCRUB}.",
+            remedy="Set it to 10, or leave it out; 0 reads nothing again.",
+        )
+    return int(value) * GB

@@ -1,102 +1,238 @@
 """Re-reading what is stored: every digest, every table, every chunk, against what was recorded when it was published.
 
-Belongs here: `cm4ai verify`. It repairs nothing: it says what is damaged and what brings it back.
+Belongs here: one check per kind of stored thing, `cm4ai verify`, and the scrubbing that goes through everything in the
+course of time. It repairs nothing that was published: it says what is damaged and what brings it back. Does not belong
+here: what a release refers to (`references`).
+
+A fault ends the check of one thing and never that of the next. Digests are held first: what is not what was published
+is not parsed, so that damaged files meet no parser.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
 
 import polars as pl
 
 from cm4ai_assets import tables
 from cm4ai_assets.errors import Cm4aiError
+from cm4ai_assets.images.audit import array_problems
+from cm4ai_assets.references import Kind, Reference, everything, references
+from cm4ai_assets.storage import documents
 from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import open_array, tensor_digest, verify_store
-from cm4ai_assets.tables import Table
-from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
+from cm4ai_assets.storage.verified_dates import VerifiedDates
+from cm4ai_assets.tables.images import CHANNELS, IF_QUALITY
+
+_NO_DIGEST = "published before digests were recorded: "
 
 
 @dataclass(frozen=True)
 class Verified:
-    """One stored thing that was read again: what it is, how much was read, and what is wrong with it."""
+    """One stored thing that was read again.
+
+    Attributes:
+        what: What it is, for people.
+        detail: How much of it was read, and against what it was held.
+        problems: Sentences; empty if it is as it was published.
+        size: Bytes that were read of it.
+    """
 
     what: str
     detail: str
     problems: tuple[str, ...]
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the check of one kind found."""
+
+    detail: str
+    problems: list[str]
+    size: int
 
 
 def verify(store: Store, *, release: str | None = None) -> Iterator[Verified]:
-    """Check everything that is published, or that one release refers to; each result as it is there.
+    """Check everything that is stored, or that one release refers to; each result as it is there, each thing once."""
+    unknown: list[Reference] = []
 
-    A blob or tensor that several releases share is read once.
+    def unreadable(reference: Reference, _: BaseException) -> None:
+        unknown.append(reference)
+
+    found = references(store, release, unreadable=unreadable) if release else everything(store, unreadable=unreadable)
+    for reference in found:
+        yield check(store, reference)
+    for reference in dict.fromkeys(unknown):
+        problem = "The table cannot be read, so this was not looked at. Bring the table back and verify again."
+        yield Verified(f"what {_named(reference)} refers to", "unknown", (problem,))
+    if problems := BlobStore(store.fs, store.root).index_problems():
+        yield Verified("index of blobs", f"{len(problems)} entries", tuple(problems))
+
+
+def scrub(store: Store, *, budget: int) -> Iterator[Verified]:
+    """Check what was not verified for the longest time, until so many bytes are read; at least one thing.
+
+    What was never verified comes first. Damage is reported at each pass, and does not keep the others waiting.
     """
-    for table in tables.ALL:
-        for partition in _published(store, table.name, release):
-            yield _table(store, table, partition)
-    blobs: dict[str, dict[str, Any]] = {}
-    for partition in _published(store, "if_archive", release):
-        row = _only_row(store, "if_archive", partition)
-        blobs.setdefault(row["sha256"], row)
-    for row in blobs.values():
-        yield _blob(store, row)
-    stores = {_only_row(store, "if_tensors", part)["path"]: part for part in _published(store, "if_tensors", release)}
-    for path, partition in stores.items():
-        yield _tensor(store, path, partition)
+    dates = VerifiedDates(store.fs, store.root)
+    waiting = list(everything(store, unreadable=lambda _, __: None))
+    read = 0
+    for reference in sorted(waiting, key=lambda one: (dates.last(one.path) or _NEVER, one.path)):
+        result = check(store, reference)
+        yield result
+        read += result.size
+        if read >= budget:
+            return
 
 
-def _published(store: Store, name: str, release: str | None) -> list[Partition]:
-    return [partition for partition in store.partitions(name) if release in {None, partition.release}]
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _only_row(store: Store, name: str, partition: Partition) -> dict[str, Any]:
-    return store.table(name, partition).collect().row(0, named=True)
-
-
-def _table(store: Store, table: Table, partition: Partition) -> Verified:
-    what = f"table {table.name} {partition}"
+def check(store: Store, reference: Reference) -> Verified:
+    """Read one stored thing again; what was found is noted with its date."""
+    what = _named(reference)
     try:
-        frame = store.table(table.name, partition).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        return Verified(what, "unreadable", (f"{error}. Materialize {table.name} again.",))
-    problems = tuple(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in table.violations(frame))
-    return Verified(what, f"{frame.height:,} rows", problems)
-
-
-def _blob(store: Store, row: dict[str, Any]) -> Verified:
-    what, detail = f"blob {row['sha256'][:12]}… {row['label']}", f"{row['size']:,} bytes"
-    try:
-        BlobStore(store.fs, store.root).verify(row["sha256"])
+        read = _CHECKS[reference.kind](store, reference)
+    except (KeyboardInterrupt, SystemExit):
+        raise
     except Cm4aiError as error:
-        return Verified(what, detail, (str(error),))
-    return Verified(what, detail, ())
+        read = _Read("unreadable", [str(error)], 0)
+    except BaseException as error:  # noqa: BLE001 - whatever damage makes a library raise; polars' panics are no Exception
+        cause = (str(error).splitlines() or [""])[0]
+        read = _Read("unreadable", [f"{type(error).__name__}: {cause}. {_remedy(reference)}"], 0)
+    VerifiedDates(store.fs, store.root).note(reference.path, damaged=bool(read.problems))
+    return Verified(what, read.detail, tuple(read.problems), read.size)
 
 
-def _tensor(store: Store, path: str, partition: Partition) -> Verified:
-    what, stated = f"tensor {path}", _only_row(store, "if_tensors", partition)
-    digests = [
-        list(planes)
-        for (planes,) in store.table("if_quality", partition)
+def _named(reference: Reference) -> str:
+    if reference.kind in {Kind.TABLE, Kind.DOCUMENT}:
+        return f"{reference.kind} {reference.name} {reference.partition}"
+    if reference.kind is Kind.BLOB:
+        return f"{reference.kind} {_sha256(reference)[:12]}… {reference.name}"
+    if reference.kind is Kind.RECORD:
+        return f"{reference.kind} {reference.name}"
+    return f"{reference.kind} {reference.path}"
+
+
+def _remedy(reference: Reference) -> str:
+    asset = "if_tensors" if reference.kind in {Kind.TENSOR, Kind.STATISTICS} else reference.name
+    return f"Run `cm4ai withdraw {reference.path}`, then materialize {asset} again."
+
+
+def _altered(store: Store, reference: Reference) -> list[str]:
+    """How the files under a path differ from what was published."""
+    problems = store.digests.damage(reference.path)
+    return [f"It {summary(problems)}. {_remedy(reference)}"] if problems else []
+
+
+def _size(store: Store, path: str) -> int:
+    return sum(int(store.fs.size(store.address(one)) or 0) for one in store.find(path))
+
+
+def _held(store: Store, reference: Reference, detail: str) -> str:
+    return detail if store.digests.read(reference.path) is not None else _NO_DIGEST + detail
+
+
+def _record(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    problems = _altered(store, reference)
+    if not problems:
+        ReleaseRegistry(store).get(reference.name)
+    return _Read(_held(store, reference, f"{size:,} bytes"), problems, size)
+
+
+def _table(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if problems := _altered(store, reference):
+        return _Read("not as published", problems, size)
+    table = tables.table(reference.name)
+    frame = store.table(reference.name, reference.partition).collect()
+    problems = [f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in table.violations(frame)]
+    return _Read(_held(store, reference, f"{frame.height:,} rows"), problems, size)
+
+
+def _document(store: Store, reference: Reference) -> _Read:
+    published = documents.read_current(store, reference.path)
+    problems = documents.damage(store, published)
+    detail = f"{len(published.files)} files"
+    remedy = [f"Run `cm4ai withdraw {reference.path}`, then materialize {reference.name} again."] if problems else []
+    return _Read(detail, problems + remedy, sum(file.size for file in published.files.values()))
+
+
+def _blob(store: Store, reference: Reference) -> _Read:
+    blobs, sha256 = BlobStore(store.fs, store.root), _sha256(reference)
+    had_record = blobs.recorded_blocks(sha256) is not None
+    blob = blobs.verify(sha256)
+    problems = []
+    if not had_record and blobs.needs_record(blob.size):
+        problems.append("The record of its blocks was missing or altered. It has been made again: the bytes are whole.")
+    return _Read(f"{blob.size:,} bytes", problems, blob.size)
+
+
+def _sha256(reference: Reference) -> str:
+    return reference.path.rsplit("/", 1)[-1]
+
+
+def _tensor(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if problems := _altered(store, reference):
+        return _Read("not as published", problems, size)
+    address = store.address(reference.path)
+    require_complete(store.fs, address)
+    record, array = read_record(store.fs, address), open_array(store.fs, address)
+    planes = _pixel_digests(store, reference.partition)
+    problems = [*array_problems(array, record), *(str(found) for found in verify_store(array, planes))]
+    whole = tensor_digest(digest for field in planes for digest in field)
+    if whole != record.digest:
+        problems.append("if_quality and the tensor's own record name different pixels.")
+    stated = store.table("if_tensors", reference.partition).collect().row(0, named=True)
+    if (stated["digest"], tuple(stated["shape"])) != (whole, tuple(array.shape)):
+        problems.append("if_tensors and if_quality name different pixels.")
+    if problems:
+        problems.append(_remedy(reference))
+    return _Read(_held(store, reference, f"{len(planes):,} fields"), problems, size)
+
+
+def _pixel_digests(store: Store, partition: Partition) -> list[list[str]]:
+    """For each field of a tensor the SHA-256 of its planes, as `if_quality` states them."""
+    rows = (
+        store.table("if_quality", partition)
         .filter(pl.col("tensor_index").is_not_null())
         .with_columns(pl.col("channel").replace_strict({name: n for n, name in enumerate(CHANNELS)}).alias("place"))
         .sort("tensor_index", "place")
         .group_by("tensor_index", maintain_order=True)
         .agg("pixel_sha256")
         .select("pixel_sha256")
-        .collect()
-        .iter_rows()
-    ]
-    detail = f"{len(digests):,} fields"
-    try:
-        problems = [str(found) for found in verify_store(open_array(store.fs, f"{store.root}/{path}"), digests)]
-    except Cm4aiError as error:
-        return Verified(what, detail, (str(error),))
-    if tensor_digest(digest for planes in digests for digest in planes) != stated["digest"]:
-        problems.append("if_quality and if_tensors name different pixels")
-    if problems:
-        problems.append(f"Remove {store.location(path)} and materialize if_tensors again.")
-    return Verified(what, detail, tuple(problems))
+    )
+    return [list(planes) for (planes,) in rows.collect().iter_rows()]
+
+
+def _statistics(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if not size:
+        return _Read("missing", [f"It is missing. {_remedy(reference)}"], 0)
+    if problems := _altered(store, reference):
+        return _Read("not as published", problems, size)
+    rows = store.statistics(reference.path)
+    release, condition = reference.partition.release, reference.partition.treatment
+    placed = IF_QUALITY.place(rows, release=release, condition=condition)
+    published = store.table(IF_QUALITY.name, reference.partition).collect()
+    problems = [] if placed.equals(published) else [f"It is not what if_quality says. {_remedy(reference)}"]
+    return _Read(_held(store, reference, f"{rows.height:,} rows"), problems, size)
+
+
+_CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
+    Kind.RECORD: _record,
+    Kind.TABLE: _table,
+    Kind.DOCUMENT: _document,
+    Kind.BLOB: _blob,
+    Kind.TENSOR: _tensor,
+    Kind.STATISTICS: _statistics,
+}

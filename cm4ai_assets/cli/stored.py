@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, err, out
-from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -18,7 +16,6 @@ from cm4ai_assets.storage.store import Store
 if TYPE_CHECKING:
     from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 
-_SHA256 = re.compile("[0-9a-f]{64}")
 _FORMATS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
 
 
@@ -28,10 +25,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     verify.add_argument("--release", metavar="KEY", help="only this release, or latest")
     verify.set_defaults(run=_verify)
 
-    withdraw = commands.add_parser(
-        "withdraw", help="take a damaged blob out of the storage: it is fetched anew when needed"
-    )
-    withdraw.add_argument("digest", metavar="DIGEST", help="its SHA-256, as `cm4ai verify` names it")
+    withdraw = commands.add_parser("withdraw", help="take a damaged blob, table or tensor out of the storage")
+    withdraw.add_argument("thing", metavar="DIGEST", help="a blob's SHA-256 or a path, as `cm4ai verify` names it")
     withdraw.set_defaults(run=_withdraw)
 
     export = commands.add_parser("export", help="the file list of a release with digests, for other download tools")
@@ -58,7 +53,7 @@ def _verify(args: argparse.Namespace) -> int:
         out.print(f"{'ok     ' if not item.problems else 'DAMAGED'} {item.what} ({item.detail})")
         for problem in item.problems:
             out.print(f"        {problem}")
-    out.print(f"{checked} things checked, {problems} problems. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    out.print(f"{checked} things read again, {problems} problems. {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     if not checked:
         err.print("cm4ai: nothing is stored here yet. Run `cm4ai materialize --release latest`.")
         return FAILED
@@ -66,23 +61,12 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _withdraw(args: argparse.Namespace) -> int:
-    from cm4ai_assets.storage.blobs import BlobStore  # noqa: PLC0415
+    from cm4ai_assets.withdrawal import withdraw  # noqa: PLC0415 - reads tensors with zarr, slow to import
 
     store = Store.from_settings(Settings.from_env())
-    blobs, digest = BlobStore(store.fs, store.root), args.digest.lower()
-    if not _SHA256.fullmatch(digest):
-        err.print(f"cm4ai: {args.digest!r} is no SHA-256. `cm4ai verify` names damaged blobs by theirs.", markup=False)
-        return WRONG_USE
-    try:
-        blob = blobs.verify(digest)
-    except StoredBytesDamagedError as damage:
-        blobs.withdraw(digest)
-        out.print(
-            f"{damage.message} It is withdrawn; materialize what needs it, and it is fetched again.", markup=False
-        )
-        return DONE
-    err.print(f"cm4ai: {blobs.path(digest)} has its digest ({blob.size:,} bytes read now) and stays.", markup=False)
-    return FAILED
+    problem = withdraw(store, args.thing)
+    out.print(f"{problem} It is withdrawn; materialize what needs it, and it is made or fetched again.", markup=False)
+    return DONE
 
 
 def _export(args: argparse.Namespace) -> int:

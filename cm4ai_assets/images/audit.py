@@ -92,7 +92,7 @@ def audit_tensor(
         seed: Which ones. The choice also depends on the ZIP.
     """
     stored = quality.filter(pl.col("tensor_index").is_not_null())
-    problems = [*_array_problems(array, record), *_row_problems(record, fields, stored)]
+    problems = [*array_problems(array, record), *_row_problems(record, fields, stored)]
     if problems:  # rows that are not what they should be have no pixels to compare with
         return TensorAudit(record.n_fields, (), 0, tuple(problems))
     chosen = _sample(record, sample, seed)
@@ -123,7 +123,7 @@ def reference_plane(data: bytes, channel: str, edge: int) -> Plane:
     return np.asarray(means, np.uint8)
 
 
-def _array_problems(array: zarr.Array[Any], record: StoreRecord) -> Iterator[str]:
+def array_problems(array: zarr.Array[Any], record: StoreRecord) -> Iterator[str]:
     """The array is not what the record says it is."""
     told = array.attrs.asdict()
     expected: Mapping[str, tuple[object, object]] = {

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import fsspec
 import polars as pl
 
-from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.images.pixels import PassProgress, run_pass
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, StoreRecord, is_complete, read_record, tensor_id
+from cm4ai_assets.storage.tensors import ARRAY, METADATA, StoreRecord, is_complete, read_record, tensor_id
 from cm4ai_assets.storage.zips import Member
 from cm4ai_assets.tables.images import IF_QUALITY
 
@@ -79,7 +79,7 @@ def product_of(
     name = tensor_id(source_sha256, edge)
     tensor, statistics = layout.tensor_path(name), layout.statistics_path(name)
     published = f"{store.root}/{tensor}"
-    if store.exists(statistics) and is_complete(store.fs, published):
+    if _is_usable(store, statistics) and _is_usable(store, tensor):
         record = read_record(store.fs, published)
         if record.source_sha256 != source_sha256:
             raise TensorStoreError(
@@ -97,10 +97,10 @@ def product_of(
 
         def publish() -> None:
             # Statistics first: the complete tensor store is what later releases look for.
-            store.staging.publish_file(made.quality_path, statistics)
-            if not is_complete(store.fs, published):  # another run may have made the same pixels meanwhile
+            store.publish_file(made.quality_path, statistics)
+            if not _is_usable(store, tensor):  # another run may have made the same pixels meanwhile
                 store.remove(tensor)
-            store.staging.publish_tree(made.tensor_path, tensor, last=METADATA)
+            store.publish_tree(made.tensor_path, tensor, last=METADATA)
 
         yield Product(
             fsspec.filesystem("file"),
@@ -112,6 +112,20 @@ def product_of(
             made.seconds,
             publish,
         )
+
+
+def _is_usable(store: Store, path: str) -> bool:
+    """What stands there is whole, and what a later release reads of it is what was published; else it is made again.
+
+    Of a tensor that is its metadata. Its shards are there at their size: each chunk is closed by a checksum of its own.
+    """
+    try:
+        if not path.endswith(".zarr"):
+            return store.exists(path) and not store.digests.damage(path)
+        read = (METADATA, f"{ARRAY}/{METADATA}")
+        return is_complete(store.fs, store.address(path)) and not store.digests.damage(path, only=read)
+    except StoredBytesDamagedError:
+        return False
 
 
 def _nothing() -> None:

@@ -16,11 +16,13 @@ import io
 import json
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import fsspec
@@ -45,9 +47,12 @@ from cm4ai_assets.storage.disk import (
     typed_disk_errors,
 )
 from cm4ai_assets.storage.placing import is_local, place_bytes, place_file
+from cm4ai_assets.storage.verified_dates import VerifiedDates
 
 _log = logging.getLogger(__name__)
 
+_DIGEST = re.compile("[0-9a-f]{64}")
+_INDEX_REMEDY = "Materialize what reads the file: it is fetched again, and the entry is written anew."
 _LEFTOVER_AGE = 24 * 3600.0
 
 
@@ -70,6 +75,7 @@ class BlobStore:
     def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
         self._fs, self._root = fs, root.rstrip("/")
         self._is_local = is_local(fs)
+        self._dates = VerifiedDates(fs, self._root)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._fs.protocol!r}, {self._root!r})"
@@ -126,6 +132,7 @@ class BlobStore:
             else:
                 self._upload(source, sha256, size)
             self._write_blocks(blocks)
+            self._dates.note(self.path(sha256))
         elif stored != size:
             raise SizeMismatchError(
                 f"{self.path(sha256)} is stored with {stored:,} bytes, not {size:,}.",
@@ -183,6 +190,14 @@ class BlobStore:
             raise altered(sha256, sha256, f"({size:,} in all)")
         return recorded
 
+    def verified_on(self, sha256: str) -> datetime | None:
+        """When all of the bytes were last held against their digest; None if that is not known."""
+        return self._dates.last(self.path(sha256))
+
+    def needs_record(self, size: int) -> bool:
+        """A blob of this size has a record of its blocks."""
+        return size > BLOCK_SIZE
+
     def recorded_blocks(self, sha256: str) -> BlockDigests | None:
         """The record of the digests of a blob's blocks; None if there is none that can be used."""
         try:
@@ -191,7 +206,7 @@ class BlobStore:
             return None
 
     def _write_blocks(self, blocks: BlockDigests) -> None:
-        if blocks.size > BLOCK_SIZE:
+        if self.needs_record(blocks.size):
             self._write(_blocks_path(blocks.sha256), blocks.to_bytes())
 
     def link(self, sha256: str, target: Path) -> None:
@@ -229,7 +244,46 @@ class BlobStore:
             StoredBytesDamagedError: They have not.
             NotMaterializedError: They are not stored.
         """
-        return Blob(sha256, self._read_whole(sha256).size)
+        blob = Blob(sha256, self._read_whole(sha256).size)
+        self._dates.note(self.path(sha256))
+        return blob
+
+    def all(self) -> list[str]:
+        """The digest of every stored blob, sorted."""
+        return sorted(name for path in self._find("blobs/sha256") if _DIGEST.fullmatch(name := path.rsplit("/", 1)[-1]))
+
+    def without_digest(self) -> list[str]:
+        """The stored blobs that are known by their first use alone, because no digest of them is published; sorted."""
+        noted = (self._read_index(path) for path in self._find("blobs/index/first_use"))
+        return sorted({blob.sha256 for blob in noted if blob is not None and self.has(blob.sha256)})
+
+    def index_problems(self) -> list[str]:
+        """Entries of the index that are not what was written, each in a sentence.
+
+        An entry may name bytes that were withdrawn: it still says what they have to be. But every blob that was ever
+        stored has an entry under its own digest, which all others agree with.
+        """
+        own = {sha256: _index_path("sha256", sha256) for sha256 in self.all()}
+        present = self._find("blobs/index")
+        problems = [problem for path in present if (problem := self._index_problem(path)) is not None]
+        lost = sorted(set(own.values()) - set(present))
+        return problems + [f"{path} is missing. {_INDEX_REMEDY}" for path in lost]
+
+    def _index_problem(self, path: str) -> str | None:
+        blob = self._read_index(path)
+        if blob is None or not _DIGEST.fullmatch(blob.sha256):
+            return f"{path} cannot be read. {_INDEX_REMEDY}"
+        name = path.rsplit("/", 1)[-1].removesuffix(".json")
+        own = self._read_index(_index_path("sha256", blob.sha256))
+        size = self._size(blob.sha256)
+        misnamed = path == _index_path("sha256", name) and name != blob.sha256
+        if misnamed or own != blob or size not in {None, blob.size}:
+            return f"{path} names {blob.size:,} bytes of {blob.sha256}, as nothing else does. {_INDEX_REMEDY}"
+        return None
+
+    def _find(self, folder: str) -> list[str]:
+        full = self._full(folder)
+        return [str(path)[len(self._root) + 1 :] for path in self._fs.find(full)] if self._fs.exists(full) else []
 
     def _read_whole(self, sha256: str) -> BlockDigests:
         try:

@@ -22,6 +22,8 @@ PIXEL_STATISTICS = "tensors/if_quality"
 RELEASES = "registry/releases"
 ABSENCES = "registry/absences"
 IDENTITY = "registry/storage.json"
+FILE_DIGESTS = "registry/sha256"
+VERIFIED = "registry/verified"
 
 CURRENT = "CURRENT"
 
@@ -120,3 +122,13 @@ def absence_path(table: Table, partition: Partition) -> str:
 def release_path(key: str) -> str:
     """The record of a registered release, relative to the storage root."""
     return f"{RELEASES}/{ReleaseKey.parse(key)}.json"
+
+
+def file_digests_path(path: str) -> str:
+    """The record of the digests of a published file or folder, by its path; both relative to the storage root."""
+    return f"{FILE_DIGESTS}/{path}.json"
+
+
+def verified_path(path: str) -> str:
+    """The note of when a stored thing was last read again, by its path; both relative to the storage root."""
+    return f"{VERIFIED}/{path}.json"

@@ -99,7 +99,7 @@ class ReleaseRegistry:
             key = assign_key(seen.doi, seen.title, seen.published, major=seen.major, minor=seen.minor, taken=taken)
             record = replace(seen, key=key)
             try:
-                self._store.staging.create(json.dumps(_as_json(record), indent=1).encode(), layout.release_path(key))
+                self._store.create(json.dumps(_as_json(record), indent=1).encode(), layout.release_path(key))
             except FileExistsError:
                 known[:] = self.all()
                 if key not in {other.key for other in known}:

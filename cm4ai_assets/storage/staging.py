@@ -65,8 +65,8 @@ class Staging:
         """
         create_bytes(self._fs, data, f"{self._root}/{target}", locks=self._base)
 
-    def publish_tree(self, staged: Path, target: str, *, last: str) -> None:
-        """Make a staged folder appear under its final path; a folder that already stands there is kept.
+    def publish_tree(self, staged: Path, target: str, *, last: str) -> bool:
+        """Make a staged folder appear under its final path; False where another one stands there, which is kept.
 
         Locally one rename does it. Elsewhere files are uploaded one by one, and `last`, without which no reader takes
         the folder for complete, at the end.
@@ -80,14 +80,15 @@ class Staging:
             except OSError:
                 if not (final / last).exists():
                     raise
-                return  # another run published the same content first
+                return False  # another run published the same content first
             fsync_folder(final.parent)
-            return
+            return True
         files = sorted(path for path in staged.rglob("*") if path.is_file())
         files.sort(key=lambda path: path.name == last or path.parent == staged)
         files.sort(key=lambda path: path == staged / last)
         for path in files:
             place_file(self._fs, path, f"{self._root}/{target}/{path.relative_to(staged).as_posix()}")
+        return True
 
     def _sweep(self) -> None:
         for path in self._base.iterdir():

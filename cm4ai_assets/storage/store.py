@@ -20,6 +20,7 @@ from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
+from cm4ai_assets.storage.file_digests import FileDigests
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.staging import Staging
@@ -51,9 +52,16 @@ class StagedTable:
 
 
 class Store:
-    """Published tables, documents and tensors below one root, on any fsspec filesystem."""
+    """Published tables, documents and tensors below one root, on any fsspec filesystem.
 
-    def __init__(self, url: str, *, scratch: Path) -> None:
+    Args:
+        url: Where: a path or fsspec URL.
+        scratch: Local folder for files in the making, where the storage is not local.
+        holds: Tables are held against their recorded digest before they are read. So it is in every step: what is made
+            of altered bytes looks as good as anything else.
+    """
+
+    def __init__(self, url: str, *, scratch: Path, holds: bool = False) -> None:
         try:
             # Without its cache of listings: another process may have published meanwhile.
             fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
@@ -67,11 +75,13 @@ class Store:
         self.root: str = root.rstrip("/")
         self.is_local = is_local(fs)
         self.staging = Staging(fs, self.root, scratch)
+        self.digests = FileDigests(fs, self.root)
+        self._holds = holds
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Store:
+    def from_settings(cls, settings: Settings, *, holds: bool = False) -> Store:
         """The store that the settings name."""
-        return cls(settings.storage, scratch=settings.scratch)
+        return cls(settings.storage, scratch=settings.scratch, holds=holds)
 
     def location(self, path: str) -> str:
         """The full address of a path of this store, for people."""
@@ -104,9 +114,10 @@ class Store:
         return sorted({name[len(path) + 1 :].split("/", 1)[0] for name in self.find(path)})
 
     def remove(self, path: str) -> None:
-        """Take away what stands under a path of this store, if anything does."""
+        """Take away what stands under a path of this store, if anything does, and the record of its digests."""
         if self.exists(path):
             self.fs.rm(self.address(path), recursive=True)
+        self.digests.forget(path)
 
     def has_table(self, name: str, partition: Partition) -> bool:
         """This partition of a table is published."""
@@ -117,13 +128,19 @@ class Store:
 
         Raises:
             NotMaterializedError: It is not published.
+            StoredBytesDamagedError: Its file is not what was published; only where this store looks (`holds`).
         """
         path = layout.table_path(table(name), partition)
         if not self.exists(path):
             raise _not_materialized(name, partition)
         if self.is_local:
+            if self._holds:
+                self.digests.hold(path)
             return pl.scan_parquet(self.address(path), hive_partitioning=False)
-        return pl.read_parquet(io.BytesIO(self.read(path)), hive_partitioning=False).lazy()
+        data = self.read(path)
+        if self._holds:
+            self.digests.hold(path, data)
+        return pl.read_parquet(io.BytesIO(data), hive_partitioning=False).lazy()
 
     def partitions(self, name: str) -> list[Partition]:
         """The published partitions of a table, sorted."""
@@ -163,8 +180,42 @@ class Store:
     def publish_table(self, staged: StagedTable) -> str:
         """Switch a partition to its staged file, atomically; the path it now has."""
         path = layout.table_path(staged.table, staged.partition)
-        self.staging.publish_file(staged.path, path)
+        self.publish_file(staged.path, path)
         return path
+
+    def publish_file(self, staged: Path, path: str) -> None:
+        """Make a staged file appear under a path of this store, replacing what stood there, and record its digest."""
+        with self.digests.publishing(path, staged):
+            self.staging.publish_file(staged, path)
+
+    def create(self, data: bytes, path: str) -> None:
+        """Make a small file appear under a path of this store, if nothing stands there, and record its digest.
+
+        Raises:
+            FileExistsError: Something stands there.
+        """
+        self.staging.create(data, path)
+        self.digests.note(path, data)
+
+    def publish_tree(self, staged: Path, path: str, *, last: str) -> None:
+        """Make a staged folder appear under a path of this store, and record its files' digests.
+
+        See `Staging.publish_tree`: a folder that stands there is kept, and so is its record.
+        """
+        if self.is_local and self.exists(f"{path}/{last}"):
+            return
+        with self.digests.publishing(path, staged) as publication:
+            publication.placed = self.staging.publish_tree(staged, path, last=last)
+
+    def statistics(self, path: str) -> pl.DataFrame:
+        """The statistics of a pass over pixels (`layout.statistics_path`), held against their digest.
+
+        Raises:
+            StoredBytesDamagedError: They are not what was published.
+        """
+        data = self.read(path)
+        self.digests.hold(path, data)
+        return pl.read_parquet(io.BytesIO(data))
 
     @contextmanager
     def stage_document(

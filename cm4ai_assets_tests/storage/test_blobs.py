@@ -115,6 +115,7 @@ def test_the_layout_is_the_contracts(store: BlobStore, source: Path) -> None:
         f"blobs/blocks/{KEY[:2]}/{KEY}",
         f"blobs/index/sha256/{KEY[:2]}/{KEY}.json",
         f"blobs/index/md5/{md5(DATA)[:2]}/{md5(DATA)}.json",
+        f"registry/verified/blobs/sha256/{KEY[:2]}/{KEY}.json",
     ])  # fmt: skip
 
 

@@ -35,6 +35,7 @@ INDEX = [
     f"blobs/index/md5/{md5(DATA)[:2]}/{md5(DATA)}.json",
     f"blobs/index/sha256/{sha256(DATA)[:2]}/{sha256(DATA)}.json",
     f"blobs/blocks/{sha256(DATA)[:2]}/{sha256(DATA)}",
+    f"registry/verified/{BLOB}.json",
 ]
 
 

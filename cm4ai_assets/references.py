@@ -1,0 +1,189 @@
+"""Everything that a release refers to: the one answer for verification, garbage collection and backup.
+
+Belongs here: following what is published to what it needs. A table names blobs and tensors, a lock names files whose
+bytes may be stored. Does not belong here: reading what is referred to (`verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+import polars as pl
+
+from cm4ai_assets import tables
+from cm4ai_assets.archives.dataverse.acquire import stored_blob
+from cm4ai_assets.archives.dataverse.lock import locked_files
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import Partitioning, Table
+from cm4ai_assets.tables.images import IF_TENSORS
+from cm4ai_assets.tables.proteomics import MASSIVE_FILES
+from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
+from cm4ai_assets.updates.inputs import feed_of, holder
+
+
+class Kind(StrEnum):
+    """What is referred to; the word that `cm4ai verify` prints."""
+
+    RECORD = "release record"
+    TABLE = "table"
+    DOCUMENT = "document"
+    BLOB = "blob"
+    TENSOR = "tensor"
+    STATISTICS = "statistics"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One stored thing that a release refers to.
+
+    Attributes:
+        kind: What it is.
+        path: Where it stands, relative to the storage root: a file, or the folder of a tensor or document.
+        name: Its table, document, published label or tensor id.
+        partition: That of the table or document; of another thing, the partition whose table refers to it.
+    """
+
+    kind: Kind
+    path: str
+    name: str
+    partition: Partition
+
+
+Unreadable = Callable[[Reference, BaseException], None]
+
+
+def references(
+    store: Store, release: str | None = None, *, unreadable: Unreadable | None = None
+) -> Iterator[Reference]:
+    """Everything that one release refers to, or that any does, each thing once.
+
+    Args:
+        store: The storage.
+        release: A release key; None for all releases, and for tables that know no release.
+        unreadable: Called with a table that cannot be read, whose references are therefore not known. Without it the
+            error is raised: nobody may take an incomplete answer for a whole one and delete what is left.
+    """
+    seen: set[str] = set()
+    for found in _all(store, release, unreadable or _raise):
+        if found.path not in seen:
+            seen.add(found.path)
+            yield found
+
+
+def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:
+    yield from _records(store, release)
+    published = [one for table in tables.ALL for one in _tables(store, table, release, unreadable)]
+    yield from published
+    yield from _documents(store, release)
+    blobs = BlobStore(store.fs, store.root)
+    for one in published:
+        follow = _FOLLOW.get(one.name)
+        if follow is None:
+            continue
+        try:
+            rows = store.table(one.name, one.partition).collect()
+            found = list(follow(rows, one.partition, blobs))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
+            unreadable(one, error)
+            continue
+        yield from found
+
+
+def _raise(_: Reference, error: BaseException) -> None:
+    raise error
+
+
+def _records(store: Store, release: str | None) -> Iterator[Reference]:
+    wanted = layout.release_path(release) if release else None
+    for path in store.find(layout.RELEASES):
+        if path.endswith(".json") and wanted in {None, path}:
+            key = path.rsplit("/", 1)[-1].removesuffix(".json")
+            yield Reference(Kind.RECORD, path, key, Partition(key))
+
+
+def _tables(store: Store, table: Table, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:
+    own = [partition for partition in store.partitions(table.name) if release in {None, partition.release}]
+    for partition in own:
+        yield _table(table, partition)
+    feed = feed_of(table.name)
+    if release is None or feed is None:
+        return
+    conditions: list[Condition | None] = [None] if table.partitioning is Partitioning.RELEASE else list(Condition)
+    for wanted in (Partition(release, condition) for condition in conditions):
+        if wanted in own:
+            continue
+        try:
+            shared = holder(store, feed, wanted)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a lock that cannot be read; see `_all`
+            unreadable(_table(RELEASE_FILES, Partition(release)), error)
+            return
+        if shared is not None and store.has_table(table.name, Partition(shared, wanted.condition)):
+            yield _table(table, Partition(shared, wanted.condition))
+
+
+def _table(table: Table, partition: Partition) -> Reference:
+    return Reference(Kind.TABLE, layout.table_path(table, partition), table.name, partition)
+
+
+def _documents(store: Store, release: str | None) -> Iterator[Reference]:
+    for path in store.find(layout.DOCUMENTS):
+        named = layout.document_partition(path)
+        if named is not None and release in {None, named[1].release}:
+            yield Reference(Kind.DOCUMENT, path.rsplit("/", 1)[0], *named)
+
+
+def _of_lock(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+    for file in locked_files(rows):
+        if (blob := stored_blob(file, blobs)) is not None:
+            yield Reference(Kind.BLOB, blobs.path(blob.sha256), file.path, partition)
+
+
+def _of_archive(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+    for label, sha256 in rows.select("label", "sha256").iter_rows():
+        yield Reference(Kind.BLOB, blobs.path(sha256), label, partition)
+
+
+def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+    pulled = rows.filter(pl.col("sha256").is_not_null())
+    for path, sha256 in pulled.select("path", "sha256").iter_rows():
+        if blobs.has(sha256):
+            yield Reference(Kind.BLOB, blobs.path(sha256), path, partition)
+        else:  # a folder; its digest is over those of its members, which no table names
+            yield from (Reference(Kind.BLOB, blobs.path(one), path, partition) for one in blobs.without_digest())
+
+
+def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
+    for path in rows["path"]:
+        name = path.rsplit("/", 1)[-1].removesuffix(".zarr")
+        yield Reference(Kind.TENSOR, path, name, partition)
+        yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
+
+
+_FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, BlobStore], Iterator[Reference]]] = {
+    RELEASE_FILES.name: _of_lock,
+    IF_ARCHIVE.name: _of_archive,
+    MASSIVE_FILES.name: _of_deposits,
+    IF_TENSORS.name: _of_tensors,
+}
+
+
+def everything(store: Store, *, unreadable: Unreadable | None = None) -> Iterator[Reference]:
+    """All that any release refers to, and the stored blobs that none does."""
+    seen = set()
+    for found in references(store, unreadable=unreadable):
+        seen.add(found.path)
+        yield found
+    blobs = BlobStore(store.fs, store.root)
+    for sha256 in blobs.all():
+        if (path := blobs.path(sha256)) not in seen:
+            yield Reference(Kind.BLOB, path, "not referred to", Partition())
