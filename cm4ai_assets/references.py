@@ -15,6 +15,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
+from cm4ai_assets.archives.massive.acquire import DepositFile
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
@@ -87,6 +88,7 @@ def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[
         if follow is None:
             continue
         try:
+            store.digests.hold(one.path)
             rows = store.table(one.name, one.partition).collect()
             found = list(follow(rows, one.partition, blobs))
         except (KeyboardInterrupt, SystemExit):
@@ -154,12 +156,21 @@ def _of_archive(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> I
 
 
 def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
-    pulled = rows.filter(pl.col("sha256").is_not_null())
-    for path, sha256 in pulled.select("path", "sha256").iter_rows():
-        if blobs.has(sha256):
-            yield Reference(Kind.BLOB, blobs.path(sha256), path, partition)
-        else:  # a folder; its digest is over those of its members, which no table names
-            yield from (Reference(Kind.BLOB, blobs.path(one), path, partition) for one in blobs.without_digest())
+    """What was pulled of the deposits, before the table was made or since: its rows name files, the index their bytes.
+
+    The members of a folder stand in no table. Where one was pulled, all is meant that came without a published digest:
+    one blob too many is kept, and none is lost.
+    """
+    files = [
+        (row["path"], DepositFile(row["accession"], row["path"], row["size"])) for row in rows.iter_rows(named=True)
+    ]
+    noted = blobs.first_uses([file.identity for _, file in files])
+    for path, file in files:
+        if (blob := noted.get(file.identity)) is not None and blobs.has(blob.sha256):
+            yield Reference(Kind.BLOB, blobs.path(blob.sha256), path, partition)
+    folders = [row for row in rows.filter(pl.col("sha256").is_not_null())["sha256"] if not blobs.has(row)]
+    for sha256 in blobs.without_digest() if folders else ():
+        yield Reference(Kind.BLOB, blobs.path(sha256), "of a deposit", partition)
 
 
 def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:

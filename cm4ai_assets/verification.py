@@ -23,7 +23,7 @@ from cm4ai_assets.references import Kind, Reference, everything, references
 from cm4ai_assets.storage import documents
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
@@ -155,7 +155,15 @@ def _table(store: Store, reference: Reference) -> _Read:
     table = tables.table(reference.name)
     frame = store.table(reference.name, reference.partition).collect()
     problems = [f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in table.violations(frame)]
+    problems += _misplaced(frame, reference.partition)
     return _Read(_held(store, reference, f"{frame.height:,} rows"), problems, size)
+
+
+def _misplaced(frame: pl.DataFrame, partition: Partition) -> Iterator[str]:
+    """Rows that are about another release or condition than the place in which they stand."""
+    for column, wanted in (("release", partition.release), ("condition", partition.condition)):
+        if wanted and column in frame.columns and (others := frame.filter(pl.col(column) != wanted)).height:
+            yield f"{column} is {others[column][0]!r} in {others.height} rows of a file of {wanted}"
 
 
 def _document(store: Store, reference: Reference) -> _Read:
@@ -187,8 +195,11 @@ def _tensor(store: Store, reference: Reference) -> _Read:
     address = store.address(reference.path)
     require_complete(store.fs, address)
     record, array = read_record(store.fs, address), open_array(store.fs, address)
+    problems = list(array_problems(array, record))
+    if damaged := _damaged_tables(store, reference.partition, "if_tensors", "if_quality"):
+        return _Read(f"pixels not compared with {damaged}", problems, size)
     planes = _pixel_digests(store, reference.partition)
-    problems = [*array_problems(array, record), *(str(found) for found in verify_store(array, planes))]
+    problems += [str(found) for found in verify_store(array, planes)]
     whole = tensor_digest(digest for field in planes for digest in field)
     if whole != record.digest:
         problems.append("if_quality and the tensor's own record name different pixels.")
@@ -198,6 +209,11 @@ def _tensor(store: Store, reference: Reference) -> _Read:
     if problems:
         problems.append(_remedy(reference))
     return _Read(_held(store, reference, f"{len(planes):,} fields"), problems, size)
+
+
+def _damaged_tables(store: Store, partition: Partition, *names: str) -> str:
+    """Those of some tables that are not what was published: they speak against themselves, and not against others."""
+    return ", ".join(name for name in names if store.digests.damage(table_path(tables.table(name), partition)))
 
 
 def _pixel_digests(store: Store, partition: Partition) -> list[list[str]]:
@@ -220,6 +236,8 @@ def _statistics(store: Store, reference: Reference) -> _Read:
         return _Read("missing", [f"It is missing. {_remedy(reference)}"], 0)
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
+    if damaged := _damaged_tables(store, reference.partition, IF_QUALITY.name):
+        return _Read(f"not compared with {damaged}", [], size)
     rows = store.statistics(reference.path)
     release, condition = reference.partition.release, reference.partition.treatment
     placed = IF_QUALITY.place(rows, release=release, condition=condition)
