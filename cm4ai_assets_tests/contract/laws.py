@@ -20,13 +20,14 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "errors vocabulary identifiers plain",
+        "errors causes vocabulary identifiers plain",
         "conditions releases settings findings",
         "tables",
         "storage",
         "transfer",
         "archives",
-        "images proteomics crates updates sandbox loading",
+        "crates",
+        "images proteomics updates sandbox loading",
         "access platform verification",
         "defs",
         "definitions",
@@ -62,13 +63,28 @@ class Module:
     @cached_property
     def imports(self) -> list[tuple[str, str]]:
         """Every import, wherever it stands: the module, and the name taken from it (empty for a plain import)."""
-        found = []
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                found += [(alias.name, "") for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                found += [(node.module or "", alias.name) for alias in node.names]
-        return found
+        return _imports(self.tree)
+
+    @cached_property
+    def executed_imports(self) -> list[tuple[str, str]]:
+        """Those of `imports` that are more than a name for the type checker."""
+        typing_only = [
+            node
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.If) and _last_name(node.test) == "TYPE_CHECKING"
+        ]
+        skipped = [one for node in typing_only for one in _imports(node)]
+        return [one for one in self.imports if one not in skipped]
+
+
+def _imports(tree: ast.AST) -> list[tuple[str, str]]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", alias.name) for alias in node.names]
+    return found
 
 
 def modules(root: Path) -> dict[str, Module]:
@@ -81,9 +97,9 @@ def modules(root: Path) -> dict[str, Module]:
     return found
 
 
-def _internal(module: Module, every: Mapping[str, Module]) -> Iterator[str]:
-    """The modules of the tree that a module imports."""
-    for source, name in module.imports:
+def _internal(imports: list[tuple[str, str]], every: Mapping[str, Module]) -> Iterator[str]:
+    """Which of the modules of the tree are imported."""
+    for source, name in imports:
         if source == PACKAGE or source.startswith(f"{PACKAGE}."):
             base = source.removeprefix(PACKAGE).removeprefix(".")
             whole = f"{base}.{name}".strip(".")
@@ -97,7 +113,7 @@ def upward_imports(root: Path) -> list[str]:
     strange = {module.room for module in every.values()} - {"", *tier}
     found = [f"{room} has no place in the order of the rooms" for room in strange]
     for module in every.values():
-        for target in _internal(module, every):
+        for target in _internal(module.imports, every):
             room = target.partition(".")[0]
             if module.room in tier and room in tier and room != module.room and tier[room] >= tier[module.room]:
                 found.append(f"{module.name} imports {target}, which does not stand below it")
@@ -107,7 +123,10 @@ def upward_imports(root: Path) -> list[str]:
 def circles(root: Path) -> list[str]:
     """No module imports itself over others."""
     every = modules(root)
-    graph = {name: {t for t in _internal(module, every) if t not in {name, ""}} for name, module in every.items()}
+    graph = {
+        name: {t for t in _internal(module.executed_imports, every) if t not in {name, ""}}
+        for name, module in every.items()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
