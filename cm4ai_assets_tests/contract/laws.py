@@ -20,19 +20,20 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "errors causes vocabulary identifiers plain",
-        "conditions releases settings findings",
+        "errors vocabulary identifiers plain",
+        "causes conditions releases settings findings",
         "tables",
         "storage",
         "transfer",
         "archives",
         "crates",
         "images proteomics updates sandbox loading",
-        "access platform verification",
+        "access platform verification guard",
         "defs",
         "definitions",
         "cli",
-        "ui demo",
+        "demo",
+        "ui",
     )
 )
 
@@ -41,6 +42,7 @@ NETWORK = frozenset({
     "urllib.request", "urllib3",
 })  # fmt: skip
 ON_THE_NETWORK = frozenset({"transfer", "archives"})
+SERVING = frozenset({"sandbox", "ui"})
 
 # What makes a client, by the platform's method; and what fetches bytes, by function. All of it is acquisition.
 CLIENTS = frozenset({"archive", "massive", "usage_services", "describer", "watcher"})
@@ -68,12 +70,8 @@ class Module:
     @cached_property
     def executed_imports(self) -> list[tuple[str, str]]:
         """Those of `imports` that are more than a name for the type checker."""
-        typing_only = [
-            node
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.If) and _last_name(node.test) == "TYPE_CHECKING"
-        ]
-        skipped = [one for node in typing_only for one in _imports(node)]
+        conditions = [node for node in ast.walk(self.tree) if isinstance(node, ast.If)]
+        skipped = [one for node in conditions if _last_name(node.test) == "TYPE_CHECKING" for one in _imports(node)]
         return [one for one in self.imports if one not in skipped]
 
 
@@ -159,13 +157,14 @@ def defs_without_dagster(root: Path) -> list[str]:
 
 
 def network_imports(root: Path) -> list[str]:
-    """Only `transfer` and `archives` import what opens connections."""
+    """Only `transfer` and `archives` open connections; what serves on a port of its own takes a socket."""
     return [
         f"{module.name} imports {source}"
         for module in modules(root).values()
         if module.room not in ON_THE_NETWORK
         for source, name in module.imports
         if {source, source.partition(".")[0], f"{source}.{name}"} & NETWORK
+        and not (source == "socket" and module.room in SERVING)
     ]
 
 
