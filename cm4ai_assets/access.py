@@ -94,7 +94,7 @@ class Release:
         own = Partition(self.key, condition_of(condition))
         partition = self._partition("if_tensors", condition_of(condition)) or own
         row = self.store.table("if_tensors", partition).collect().row(0, named=True)
-        path = f"{self.store.root}/{row['path']}"
+        path = self.store.address(row["path"])
         require_complete(self.store.fs, path)
         return open_array(self.store.fs, path)
 

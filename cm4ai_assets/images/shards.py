@@ -24,7 +24,8 @@ from imagecodecs import zstd_encode
 
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.storage import tensors
-from cm4ai_assets.storage.tensors import CHANNEL_COUNT, FIELDS_PER_SHARD, Failure, StoreRecord
+from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, shard_key
+from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 
 # Level 3 is twice as slow for 1 % less.
 ZSTD_LEVEL: Final = 1
@@ -81,7 +82,7 @@ class StoreWriter:
             raise ValueError(f"{len(chunks)} chunks, not {self._chunks_per_field}.")
         row = self.n_fields % FIELDS_PER_SHARD
         if self._file is None:
-            path = self._root / tensors.shard_key(len(self._shard_sizes))
+            path = self._root / shard_key(len(self._shard_sizes))
             path.parent.mkdir(parents=True)
             self._file = path.open("xb")
         for place, chunk in enumerate(chunks):
@@ -109,8 +110,8 @@ class StoreWriter:
             shard_sizes=tuple(self._shard_sizes),
             failures={field_id: tuple(found) for field_id, found in failures.items()},
         )
-        (self._root / tensors.ARRAY).mkdir(exist_ok=True)
-        _write_json(self._root / tensors.ARRAY / tensors.METADATA, array_metadata(record))
+        (self._root / ARRAY).mkdir(exist_ok=True)
+        _write_json(self._root / ARRAY / tensors.METADATA, array_metadata(record))
         _write_json(self._root / tensors.METADATA, group_metadata(record))
         return record
 

@@ -19,8 +19,9 @@ from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.images.pixels import PassProgress, run_pass
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.shard_names import ARRAY
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import ARRAY, METADATA, StoreRecord, is_complete, read_record, tensor_id
+from cm4ai_assets.storage.tensors import METADATA, StoreRecord, is_complete, read_record, tensor_id
 from cm4ai_assets.storage.zips import Member
 from cm4ai_assets.tables.images import IF_QUALITY
 
@@ -78,7 +79,7 @@ def product_of(
     """
     name = tensor_id(source_sha256, edge)
     tensor, statistics = layout.tensor_path(name), layout.statistics_path(name)
-    published = f"{store.root}/{tensor}"
+    published = store.address(tensor)
     if _is_usable(store, statistics) and _is_usable(store, tensor):
         record = read_record(store.fs, published)
         if record.source_sha256 != source_sha256:
@@ -87,7 +88,7 @@ def product_of(
                 remedy="Report this: the name of a tensor no longer tells ZIPs apart.",
             )
         yield Product(
-            store.fs, published, f"{store.root}/{statistics}", tensor, record, images=0, seconds=0, publish=_nothing
+            store.fs, published, store.address(statistics), tensor, record, images=0, seconds=0, publish=_nothing
         )
         return
     with store.staging.folder() as folder:

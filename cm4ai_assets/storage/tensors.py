@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
 
 if TYPE_CHECKING:
     import zarr
@@ -30,15 +31,11 @@ if TYPE_CHECKING:
 # The version of everything between a JPEG's bytes and a stored pixel. Another version is another store.
 PIXEL_CODE_VERSION: Final = 1
 
-ARRAY: Final = "image"
 DIMENSIONS: Final = ("field", "channel", "y", "x")
 CHANNEL_COUNT: Final = 4
-FIELDS_PER_SHARD: Final = 16
 LARGEST_CHUNK_EDGE: Final = 1024
 METADATA: Final = "zarr.json"
 RECORD: Final = "cm4ai"
-
-REMEDY: Final = "Materialize if_tensors again."
 
 Pixels = NDArray[np.uint8]
 
@@ -132,11 +129,6 @@ def tensor_digest(pixel_digests: Iterable[str]) -> str:
 def chunk_edge(edge: int) -> int:
     """Edge length of an inner chunk."""
     return min(edge, LARGEST_CHUNK_EDGE)
-
-
-def shard_key(shard: int) -> str:
-    """Path of a shard within the store."""
-    return f"{ARRAY}/c/{shard}/0/0/0"
 
 
 def read_record(fs: fsspec.AbstractFileSystem, path: str) -> StoreRecord:

@@ -17,7 +17,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.storage.tensors import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
+from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
 
 _ABSENT = np.iinfo("<u8").max  # an index entry without a chunk (Zarr v3, sharding codec)
 _CHECKSUM = 4  # bytes of crc32c after the index

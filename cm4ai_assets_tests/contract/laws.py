@@ -28,7 +28,9 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "archives",
         "crates",
         "images proteomics updates sandbox loading",
+        "references",
         "access platform verification guard",
+        "withdrawal",
         "defs",
         "definitions",
         "cli",
@@ -174,12 +176,24 @@ def storage_paths(root: Path) -> list[str]:
     for module in modules(root).values():
         if module.room in {"storage", "archives", "sandbox"}:  # an archive's own paths are not ours
             continue
+        handed = set(_handed_over(module.tree))
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Attribute) and node.attr == "root" and _last_name(node.value).endswith("store"):
+            if isinstance(node, ast.Attribute) and node.attr == "root" and _of_store(node) and node not in handed:
                 found.append(f"{module.name}, line {node.lineno}: reads a store's root")
             if isinstance(node, ast.JoinedStr) and _begins(node).startswith(PRODUCTS):
                 found.append(f"{module.name}, line {node.lineno}: builds a path below {_begins(node)}")
     return found
+
+
+def _of_store(node: ast.Attribute) -> bool:
+    return _last_name(node.value).endswith("store")
+
+
+def _handed_over(tree: ast.Module) -> Iterator[ast.expr]:
+    """Roots that are given, with their filesystem, to what lives in `storage`: `BlobStore(store.fs, store.root)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and len(node.args) == 2 and _last_name(node.args[0]) == "fs":
+            yield node.args[1]
 
 
 def _last_name(node: ast.expr) -> str:

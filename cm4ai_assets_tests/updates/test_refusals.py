@@ -17,12 +17,12 @@ import pytest
 
 from cm4ai_assets import platform as resources
 from cm4ai_assets.defs.partitions import RELEASE
-from cm4ai_assets.defs.updates.cursor import Cursor
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox.exchange import Answer, CutConnection, Fault, Request, json_answer
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.updates import watch
+from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets_tests.fixtures import protocol
 from cm4ai_assets_tests.updates.conftest import Daemon, daemon_over
 

@@ -12,10 +12,10 @@ import pytest
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
 from cm4ai_assets.defs.instance import sync_partitions
-from cm4ai_assets.defs.updates.cursor import Cursor
 from cm4ai_assets.sandbox.catalog import Embargo, Entry
 from cm4ai_assets.sandbox.exchange import Request
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets_tests.updates.archives import altering, file_of, released, with_version
 from cm4ai_assets_tests.updates.conftest import Daemon, daemon_over, image_runs, told
 

@@ -35,7 +35,8 @@ from cm4ai_assets.images.manifest import read_manifest
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage import zips
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.tensors import ARRAY, PIXEL_CODE_VERSION, open_array
+from cm4ai_assets.storage.shard_names import ARRAY
+from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, open_array
 from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.release import IF_ARCHIVE
 from cm4ai_assets.transfer.acquire import Acquired

@@ -100,7 +100,7 @@ def of_offenders(field_ids: Sequence[str], store: Store, partition: Partition) -
     )
     if found.is_empty():
         return {}
-    array = open_array(store.fs, f"{store.root}/{tensor.select('path').collect().item()}")
+    array = open_array(store.fs, store.address(tensor.select("path").collect().item()))
     return {"pictures": _sheet(_labelled(found, array), alt="fields that this check names")}
 
 

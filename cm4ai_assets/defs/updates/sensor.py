@@ -22,7 +22,6 @@ from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.defs.partitions import RELEASE, releases
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.defs.release.checks import due_evaluation
-from cm4ai_assets.defs.updates.cursor import Cursor
 from cm4ai_assets.defs.updates.requests import backfills_of, check_request, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError
 from cm4ai_assets.platform import Platform
@@ -30,6 +29,7 @@ from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, newest
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates import findings
+from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 from cm4ai_assets.updates.needs import LOCK_JOB, Need, Plan, plan
 from cm4ai_assets.updates.upstream import State, UpstreamStatus

@@ -2,7 +2,7 @@
 
 Belongs here: that memory, and when the archive may be asked again. Losing it loses nothing: what is registered stands
 in the registry, what is made in the storage, what was tried in the runs. Does not belong here: the tick itself
-(`sensor`).
+(`defs.updates.sensor`).
 """
 
 from __future__ import annotations
