@@ -135,6 +135,20 @@ def test_an_archive_that_is_down_is_said_and_what_is_known_is_still_listed(
     assert RELEASE in told.out
 
 
+def test_a_damaged_release_record_is_one_line_and_the_others_are_listed(
+    environment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["releases", "--register"]) == cli.DONE
+    capsys.readouterr()
+    (environment / "storage/registry/releases/2025-06-v2.1.json").write_text("{")
+    assert cli.main(["releases", "--register"]) == cli.FAILED
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 1
+    assert "2025-06-v2.1.json is no release record" in printed.err
+    assert "run `cm4ai releases --register`" in printed.err
+    assert RELEASE in printed.out
+
+
 @pytest.mark.parametrize("words", [[], ["nonsense"], ["materialize"], ["sandbox", "build", "x", "--fields", "0"]])
 def test_wrong_use_is_exit_status_2(words: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:

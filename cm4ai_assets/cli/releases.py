@@ -9,10 +9,10 @@ from rich.table import Table as Grid
 
 from cm4ai_assets import tables
 from cm4ai_assets.cli.terminal import DONE, FAILED, complain, err, out
-from cm4ai_assets.errors import Cm4aiError
+from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
-from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.registry import DAMAGED_REMEDY, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 
@@ -59,7 +59,10 @@ def _releases(args: argparse.Namespace) -> int:
         out.print(
             f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
         )
-    records = ReleaseRegistry(store).all()
+    registry = ReleaseRegistry(store)
+    for damaged in registry.damaged():
+        status = complain(ReleaseKeyError(str(damaged), remedy=DAMAGED_REMEDY), FAILED, debug=args.debug)
+    records = registry.all()
     registered = {(record.doi, record.version) for record in records}
     grid = Grid("release", "DOI", "version", "released", "state", "title", box=None, pad_edge=False)
     for record in records:

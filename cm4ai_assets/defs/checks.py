@@ -1,57 +1,92 @@
 """Warning checks over findings: how a subject's checks become asset checks with one history per partition.
 
-Belongs here: running a table's checks in one step and showing what they found. Does not belong here: what is checked
-(the packages' own `findings`), and what blocks (`publishing`).
+Belongs here: running an asset's checks in one step, and the one way in which what they found is shown. Does not belong
+here: what is checked (the packages' own `findings`), and what blocks (`publishing`).
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import check_spec
+from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 
-Found = Iterator[Finding]
-Look = Callable[[Platform, Partition], Found]
+Findings = Iterator[Finding]
+FindingsOf = Callable[[Platform, Partition], Findings]
 
 
-def table_checks(
-    table: Table, functions: Sequence[Callable[..., Finding]], **others: Callable[..., Finding]
-) -> Callable[[Look], dg.AssetChecksDefinition]:
-    """Decorator: all warning checks shown beside one table, in one step. Each is described by its docstring."""
+def warning_checks(
+    about: Table | str,
+    functions: Sequence[Callable[..., Finding]] = (),
+    *,
+    described: Mapping[str, str] | None = None,
+    name: str | None = None,
+    pool: str | None = None,
+    page: Callable[[Finding, Platform, Partition], Metadata] = lambda *_: {},
+    **others: Callable[..., Finding],
+) -> Callable[[FindingsOf], dg.AssetChecksDefinition]:
+    """Decorator: warning checks shown beside one asset, in one step, with one history per partition.
+
+    Args:
+        about: The table whose asset they are about, or the key of an asset without partitions.
+        functions: Each is one check, with its name, described by its docstring.
+        described: Checks that are no function: name to description.
+        name: Of the step, where an asset has several.
+        pool: Concurrency pool of the step.
+        page: What the UI shows of a finding beside its counts and offending rows.
+        others: Functions whose checks have other names.
+    """
     named = {**{function.__name__: function for function in functions}, **others}
-    specs = [
-        check_spec(name, table, " ".join((function.__doc__ or "").split()), blocking=False)
-        for name, function in named.items()
-    ]
+    texts = {check: " ".join((function.__doc__ or "").split()) for check, function in named.items()}
+    specs = [_spec(about, check, text) for check, text in {**texts, **(described or {})}.items()]
+    asset = about if isinstance(about, str) else about.name
 
-    def decorate(look: Look) -> dg.AssetChecksDefinition:
+    def decorate(findings_of: FindingsOf) -> dg.AssetChecksDefinition:
         def evaluate(
             context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
         ) -> Iterator[dg.AssetCheckResult]:
-            for finding in look(platform, partition_of(context.partition_key)):
-                yield dg.AssetCheckResult(
-                    asset_key=table.name,
-                    check_name=finding.check,
-                    passed=finding.passed,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=for_terminal(finding.summary),
-                    metadata={
-                        **finding.counts,
-                        **({} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}),
-                    },
-                )
+            partition = Partition() if isinstance(about, str) else partition_of(context.partition_key)
+            for finding in findings_of(platform, partition):
+                yield dg.AssetCheckResult(**_shown(asset, finding, page(finding, platform, partition)))
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `products.check_spec`
-            return dg.multi_asset_check(name=f"{table.name}_checks", specs=specs)(evaluate)
+            return dg.multi_asset_check(name=name or f"{asset}_checks", specs=specs, pool=pool)(evaluate)
 
     return decorate
+
+
+def evaluation(asset: str, finding: Finding) -> dg.AssetCheckEvaluation:
+    """A finding as a sensor reports it, which evaluates a check without a run."""
+    shown = _shown(asset, finding, {})
+    return dg.AssetCheckEvaluation(**{**shown, "asset_key": dg.AssetKey(asset), "blocking": False})
+
+
+def _spec(about: Table | str, check: str, description: str) -> dg.AssetCheckSpec:
+    if isinstance(about, str):
+        return dg.AssetCheckSpec(check, asset=about, description=description, blocking=False)
+    return check_spec(check, about, description, blocking=False)
+
+
+def _shown(asset: str, finding: Finding, page: Metadata) -> dict[str, Any]:
+    """A finding as Dagster has it: `rows` and other counts are numbers, `offending` is a table."""
+    counts = {name.replace(" ", "_"): count for name, count in finding.counts.items()}
+    offending = {} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}
+    return {
+        "asset_key": asset,
+        "check_name": finding.check,
+        "passed": finding.passed,
+        "severity": dg.AssetCheckSeverity.WARN,
+        "description": for_terminal(finding.summary),
+        "metadata": {**counts, **offending, **page},
+    }

@@ -108,3 +108,17 @@ def release_due(records: Sequence[ReleaseRecord], now: datetime) -> Finding:
         f"far was {longest.days} days; this warns after {OVERDUE_AFTER.days}.",
         counts={"days_since_last": since.days, "longest_gap_days": longest.days, "datasets": len(days)},
     )
+
+
+def records_readable(damaged: Sequence[str]) -> Finding:
+    """Every file among the records of registered releases can be read and bears the key that it is named after.
+
+    Protects from a release that disappears from every list because one small file was damaged, moved or edited.
+    """
+    moved = "Restore the file, or move it away and run `cm4ai releases --register`."
+    return Finding(
+        "records_readable",
+        passed=not damaged,
+        summary=f"{' '.join(damaged)} {moved}" if damaged else "Every record can be read.",
+        counts={"damaged": len(damaged)},
+    )

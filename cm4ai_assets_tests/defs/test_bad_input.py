@@ -105,7 +105,7 @@ def test_the_checks_list_what_was_flagged(damaged: tuple[Workbench, Outcome, dic
         "members_unique",
         "images_named",
     } <= (failed.keys())
-    listed = str(failed["decodable"].metadata["rows"].value)
+    listed = str(failed["decodable"].metadata["offending"].value)
     assert hit[DefectKind.CORRUPT_JPEG] in listed
     assert "green.jpg" in listed
 

@@ -19,7 +19,9 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs import acquisition
 from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.defs.proteomics.deposits import DEPOSITS
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.names import quantity_column
 from cm4ai_assets.sandbox import SandboxServer
@@ -166,6 +168,21 @@ def test_june_2026_has_annotated_runs_from_the_deposits(made: Workbench, runs: d
     assert set(untreated["accession"]) == {"MSV000101915", "MSV000101917"}  # DMSO in the deposits of both drugs
     (deposited,) = [c for c in runs[RELEASE]["paclitaxel"].checks if c.check_name == "runs_deposited"]
     assert deposited.passed, deposited.description
+
+
+def test_a_check_reads_what_is_stored_and_asks_no_archive(
+    made: Workbench, runs: dict[str, dict[str, Outcome]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        pytest.fail("a check asked MassIVE")
+
+    monkeypatch.setattr(made.platform, "massive", asked)
+    lock = inputs.lock_of(made.platform, RELEASE)
+    assert inputs.read_runs(made.platform, RELEASE, lock)
+    with monkeypatch.context() as patched:
+        patched.setattr(made.platform.blobs, "has", lambda _: False)
+        with pytest.raises(NotMaterializedError, match="Materialize apms_runs again"):
+            inputs.read_runs(made.platform, RELEASE, lock)
 
 
 def test_deposits_are_listed_and_linked_to_what_replaces_them(

@@ -240,6 +240,23 @@ def _proteomics_requests(daemon: Daemon) -> list[str]:
 # --- what it shows
 
 
+def test_a_damaged_record_is_reported_and_the_sensor_goes_on(quarter: Daemon) -> None:
+    path = Path(quarter.platform.store.root) / "registry/releases"
+    (damaged, *others) = sorted(path.glob("*.json"))
+    assert others
+    content = damaged.read_text()
+    damaged.write_text(content[:50])
+    try:
+        quarter.late = timedelta(hours=2)
+        assert f"{damaged.name} is no release record" in quarter.said()
+        check = quarter.check("dataverse_collection", "records_readable")
+        assert not check.passed
+        assert damaged.name in str(check.description)
+        assert "cm4ai releases --register" in str(check.description)
+    finally:
+        damaged.write_text(content)
+
+
 def test_the_cursor_and_the_collections_page_tell_what_was_seen(quarter: Daemon) -> None:
     cursor = Cursor.model_validate_json(quarter.cursor or "")
     assert cursor.versions == {"doi:10.5072/FK2/DXSBX5": ["1.0"], "doi:10.5072/FK2/B3SBXX": ["1.0", "1.1"]}

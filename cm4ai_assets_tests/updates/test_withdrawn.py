@@ -74,7 +74,7 @@ def test_a_file_that_is_embargoed_again_is_told(quarter: Daemon) -> None:
     check = quarter.check("release_files", "still_published", "2025-03-v1.1")
     assert not check.passed
     assert str(check.description) == "1 of 6 files are no longer available as before. What is stored is kept."
-    assert "embargoed" in str(check.metadata["differences"].value)
+    assert "embargoed" in str(check.metadata["offending"].value)
 
 
 def test_a_dataset_is_gone_only_if_the_collection_agrees(quarter: Daemon) -> None:

@@ -15,7 +15,7 @@ from cm4ai_assets.crates.datasheet_claims import Statements
 from cm4ai_assets.crates.frames import crate_tables
 from cm4ai_assets.crates.provenance import disagreements
 from cm4ai_assets.crates.reader import read_crates
-from cm4ai_assets.defs.checks import Found, table_checks
+from cm4ai_assets.defs.checks import Findings, warning_checks
 from cm4ai_assets.defs.crates import inputs
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.findings import Finding
@@ -41,8 +41,8 @@ def _claims(platform: Platform, partition: Partition) -> Claims:
     return Claims(_rows(platform, CRATE_ENTITIES, partition), _rows(platform, CRATE_EDGES, partition), release, earlier)
 
 
-@table_checks(CRATE_ENTITIES, (*_OF_ENTITIES, soundness.crates_readable, soundness.entities_sound, antibodies_agree))
-def entity_checks(platform: Platform, partition: Partition) -> Found:
+@warning_checks(CRATE_ENTITIES, (*_OF_ENTITIES, soundness.crates_readable, soundness.entities_sound, antibodies_agree))
+def entity_checks(platform: Platform, partition: Partition) -> Findings:
     """What the crates claim, against the archive, the manifests and the format."""
     subject = _claims(platform, partition)
     for check in _OF_ENTITIES:
@@ -63,8 +63,8 @@ def _antibodies(platform: Platform, partition: Partition, entities: pl.DataFrame
     return antibodies_agree(entities, manifests)
 
 
-@table_checks(CRATE_EDGES, _OF_EDGES, provenance_agrees=disagreements)
-def edge_checks(platform: Platform, partition: Partition) -> Found:
+@warning_checks(CRATE_EDGES, _OF_EDGES, provenance_agrees=disagreements)
+def edge_checks(platform: Platform, partition: Partition) -> Findings:
     """How the crates hang together, and whether the published provenance graphs say the same."""
     subject = _claims(platform, partition)
     for check in _OF_EDGES:
@@ -73,8 +73,8 @@ def edge_checks(platform: Platform, partition: Partition) -> Found:
     yield disagreements(graphs, subject.entities, subject.edges)
 
 
-@table_checks(RELEASE_DATASHEET, (*datasheet_claims.CHECKS, soundness.datasheets_conform))
-def datasheet_checks(platform: Platform, partition: Partition) -> Found:
+@warning_checks(RELEASE_DATASHEET, (*datasheet_claims.CHECKS, soundness.datasheets_conform))
+def datasheet_checks(platform: Platform, partition: Partition) -> Findings:
     """What the datasheets state, against the archive and their formats."""
     release, earlier = inputs.published(platform, partition.release, _rows(platform, RELEASE_FILES, partition))
     stored = inputs.stored_sha256(platform, release.files)

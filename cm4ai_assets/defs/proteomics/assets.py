@@ -148,6 +148,7 @@ def apms_runs(
     try:
         with told_to_dagster(context):
             where = fetch(context, platform, archives_of(release_files, Modality.APMS, Role.PACKAGE))
+            inputs.pull_annotations(platform, partition.release)
             found = inputs.read_runs(platform, partition.release, release_files)
             rows = _runs(found, partition)
     except (AccessDeniedError, NoTablesError) as state:

@@ -8,7 +8,7 @@ blocks (the schemas, inside the step that publishes).
 
 import polars as pl
 
-from cm4ai_assets.defs.checks import Found, table_checks
+from cm4ai_assets.defs.checks import Findings, warning_checks
 from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics import findings
@@ -24,7 +24,7 @@ def _rows(platform: Platform, table: Table, partition: Partition) -> pl.DataFram
     return platform.store.table(table.name, partition).collect()
 
 
-@table_checks(
+@warning_checks(
     SECMS_PROFILES,
     (
         findings.tables_present,
@@ -35,7 +35,7 @@ def _rows(platform: Platform, table: Table, partition: Partition) -> pl.DataFram
         findings.replicates_correlate,
     ),
 )
-def profile_checks(platform: Platform, partition: Partition) -> Found:
+def profile_checks(platform: Platform, partition: Partition) -> Findings:
     """The tables of the release once more, and the published replicates against each other."""
     reading = inputs.read_secms(platform, partition, inputs.lock_of(platform, partition.release))
     yield findings.tables_present(reading.packages)
@@ -58,7 +58,7 @@ def _pairs(profiles: pl.LazyFrame) -> list[PairCorrelation]:
     return pairs
 
 
-@table_checks(
+@warning_checks(
     SECMS_PROTEINS,
     (
         findings.windows_aligned,
@@ -68,7 +68,7 @@ def _pairs(profiles: pl.LazyFrame) -> list[PairCorrelation]:
         findings.scale_unchanged,
     ),
 )
-def protein_checks(platform: Platform, partition: Partition) -> Found:
+def protein_checks(platform: Platform, partition: Partition) -> Findings:
     """Protein groups by themselves, and against those of the release before."""
     proteins = _rows(platform, SECMS_PROTEINS, partition)
     yield findings.windows_aligned(proteins)
@@ -92,14 +92,14 @@ def _before(platform: Platform, table: Table, partition: Partition) -> Partition
     return max(older, key=lambda other: ReleaseKey.parse(other.release), default=None)
 
 
-@table_checks(APMS_INTERACTIONS, (findings.interactions_sound,))
-def interaction_checks(platform: Platform, partition: Partition) -> Found:
+@warning_checks(APMS_INTERACTIONS, (findings.interactions_sound,))
+def interaction_checks(platform: Platform, partition: Partition) -> Findings:
     """Bait-prey pairs."""
     yield findings.interactions_sound(_rows(platform, APMS_INTERACTIONS, partition))
 
 
-@table_checks(APMS_RUNS, (findings.runs_sound, findings.runs_deposited))
-def run_checks(platform: Platform, partition: Partition) -> Found:
+@warning_checks(APMS_RUNS, (findings.runs_sound, findings.runs_deposited))
+def run_checks(platform: Platform, partition: Partition) -> Findings:
     """Annotated runs by themselves, and those of all conditions against the deposited raw files."""
     yield findings.runs_sound(_rows(platform, APMS_RUNS, partition))
     release = partition.release

@@ -13,6 +13,7 @@ import polars as pl
 from cm4ai_assets.archives.massive.acquire import WEB_LIMIT, DepositFile, pull
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.inputs import archives_of, opened
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics import apms, secms
 from cm4ai_assets.proteomics.problems import NoTablesError
@@ -60,22 +61,40 @@ def read_secms(platform: Platform, partition: Partition, lock: pl.LazyFrame) -> 
             return secms.read_condition(sources, condition, loose=loose)
 
 
-def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> list[apms.Runs]:
-    """The sample annotations of a release, of all conditions: in its archives, and in its deposits.
-
-    Those in the deposits are fetched if they are not stored: they are small, and all that is known of the runs.
-    """
-    with opened(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as sources:
-        found = [runs for source in sources for runs in apms.runs_in(source)]
+def _annotations(platform: Platform, release: str) -> list[DepositFile]:
+    """The sample annotations in a release's deposits: they are small, and all that is known of the runs."""
     files = deposited(platform, release).filter(
         pl.col("kind") == "metadata", pl.col("name").str.contains(_ANNOTATION), pl.col("size") <= WEB_LIMIT
     )
+    return [DepositFile(*row) for row in files.select("accession", "path", "size", "url").iter_rows()]
+
+
+def pull_annotations(platform: Platform, release: str) -> None:
+    """See that the sample annotations of a release's deposits are stored. For the step alone: a check never fetches.
+
+    Raises:
+        ArchiveError: One could not be fetched.
+    """
     with platform.massive() as client:
-        for accession, path, size, url in files.select("accession", "path", "size", "url").iter_rows():
-            file = DepositFile(accession, path, size, url)
-            blob = pull(file, client, platform.blobs, platform.settings.scratch)
-            with platform.open_stream(blob.sha256) as stream:
-                found.append(apms.read_runs(stream.read(), f"{accession}/{path}", accession=accession))
+        for file in _annotations(platform, release):
+            pull(file, client, platform.blobs, platform.settings.scratch)
+
+
+def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> list[apms.Runs]:
+    """The stored sample annotations of a release, of all conditions: in its archives, and in its deposits.
+
+    Raises:
+        NotMaterializedError: One is not stored.
+    """
+    with opened(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as sources:
+        found = [runs for source in sources for runs in apms.runs_in(source)]
+    for file in _annotations(platform, release):
+        name = f"{file.accession}/{file.path}"
+        blob = platform.blobs.first_use(file.identity)
+        if blob is None or not platform.blobs.has(blob.sha256):
+            raise NotMaterializedError(f"{name} of MassIVE is not stored.", remedy="Materialize apms_runs again.")
+        with platform.open_stream(blob.sha256) as stream:
+            found.append(apms.read_runs(stream.read(), name, accession=file.accession))
     return found
 
 

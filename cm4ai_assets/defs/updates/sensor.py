@@ -18,17 +18,17 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs import pages as md
+from cm4ai_assets.defs.checks import evaluation
 from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.defs.partitions import RELEASE, releases
 from cm4ai_assets.defs.release.assets import COLLECTION
-from cm4ai_assets.defs.release.checks import due_evaluation
+from cm4ai_assets.defs.release.checks import collection_findings
 from cm4ai_assets.defs.updates.requests import backfills_of, check_request, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, newest
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.updates import findings
 from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 from cm4ai_assets.updates.needs import LOCK_JOB, Need, Plan, plan
@@ -128,7 +128,7 @@ class _Tick:
                     "seconds": round(seen.seconds, 3),
                 },
             ),
-            due_evaluation(findings.release_due(records, self.now)),
+            *(evaluation(COLLECTION, finding) for finding in collection_findings(self.platform, self.now)),
         ]
 
     def plan(self) -> Plan:
@@ -174,6 +174,7 @@ def tick(context: dg.SensorEvaluationContext, platform: Platform, now: datetime)
     # What is needed is fetched from the archive: while that fails there is no use in starting runs.
     needed = made.plan() if cursor.failures == 0 else Plan()
     requests = made.requests(needed)
+    made.notes += [str(damaged).rstrip(".") for damaged in platform.registry.damaged()]
     said = _sentences(cursor, needed, made.notes, now)
     context.log.info(" ".join(said))
     return dg.SensorResult(
