@@ -22,6 +22,7 @@ from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Partitioning
+from cm4ai_assets.updates.availability import missing
 from cm4ai_assets.updates.inputs import feed_of, holder
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Release:
         conditions = [None] if tables.table(name).partitioning is Partitioning.RELEASE else list(Condition)
         found = [part for c in conditions if (part := self._partition(name, c)) is not None]
         if not found:
-            return self.store.release_table(name, self.key)  # which says what to do
+            raise missing(self.store, name, self.key)
         own = pl.lit(self.key).alias("release")
         return pl.concat([self.store.table(name, part).with_columns(own) for part in found])
 
@@ -91,44 +92,60 @@ class Release:
         """
         from cm4ai_assets.storage.tensors import open_array, require_complete  # noqa: PLC0415 - zarr is slow to import
 
-        own = Partition(self.key, condition_of(condition))
-        partition = self._partition("if_tensors", condition_of(condition)) or own
-        row = self.store.table("if_tensors", partition).collect().row(0, named=True)
-        path = self.store.address(row["path"])
+        path = self._tensor_path(condition_of(condition))
         require_complete(self.store.fs, path)
         return open_array(self.store.fs, path)
 
-    def torch(self, *, split: str | None = None, conditions: Sequence[str] | None = None) -> FieldDataset:
-        """A map-style `torch.utils.data.Dataset` over fields of view, safe in worker processes (extra: torch).
+    def _tensor_path(self, condition: Condition) -> str:
+        """Where the tensor of a condition stands on the store's filesystem."""
+        partition = self._partition("if_tensors", condition)
+        if partition is None:
+            raise missing(self.store, "if_tensors", self.key, condition)
+        return self.store.address(self.store.table("if_tensors", partition).collect()["path"].item())
+
+    def torch(
+        self, *, split: str | None = None, conditions: Sequence[str] | None = None, with_controls: bool = False
+    ) -> FieldDataset:
+        """A map-style `torch.utils.data.Dataset` over fields of view (extra: torch).
+
+        Worker processes may be forked, spawned or served: they open the stores by path and run no query.
 
         An item is a dictionary: `image` (uint8 tensor: channel, y, x), `field_id`, `condition`, `antibody_id`.
 
         Args:
             split: One of the splits of the table `splits`; None for every field.
-            conditions: Conditions to take; None for all that are published.
+            conditions: Conditions to take, each once whatever its spellings; None for all that are published.
+            with_controls: Also take wells without a primary antibody, whose green channel shows no protein.
 
         Raises:
             ImportError: torch is not installed.
             NotMaterializedError: A condition, or the table of splits, is not published for this release.
         """
         from cm4ai_assets.loading import FieldDataset, Item  # noqa: PLC0415 - torch is optional
+        from cm4ai_assets.storage.tensors import require_complete  # noqa: PLC0415 - zarr is slow to import
 
-        chosen = self.conditions if conditions is None else tuple(condition_of(label) for label in conditions)
+        wanted = self.conditions if conditions is None else [condition_of(label) for label in conditions]
+        chosen = tuple(dict.fromkeys(wanted))
         if not chosen:
-            raise NotMaterializedError(
-                f"No tensors are published for {self.key}.", remedy=f"Run `cm4ai materialize --release {self.key}`."
-            )
+            raise missing(self.store, "if_tensors", self.key)
         fields = pl.concat([self._stored_fields(condition) for condition in chosen])
+        if not with_controls:
+            fields = fields.filter(~pl.col("is_control").fill_null(value=False))
         if split is not None:
             members = self.table("splits").filter(pl.col("split") == split)
             fields = fields.join(members, on=["condition", "field_id"], how="semi")
         ordered = fields.sort("condition", "tensor_index").select(Item._fields).collect()
-        return FieldDataset([Item(*row) for row in ordered.iter_rows()], self.tensors)
+        paths = {str(condition): self._tensor_path(condition) for condition in chosen}
+        for path in paths.values():
+            require_complete(self.store.fs, path)
+        return FieldDataset([Item(*row) for row in ordered.iter_rows()], self.store.url, paths)
 
     def _stored_fields(self, condition: Condition) -> pl.LazyFrame:
         """The fields of a condition that are in its tensor."""
-        fields = self.store.table("if_fields", Partition(self.key, condition))
-        return fields.filter(pl.col("tensor_index").is_not_null())
+        partition = self._partition("if_fields", condition)
+        if partition is None:
+            raise missing(self.store, "if_fields", self.key, condition)
+        return self.store.table("if_fields", partition).filter(pl.col("tensor_index").is_not_null())
 
 
 def open_release(key: str = "latest", *, storage: str | None = None) -> Release:

@@ -106,7 +106,7 @@ def plan(
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
                     made.shared[feed.job, partition] = kept.release
-                elif reason := _closed(inputs, today, takes_some=feed.takes_some, has_token=has_token):
+                elif reason := why_closed(inputs, today, takes_some=feed.takes_some, has_token=has_token):
                     made.waiting[feed.job, partition] = reason
                 elif doing:
                     made.waiting[feed.job, partition] = f"{feed.job} of {doing} makes it from the same bytes"
@@ -151,7 +151,7 @@ def _version(record: ReleaseRecord) -> tuple[int, int]:
     return record.major, record.minor
 
 
-def _closed(inputs: Rows, today: date, *, takes_some: bool, has_token: bool) -> str:
+def why_closed(inputs: Rows, today: date, *, takes_some: bool, has_token: bool) -> str:
     """Why the bytes are not available yet, or none of them where some would do; empty if they are."""
     reasons = [why for row in inputs if (why := _withheld(row, today, has_token=has_token))]
     return reasons[0] if reasons and (not takes_some or len(reasons) == len(inputs)) else ""

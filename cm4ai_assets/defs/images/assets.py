@@ -89,6 +89,10 @@ def if_archive(
     """The IF ZIP of one condition, fetched once, verified, stored by content."""
     partition = partition_of(context.partition_key)
     file = _if_zip(release_files, partition)
+    if file is None:
+        reason = f"Release {partition.release} publishes no IF ZIP of {partition.condition} that a rule recognises."
+        yield from skipped(context, platform, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], reason, {})
+        return
     where = origin(platform, file)
     try:
         stored = acquire_file(context, platform, file)
@@ -156,21 +160,25 @@ def _archive_row(file: LockedFile, stored: Acquired) -> dict[str, object]:
     }
 
 
-def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile:
-    """The one IF ZIP of this condition in the lock."""
+def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile | None:
+    """The one IF ZIP of this condition in the lock; None if there is none.
+
+    Raises:
+        dagster.Failure: There are several, and one would be taken by chance.
+    """
     found = locked_files(release_files.filter(
         pl.col("modality") == Modality.IF,
         pl.col("role") == Role.IMAGES,
         pl.col("file_condition") == partition.condition,
     ).collect())  # fmt: skip
-    if len(found) != 1:
-        names = ", ".join(file.label for file in found) or "none"
+    if len(found) > 1:
+        names = ", ".join(file.label for file in found)
         raise dg.Failure(
             f"Release {partition.release} has {len(found)} IF ZIPs for {partition.condition} ({names}), not one. "
             "See the table release_files: a file that no rule recognised says why.",
             allow_retries=False,
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def _hazards(platform: Platform, stored: Acquired) -> tuple[list[str], int]:
