@@ -16,7 +16,6 @@ import polars as pl
 
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition, condition_of
-from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition

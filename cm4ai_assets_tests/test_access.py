@@ -14,10 +14,11 @@ import zarr
 
 from cm4ai_assets import open_release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError, TensorStoreError, UnknownTreatmentError
+from cm4ai_assets.errors import NotMaterializedError, TensorStoreError, UnknownReleaseError, UnknownTreatmentError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import write_if_zip
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
 FIELDS = 8
@@ -51,12 +52,12 @@ def test_the_newest_release_is_opened_lazily(storage: Path, monkeypatch: pytest.
 def test_what_is_not_there_says_how_to_get_it(storage: Path, tmp_path: Path) -> None:
     with pytest.raises(NotMaterializedError, match="cm4ai materialize --release latest"):
         open_release(storage=str(tmp_path))
-    with pytest.raises(NotMaterializedError, match=r"Published: 2026-06-v2\.0"):
+    with pytest.raises(UnknownReleaseError, match=r"Known: 2026-06-v2\.0"):
         open_release("2025-06-v2.1", storage=str(storage))
-    with pytest.raises(ReleaseKeyError):
+    with pytest.raises(UnknownReleaseError, match="is not a release key"):
         open_release("newest", storage=str(storage))
     release = open_release(storage=str(storage))
-    with pytest.raises(NotMaterializedError, match="if_tensors is not materialized"):
+    with pytest.raises(NotMaterializedError, match="publishes no files of that kind"):
         release.tensors("paclitaxel")
     with pytest.raises(UnknownTreatmentError):
         release.tensors("aspirin")
@@ -79,13 +80,20 @@ def test_zarr_reads_the_store_without_this_package(storage: Path) -> None:
     assert array.shape == (FIELDS, 4, 256, 256)
 
 
-def test_a_loader_with_workers_reads_what_is_stored(storage: Path) -> None:
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("parent_has_read", [False, True])
+def test_a_loader_reads_the_same_however_its_workers_start(
+    storage: Path, method: str, *, parent_has_read: bool
+) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     release = open_release(storage=str(storage))
-    dataset = release.torch(conditions=["untreated"])
+    dataset = release.torch(conditions=["untreated"], with_controls=True)
     assert len(dataset) == FIELDS
+    if parent_has_read:
+        assert dataset[0]["image"].shape == (4, 256, 256)
+        release.table("if_fields").collect()
     loader = torch.utils.data.DataLoader(
-        dataset, batch_size=3, num_workers=2, multiprocessing_context="forkserver", shuffle=False
+        dataset, batch_size=3, num_workers=2, multiprocessing_context=method, shuffle=False, timeout=60
     )
     batches = list(loader)
     images = torch.cat([batch["image"] for batch in batches]).numpy()
@@ -93,8 +101,36 @@ def test_a_loader_with_workers_reads_what_is_stored(storage: Path) -> None:
     assert [name for batch in batches for name in batch["field_id"]] == (
         release.table("if_fields").sort("tensor_index").collect()["field_id"].to_list()
     )
+
+
+def test_controls_come_only_on_request_and_a_condition_counts_once(storage: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    release = open_release(storage=str(storage))
+    controls = release.table("if_fields").filter("is_control").collect()["field_id"].to_list()
+    assert controls, "the sandbox has control wells"
+    plain = release.torch(conditions=["untreated", "control", "CTRL"])
+    assert len(plain) == FIELDS - len(controls)
+    assert not {item.field_id for item in plain._items} & set(controls)
+    assert len(release.torch(with_controls=True)) == FIELDS
     with pytest.raises(NotMaterializedError, match="splits"):
         release.torch(split="train")
+    with pytest.raises(NotMaterializedError, match=r"of paclitaxel of 2026-06-v2\.0 is not there"):
+        release.torch(conditions=["untreated", "paclitaxel"])
+
+
+def test_a_renamed_release_lends_its_pixels_to_the_loader(storage: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
+    store = open_release(storage=str(storage)).store
+    renamed = Partition("2026-06-v2.1")
+    frame = store.table("release_files", Partition(RELEASE)).with_columns(
+        release=pl.lit(renamed.release), version=pl.lit("2.1"), label=pl.lit("other-name.zip")
+    )
+    with store.stage_table("release_files", renamed, frame.collect()) as staged:
+        store.publish_table(staged)
+    release = open_release(renamed.release, storage=str(storage))
+    assert release.shared == {"untreated": RELEASE}
+    assert len(release.torch(with_controls=True)) == FIELDS
+    store.remove("tables/release_files/release=2026-06-v2.1")
 
 
 def test_a_tensor_that_lost_a_shard_is_refused_and_not_read_as_zeros(storage: Path) -> None:
