@@ -34,7 +34,7 @@ def test_what_is_made_from_the_archive_alone_is_not_left_out() -> None:
 
 
 def _feed(spread: Spread) -> Feed:
-    return Feed("x", "if", ("images",), spread, "if_tensors", ())
+    return Feed("x", "if", ("images",), spread, product="if_tensors", first="if_archive", tables=())
 
 
 def test_which_partition_reads_which_file() -> None:
