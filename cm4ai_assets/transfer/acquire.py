@@ -23,8 +23,9 @@ from cm4ai_assets.storage.blobs import Blob, BlobStore
 from cm4ai_assets.storage.disk import RESERVE, make_folder, place, require_space, typed_disk_errors
 from cm4ai_assets.transfer.download import Fetched, Progress, RemoteFile, fetch
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, UnverifiableError
-from cm4ai_assets.transfer.parts import Wanted, forget, is_kept, outstanding
+from cm4ai_assets.transfer.parts import forget, is_kept, outstanding
 from cm4ai_assets.transfer.retries import RetryPolicy
+from cm4ai_assets.transfer.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 

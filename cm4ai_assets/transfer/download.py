@@ -18,8 +18,10 @@ from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchE
 from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.storage.disk import RESERVE, require_space
 from cm4ai_assets.transfer.errors import NetworkError, RangeError
-from cm4ai_assets.transfer.parts import Evidence, Part, Wanted
+from cm4ai_assets.transfer.parts import Part
+from cm4ai_assets.transfer.quarantine import Evidence
 from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
+from cm4ai_assets.transfer.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 _REPORT_EVERY = 0.5
@@ -219,7 +221,14 @@ class _Transfer:
         with suppress(ArchiveError):
             beginning = next(iter(stream.chunks()), b"")
         path = self.part.quarantine(self.with_problem(told), None, beginning=beginning)
-        raise SizeMismatchError(told, remedy=f"Evidence: {path}. The archive may have replaced the file.")
+        raise SizeMismatchError(told, remedy=f"Evidence: {path}. {self.suspicion()}")
+
+    def suspicion(self) -> str:
+        """Why the bytes may be others. A label alone is no reason: size and digest decide, whatever it says."""
+        encoding = {name.lower(): value for name, value in self.evidence.headers.items()}.get("content-encoding")
+        if encoding and encoding.strip().lower() != "identity":
+            return f"They came with Content-Encoding {encoding}, not asked for: a proxy on the way may change them."
+        return "The archive may have replaced the file."
 
     def take(self, stream: Stream) -> None:
         """Write and digest each chunk as it arrives: however this ends, none is lost."""
@@ -236,7 +245,7 @@ class _Transfer:
             self.part.append(chunk[: room + 1])
             path = self.part.quarantine(self.with_problem(told), {})
             self.restart()
-            raise SizeMismatchError(told, remedy=f"Evidence: {path}. The archive may have replaced the file.")
+            raise SizeMismatchError(told, remedy=f"Evidence: {path}. {self.suspicion()}")
         self.part.append(chunk)
         self.digests.update(chunk)
         self.fetched += len(chunk)
@@ -259,7 +268,9 @@ class _Transfer:
         )
         path = self.part.quarantine(self.with_problem(told), found)
         self.restart()
-        raise DigestMismatchError(told, remedy=f"Nothing was stored. Evidence: {path}. Report it to the archive.")
+        raise DigestMismatchError(
+            told, remedy=f"Nothing was stored. Evidence: {path}. {self.suspicion()} Report it to the archive."
+        )
 
     def with_problem(self, problem: str) -> Evidence:
         """The last answer, and what is wrong with it."""

@@ -127,7 +127,11 @@ class FtpsFile:
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+        except ValueError as error:
+            raise ProtocolError(f"{self.url!r} is not the address of a file by FTP: {error}.") from error
         if parts.scheme not in {"ftp", "ftps"} or not parts.hostname or parts.username or not parts.path.strip("/"):
             raise ProtocolError(f"{self.url!r} is not the address of a file by FTP.")
 

@@ -7,7 +7,6 @@ endpoint means (`dataverse`), resuming (`download`).
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import ssl
@@ -26,6 +25,7 @@ import httpx2
 from pydantic import SecretStr
 
 from cm4ai_assets.errors import ArchiveError, ConfigurationError
+from cm4ai_assets.transfer import json_answers
 from cm4ai_assets.transfer.connections import EXCHANGE, Exchange, Transport
 from cm4ai_assets.transfer.errors import (
     NetworkError,
@@ -36,10 +36,11 @@ from cm4ai_assets.transfer.errors import (
     TlsError,
     WaitError,
 )
-from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, quiet_http_logs, redacted
+from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, redacted
 from cm4ai_assets.transfer.rate_limit import RateLimit
+from cm4ai_assets.transfer.redaction import bytes_without_secrets, hide, quiet_http_logs
 from cm4ai_assets.transfer.refusals import BODY_LIMIT, error_envelope, refusal
-from cm4ai_assets.transfer.retries import Patience, RetryPolicy
+from cm4ai_assets.transfer.retries import RetryPolicy, patiently
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -48,7 +49,6 @@ USER_AGENT = f"cm4ai-assets/{version('cm4ai_assets')} (+https://github.com/CM4AI
 """Our own: the stock agents of Python libraries are blocked by some installations (protocol reference, 3.7)."""
 
 MAX_HOPS = 5
-_JSON_LIMIT = 64 * 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -85,7 +85,7 @@ class Answer:
             yield from self._response.iter_raw()
 
     def beginning(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body; what cannot be read is left out."""
+        """At most `limit` bytes of the body, without secrets; what cannot be read is left out."""
         body = bytearray()
         try:
             for chunk in self.chunks():
@@ -94,7 +94,7 @@ class Answer:
                     break
         except ArchiveError:
             pass
-        return bytes(body[:limit])
+        return bytes_without_secrets(bytes(body[:limit]))
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,16 @@ class HttpClient:
         verify: ssl.SSLContext | bool = True,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self.home = origin(self.base_url)
+        try:
+            self.home = origin(self.base_url)
+        except ValueError as error:
+            raise ConfigurationError(f"{base_url!r} is not the address of a server: {error}.") from error
         if token and self.home[0] != "https" and not is_loopback_http(self.base_url):
             raise ConfigurationError(
                 f"An API token is not sent over plain http to {self.home[1]}.", remedy="Use https, or unset the token."
             )
+        if token:
+            hide(token)
         self._token = SecretStr(token) if token else None
         self.rate_limit, self._sleep = rate_limit, sleep
         self._retries, self._limits = retries or RetryPolicy(), timeouts or Timeouts()
@@ -156,6 +161,13 @@ class HttpClient:
         """Whether requests are made as somebody."""
         return self._token is not None
 
+    def is_home(self, url: str) -> bool:
+        """Whether a URL is one of the archive itself."""
+        try:
+            return origin(url) == self.home
+        except ValueError:
+            return False
+
     def url(self, path: str, params: Mapping[str, str] | None = None) -> str:
         """The whole URL of a path of the archive."""
         return str(httpx2.URL(f"{self.base_url}{path}", params=dict(params) if params else None))
@@ -167,14 +179,7 @@ class HttpClient:
 
     def patiently(self, ask: Callable[[], _T]) -> _T:
         """Ask, and ask again by the retry policy."""
-        patience = Patience(self._retries)
-        while True:
-            try:
-                return ask()
-            except ArchiveError as error:
-                wait = patience.wait_after(error)
-                _log.info("%s Trying again in %.1f s.", error.message, wait)
-                self._sleep(wait)
+        return patiently(ask, self._retries, self._sleep)
 
     def _json_once(self, url: str, body: object) -> Reply:
         told = redacted(url, home=self.home)
@@ -184,15 +189,9 @@ class HttpClient:
             raw = bytearray()
             for chunk in answer.chunks():
                 raw += chunk
-                if len(raw) > _JSON_LIMIT:
-                    raise ProtocolError(f"The answer to {told} is longer than {_JSON_LIMIT} bytes.")
-        try:
-            parsed = json.loads(bytes(raw))
-        except (ValueError, RecursionError) as error:
-            raise ProtocolError(
-                f"The answer to {told} is not JSON ({answer.headers.get('content-type', 'no type')}): {error}.",
-                remedy="If this lasts, open the URL in a browser: a sign-in or maintenance page may stand before it.",
-            ) from error
+                if len(raw) > json_answers.BYTE_LIMIT:
+                    raise ProtocolError(f"The answer to {told} is longer than {json_answers.BYTE_LIMIT} bytes.")
+        parsed = json_answers.parsed(bytes(raw), what=told, content_type=_stated_form(answer.headers))
         if failure := error_envelope(parsed, what=told):
             raise failure
         return Reply(parsed, _http_date(answer.headers.get("date")))
@@ -226,7 +225,7 @@ class HttpClient:
                 response.close()
             if not location or body is not None:
                 raise ProtocolError(f"{told} answered with a redirect that leads nowhere.")
-            url = urljoin(url, location)
+            url = _joined(url, location)
             allow_redirect(url, home=self.home, what=told)
             # Whoever the archive sent us to may send us back, but not with our token.
             at_home = at_home and origin(url) == self.home
@@ -254,12 +253,6 @@ class HttpClient:
 
     def _answer(self, response: httpx2.Response, url: str) -> Answer:
         answer = Answer(response.status_code, response.headers, redacted(url, home=self.home), _host(url), response)
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"} and answer.status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-            raise ProtocolError(
-                f"{answer.url} was sent with Content-Encoding {encoding}, which was not asked for.",
-                remedy="A proxy on the way changes what passes; go around it.",
-            )
         if self.rate_limit and answer.status < HTTPStatus.BAD_REQUEST:
             self.rate_limit.served(answer.host)
         return answer
@@ -278,6 +271,19 @@ class HttpClient:
         raise self._refusal(answer)
 
 
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location  # no URL, which `allow_redirect` says
+
+
+def _stated_form(headers: Mapping[str, str]) -> str:
+    """What an answer calls itself: its type, and an encoding that was not asked for."""
+    encoding = headers.get("content-encoding")
+    return headers.get("content-type", "no type") + (f", Content-Encoding {encoding}" if encoding else "")
+
+
 def _host(url: str) -> str:
     _, host, port = origin(url)
     return f"{host}_{port}"
@@ -286,9 +292,9 @@ def _host(url: str) -> str:
 def _http_date(value: str | None) -> datetime | None:
     try:
         date = parsedate_to_datetime(value) if value else None
-    except (TypeError, ValueError):
+        return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date else None
+    except (TypeError, ValueError, OverflowError):
         return None
-    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC) if date else None
 
 
 @contextmanager
@@ -298,7 +304,7 @@ def _typed_failures(told: str) -> Iterator[None]:
         yield
     except httpx2.ProxyError as error:
         raise ProxyRefusedError(f"The proxy refused ({told}): {error}.", remedy="See HTTPS_PROXY.") from error
-    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
         raise RedirectRefusedError(f"Not a URL that can be followed ({told}): {error}.") from error
     except (httpx2.TransportError, httpx2.StreamError) as error:
         causes = list(_causes(error))

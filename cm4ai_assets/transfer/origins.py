@@ -6,8 +6,6 @@ Belongs here: rules about URLs and addresses. Does not belong here: sending anyt
 from __future__ import annotations
 
 import ipaddress
-import logging
-import re
 import socket
 import urllib.request
 from urllib.parse import parse_qsl, urlsplit
@@ -21,7 +19,11 @@ Origin = tuple[str, str, int]
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of a URL: what a token belongs to."""
+    """Scheme, host and port of a URL: what a token belongs to.
+
+    Raises:
+        ValueError: It is no URL: a port that is no number or too large, a bracket without its other half.
+    """
     parts = urlsplit(url)
     default = 443 if parts.scheme == "https" else 80
     return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or default
@@ -55,7 +57,10 @@ def allow_redirect(target: str, *, home: Origin, what: str) -> None:
         RedirectRefusedError: It may not; the message says why.
         NetworkError: The name of the target cannot be resolved.
     """
-    scheme, host, port = origin(target)
+    try:
+        scheme, host, port = origin(target)
+    except ValueError as error:
+        raise _refused(what, f"it leads to an address that is no URL ({error})") from error
     if (scheme, host, port) == home:
         return
     testing = home[0] == "http" and _is_loopback(home[1])
@@ -117,26 +122,3 @@ def proxy_of(url: str) -> str | None:
     if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-# A filter of a logger does not see what its children log, so each is named.
-_HTTP_LOGGERS = ("httpx2", *(f"httpcore2.{name}" for name in ("connection", "http11", "http2", "proxy", "socks")))
-
-
-class _RedactingFilter(logging.Filter):
-    """Takes queries out of what the HTTP libraries log: at INFO httpx2 logs whole URLs, presigned ones too."""
-
-    _QUERY = re.compile(r"\?[^\s'\"]+")
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self._QUERY.sub("?…", record.getMessage())
-        record.args = ()
-        return True
-
-
-def quiet_http_logs() -> None:
-    """Keep secrets out of the logs of httpx2 and httpcore2, however verbose the process is."""
-    for name in _HTTP_LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(known, _RedactingFilter) for known in logger.filters):
-            logger.addFilter(_RedactingFilter())

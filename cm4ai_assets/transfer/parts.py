@@ -1,8 +1,8 @@
 """What has arrived of a download: the bytes, and a journal that says of what.
 
-Belongs here: `{key}.part` and `{key}.json` in the scratch folder, and the quarantine beside them. Does not belong here:
-fetching (`download`). The length of the part is the truth about how much has arrived; the journal never states it, so
-the two cannot disagree after a crash.
+Belongs here: `{key}.part` and `{key}.json` in the scratch folder. Does not belong here: fetching (`download`), and what
+is kept of bytes that are not the published ones (`quarantine`). The length of the part is the truth about how much has
+arrived; the journal never states it, so the two cannot disagree after a crash.
 """
 
 from __future__ import annotations
@@ -11,45 +11,19 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cm4ai_assets.storage.disk import make_folder, typed_disk_errors, write_whole
+from cm4ai_assets.transfer.quarantine import KEEP_LIMIT, Evidence, Quarantine
+from cm4ai_assets.transfer.wanted import Wanted
 
 JOURNAL_VERSION = 1
-QUARANTINE_LIMIT = 64 * 1024 * 1024
-"""Wrong bytes are kept up to this size; of larger ones their digests and beginning tell enough."""
-
 FLUSH_EVERY = 64 * 1024 * 1024
 """Bytes after which the disk is set to work in the background, so that the sync at the end has little to wait for."""
 
 _BEGINNING = 512
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A file to fetch: its size, and its digest if one is known; `as_known` says since when, for messages.
-
-    `key` names it in the scratch folder: letters, digits, dots and dashes. The same key means the same bytes.
-    """
-
-    key: str
-    size: int
-    digest_type: str | None
-    digest: str | None
-    as_known: str = "as published"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is written down about an answer that did not fit, without secrets."""
-
-    source: str
-    url: str
-    headers: Mapping[str, str]
-    problem: str
 
 
 def is_kept(folder: Path, key: str) -> bool:
@@ -190,23 +164,13 @@ class Part:
             digests: What they digest to; None where they were refused before they were all there.
             beginning: Their first bytes, if they are not in the part.
         """
-        folder = self._folder / "quarantine"
-        when = datetime.now(UTC)
         first = os.pread(self._descriptor, _BEGINNING, 0) if beginning is None else beginning[:_BEGINNING]
-        name = f"{self._wanted.key}-{(digests or {}).get('SHA-256', f'{when:%Y%m%dT%H%M%S%f}')[:20]}"
-        report: dict[str, Any] = {
-            "problem": evidence.problem,
-            "when": when.isoformat(timespec="seconds"),
-            "source": evidence.source,
-            "url": evidence.url,
-            "headers": {k: v for k, v in evidence.headers.items() if k.lower() not in {"set-cookie", "location"}},
-            "wanted": asdict(self._wanted),
-            "arrived": {"size": self.length if beginning is None else None, "digests": dict(digests or {})},
-            "first_bytes": {"hex": first.hex(), "text": first.decode("utf-8", "replace")},
-        }
-        with typed_disk_errors(folder):
-            make_folder(folder)
-            if digests is not None and self.length <= QUARANTINE_LIMIT:
-                write_whole(folder / f"{name}.bytes", self.path.read_bytes())
-            write_whole(folder / f"{name}.json", json.dumps(report, indent=1, ensure_ascii=False).encode())
-        return folder / f"{name}.json"
+        is_whole = beginning is None and self.length <= KEEP_LIMIT
+        return Quarantine(self._folder / "quarantine").keep(
+            self._wanted,
+            evidence,
+            beginning=first,
+            size=self.length if beginning is None else None,
+            digests=digests,
+            content=self.path if is_whole else None,
+        )

@@ -76,10 +76,10 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return max(0.0, (at - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
         return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return max(0.0, (at - now).total_seconds())
 
 
 def _turned_away(status: int, headers: Mapping[str, str], body: bytes, what: str) -> ArchiveError | None:

@@ -7,9 +7,11 @@ waiting for; each error type says so itself (`errors.ArchiveError.retryable`).
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.transfer.errors import (
@@ -21,6 +23,9 @@ from cm4ai_assets.transfer.errors import (
     StalledError,
     WaitError,
 )
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 MIB = 1024 * 1024
 
@@ -107,6 +112,22 @@ class Patience:
     def _jittered(self, wait: float) -> float:
         """Up to a quarter more, never less: two clients that failed together must not come back together."""
         return wait * (1.0 + 0.25 * self.random())
+
+
+def patiently(ask: Callable[[], _T], retries: RetryPolicy, sleep: Callable[[float], None]) -> _T:
+    """Ask, and ask again by the retry policy.
+
+    Raises:
+        ArchiveError: Trying again is useless, or was tried often enough.
+    """
+    patience = Patience(retries)
+    while True:
+        try:
+            return ask()
+        except ArchiveError as error:
+            wait = patience.wait_after(error)
+            _log.info("%s Trying again in %.1f s.", error.message, wait)
+            sleep(wait)
 
 
 class StallFloor:

@@ -18,8 +18,8 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer import parts
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.http import Timeouts
-from cm4ai_assets.transfer.parts import Wanted
 from cm4ai_assets.transfer.retries import RetryPolicy
+from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.fixtures.protocol import DOI
 from cm4ai_assets_tests.transfer.server import Answer, Server, serving
 

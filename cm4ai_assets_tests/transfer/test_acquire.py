@@ -19,7 +19,7 @@ from cm4ai_assets.storage import disk
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.acquire import Item, RemoteFiles, fetch_to, stored, stored_or_fetched
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError, ProtocolError, UnverifiableError
-from cm4ai_assets.transfer.parts import Wanted
+from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.transfer.bench import DATA, FAST, files_below, md5, sha256
 
 BARE = Item("a file without a digest", "ena ERR1 300000", len(DATA))

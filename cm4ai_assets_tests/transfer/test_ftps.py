@@ -28,7 +28,7 @@ from cm4ai_assets.transfer.errors import (
     TlsError,
 )
 from cm4ai_assets.transfer.ftps import FtpsFile
-from cm4ai_assets.transfer.parts import Wanted
+from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.transfer.bench import FAST, bytes_of, sha256
 
 DATA = bytes_of(3_000_000)

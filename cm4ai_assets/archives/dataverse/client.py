@@ -30,7 +30,6 @@ from cm4ai_assets.transfer.errors import (
     RangeError,
 )
 from cm4ai_assets.transfer.http import Answer, HttpClient, Reply, Timeouts
-from cm4ai_assets.transfer.origins import origin
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.retries import RetryPolicy
 
@@ -267,7 +266,7 @@ class DataverseClient:
         )
         data = self._data(reply)
         link = data.get("signedUrl") if isinstance(data, dict) else None
-        if not isinstance(link, str) or origin(link) != self._http.home:
+        if not isinstance(link, str) or not self._http.is_home(link):
             raise ProtocolError(f"The archive took the guestbook response for file {file_id} and gave no link for it.")
         return link
 

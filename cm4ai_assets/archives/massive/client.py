@@ -35,7 +35,8 @@ _CACHE = "/datasette/database/filename.csv"
 _DOWNLOAD = "/ProteoSAFe/DownloadResultFile"
 _FTP_LOCATION, _DATASET_URI, _SPECIES = "MS:1002852", "MS:1002488", "MS:1001469"
 _COLUMNS = ("filepath", "size")
-_LISTING_LIMIT = 512 * 1024 * 1024
+# Both bound what is built of a listing: the largest of this programme's deposits has some 9,000 files in 2 MB.
+_LISTING_LIMIT, _ROW_LIMIT = 128 * 1024 * 1024, 1_000_000
 # Without _stream the cache cuts its answer at this many rows without a word (protocol reference, section 4).
 _CUT_AT = 50_000
 
@@ -200,6 +201,8 @@ class MassiveClient:
             text = _text(answer, accession)
         if text and not text.endswith("\n"):
             raise ProtocolError(f"The dataset cache's listing of {accession} is cut off.")
+        if text.count("\n") > _ROW_LIMIT:
+            raise ProtocolError(f"The dataset cache's listing of {accession} has more than {_ROW_LIMIT:,} rows.")
         reader = csv.DictReader(io.StringIO(text), strict=True)
         if absent := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
             raise ProtocolError(
@@ -252,7 +255,10 @@ def _root(stated: str, accession: str) -> str:
     """The stated folder, with the host that answers. It carries a volume, so it is taken as it is or not at all."""
     if not stated:
         return ""
-    root = rewritten(stated.rstrip("/"))
+    try:
+        root = rewritten(stated.rstrip("/"))
+    except ValueError:
+        root = ""
     if not root.startswith(("ftp://", "ftps://")) or root.rsplit("/", 1)[-1] != accession:
         raise ProtocolError(f"PROXI states {stated!r} as the FTP location of {accession}.")
     return root

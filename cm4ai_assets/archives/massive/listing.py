@@ -7,24 +7,18 @@ Belongs here: finding a deposit's folder and walking through it. Does not belong
 from __future__ import annotations
 
 import ftplib
-import logging
 import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from cm4ai_assets.archives.massive.inventory import Entry
-from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.ftps import connected, typed_failures
-from cm4ai_assets.transfer.retries import Patience, RetryPolicy
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
+from cm4ai_assets.transfer.retries import RetryPolicy, patiently
 
 HOST = "massive-ftp.ucsd.edu"
 # FTP on the web server's name times out; PROXI still states it (protocol reference, sections 4 and 8, fault 56).
@@ -72,7 +66,7 @@ class FtpsLister:
             with self._connected(host, port) as connection:
                 return sorted(_below(connection, path), key=lambda entry: entry.path)
 
-        return self._patiently(once)
+        return patiently(once, self._retries, self._sleep)
 
     def find_root(self, accession: str, *, host: str = HOST, port: int = 21) -> str:
         """The address of a deposit, by looking into each volume of the server: for when PROXI does not state it.
@@ -97,17 +91,7 @@ class FtpsLister:
                 f"No volume of {host} holds {accession}.", remedy="See whether the accession is right and public."
             )
 
-        return self._patiently(once)
-
-    def _patiently(self, ask: Callable[[], _T]) -> _T:
-        patience = Patience(self._retries)
-        while True:
-            try:
-                return ask()
-            except ArchiveError as error:
-                wait = patience.wait_after(error)
-                _log.info("%s Trying again in %.1f s.", error.message, wait)
-                self._sleep(wait)
+        return patiently(once, self._retries, self._sleep)
 
     @contextmanager
     def _connected(self, host: str, port: int) -> Iterator[ftplib.FTP_TLS]:
@@ -123,10 +107,14 @@ def rewritten(root: str) -> str:
 
 
 def _address(root: str) -> tuple[str, int, str]:
-    parts = urlsplit(root)
+    try:
+        parts = urlsplit(root)
+        port = parts.port or 21
+    except ValueError as error:
+        raise ProtocolError(f"{root!r} is not the address of a folder by FTP: {error}.") from error
     if parts.scheme not in {"ftp", "ftps"} or not parts.hostname or parts.username:
         raise ProtocolError(f"{root!r} is not the address of a folder by FTP.")
-    return parts.hostname, parts.port or 21, "/" + unquote(parts.path).strip("/")
+    return parts.hostname, port, "/" + unquote(parts.path).strip("/")
 
 
 def _below(connection: ftplib.FTP_TLS, root: str) -> Iterator[Entry]:

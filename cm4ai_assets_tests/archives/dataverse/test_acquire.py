@@ -105,7 +105,7 @@ def test_wrong_bytes_twice_are_kept_aside_and_never_stored(
     assert report["wanted"]["digest"] == md5(DATA)
     assert report["url"].endswith(f"{FILE}?gbrecs=true")
     assert bytes.fromhex(report["first_bytes"]["hex"]) == wrong[:512]
-    assert evidence.with_suffix(".bytes").read_bytes() == wrong
+    assert (evidence.parent / report["bytes"]).read_bytes() == wrong
 
 
 def test_what_may_not_be_had_is_not_even_asked_for(
