@@ -8,11 +8,13 @@ backend that the library lets a client bring along. Does not belong here: reques
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import httpcore2
@@ -141,11 +143,17 @@ class _Way(httpx2.HTTPTransport):
         self._pool._network_backend = backend  # noqa: SLF001 - the one thing that has no public door
 
 
+@cache
+def _default_trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """What the environment trusts. Reading some 140 certificates takes longer than a request, so once."""
+    return httpx2.create_ssl_context()
+
+
 class Transport(httpx2.BaseTransport):
     """Sends each request directly or by the proxy of the environment, and measures it."""
 
-    def __init__(self, *, verify: ssl.SSLContext | bool) -> None:
-        self._verify = httpx2.create_ssl_context(verify=verify)
+    def __init__(self, *, verify: ssl.SSLContext | None = None) -> None:
+        self._verify = verify or _default_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         self._backend, self._lock = _Backend(), threading.Lock()
         self._ways: dict[str | None, _Way] = {}
 

@@ -233,9 +233,15 @@ class _Transfer:
     def take(self, stream: Stream) -> None:
         """Write and digest each chunk as it arrives: however this ends, none is lost."""
         floor = StallFloor(self.retries, self.clock)
-        for chunk in stream.chunks():
-            self.write(chunk)
-            floor.arrived(len(chunk))
+        try:
+            for chunk in stream.chunks():
+                self.write(chunk)
+                floor.arrived(len(chunk))
+        except ArchiveError:
+            if self.part.length == self.wanted.size and self.wanted.digest is None:
+                # All the bytes, and the sender says that it failed: nothing else vouches for them.
+                self.restart()
+            raise
 
     def write(self, chunk: bytes) -> None:
         """Take a chunk, unless it would make the file longer than published."""

@@ -36,7 +36,7 @@ def test_every_connection_is_opened_by_our_backend_and_read_in_large_pieces(
         server.on("/x", body(200, b"x" * 100))
         monkeypatch.setattr(connections, "proxy_of", lambda _: server.url if proxied else None)
         host = "http://archive.example" if proxied else server.url
-        with httpx2.Client(transport=Transport(verify=True)) as client:
+        with httpx2.Client(transport=Transport()) as client:
             assert client.get(f"{host}/x").content == b"x" * 100
     assert asked
     assert set(asked) == {READ_BYTES}

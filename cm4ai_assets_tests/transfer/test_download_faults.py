@@ -424,8 +424,9 @@ def test_51_two_that_want_one_file_make_one_download(bench: Bench, make_client: 
         whole(DATA)(exchange)
 
     bench.archive.on(FILE, held)
+    clients = [make_client() for _ in range(3)]
     with ThreadPoolExecutor(3) as threads:
-        jobs = [threads.submit(acquire, locked(), make_client(), bench.blobs, bench.scratch) for _ in range(3)]
+        jobs = [threads.submit(acquire, locked(), client, bench.blobs, bench.scratch) for client in clients]
         arrived.set()
         done = [job.result() for job in jobs]
     assert sorted(one.reused for one in done) == [False, True, True]

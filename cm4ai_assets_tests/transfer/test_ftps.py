@@ -157,6 +157,41 @@ def test_55_a_busy_server_is_waited_for(bench: Bench, reply: str) -> None:
     assert fetched.requests == 3
 
 
+def concluding(reply: str, log: list[str], times: int = 1000) -> dict[str, Any]:
+    """Handler attributes for a server that sends every byte and then says something else than 226."""
+    left = [times]
+
+    def respond(handler: Any, resp: str, *more: Any, **named: Any) -> None:
+        if resp.startswith("226"):
+            log.append(resp)
+            if left[0]:
+                left[0] -= 1
+                resp = reply
+        TLS_FTPHandler.respond(handler, resp, *more, **named)
+
+    return {"respond": respond}
+
+
+@pytest.mark.parametrize("reply", ["451 Read error; the end is zeros.", "426 Aborted.", "552 Quota.", "garbage"])
+def test_55_the_servers_last_word_is_read_and_believed(bench: Bench, reply: str) -> None:
+    """Nothing else vouches for a file without a digest: bytes that came before a failure are not taken for it."""
+    log: list[str] = []
+    fetched = bench.fetch(**concluding(reply, log, times=1))
+    assert fetched.path.read_bytes() == DATA
+    assert (len(log), fetched.requests, fetched.fetched_bytes) == (2, 2, 2 * len(DATA))
+
+
+def test_55_a_transfer_that_always_ends_in_failure_is_none(bench: Bench) -> None:
+    log: list[str] = []
+    with pytest.raises(ServerUnavailableError, match="451 Read error"):
+        bench.fetch(**concluding("451 Read error.", log))
+    assert len(log) == FAST.tries
+
+
+def test_55_a_digest_outweighs_the_last_word(bench: Bench) -> None:
+    assert bench.fetch(digest=sha256(DATA), **concluding("451 Read error.", [])).path.read_bytes() == DATA
+
+
 def test_55_a_server_that_stays_busy_is_told(bench: Bench) -> None:
     with pytest.raises(ServerUnavailableError, match="cannot answer now: 421 Too many") as caught:
         bench.fetch(ftp_RETR=answering("421 Too many connections."))

@@ -79,7 +79,7 @@ class MassiveClient:
         mirror = cache_url or (CACHE_URL if base_url.rstrip("/") == MASSIVE_URL else base_url)
         timeouts = timeouts or Timeouts()
         self._web, self._cache = (
-            HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context or True)
+            HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context)
             for url in (base_url, mirror)
         )
         self.ftps = FtpsLister(context=context, timeout=timeouts.read, retries=retries, sleep=sleep)
