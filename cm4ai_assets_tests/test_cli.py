@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -49,7 +50,18 @@ def test_releases_tells_offered_from_registered_from_materialized(
     assert cli.main(["materialize", "--release", "latest", "--select", "release_files"]) == cli.DONE
     assert "1 materializations in 1 runs, 0 failed" in capsys.readouterr().out
     assert cli.main(["releases"]) == cli.DONE
-    assert "1 of " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
+    dois = [line.split()[0] for line in told.splitlines() if line.startswith("doi:")]
+    assert len(dois) == len(set(dois)) == 5
+    (line,) = [line for line in told.splitlines() if line.startswith(RELEASE)]
+    assert line.split()[2:] == ["18.8", "MB", "locked", "locked", "locked"]
+    assert "…" not in line
+    assert cli.main(["releases", "--json"]) == cli.DONE
+    listed = json.loads(capsys.readouterr().out)
+    (one,) = [entry for entry in listed if entry["release"] == RELEASE]
+    assert (one["offered"], one["files"], one["tables"]) == (True, 10, ["release_files"])
+    assert {state["state"] for state in one["conditions"].values()} == {"locked"}
 
 
 def test_a_release_is_materialized_verified_and_found(environment: Path, capsys: pytest.CaptureFixture[str]) -> None:

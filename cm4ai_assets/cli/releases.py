@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
+import json
+from typing import Any
 
-from rich.table import Table as Grid
-
-from cm4ai_assets import tables
 from cm4ai_assets.cli.terminal import DONE, FAILED, complain, err, out
+from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError
+from cm4ai_assets.overview import ReleaseState, by_dataset, overview
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.registry import DAMAGED_REMEDY, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
+_WIDTH = 80
+
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("releases", help="what the archive offers, what is registered, what is materialized")
+    parser = commands.add_parser(
+        "releases",
+        help="what the archive offers, what is registered, what is materialized",
+        epilog="States of a condition: new (offered, not registered), registered, locked (its files are known), in "
+        "part, stored (the image ZIP is here), tensors (made), shared (made from the same bytes for another release).",
+    )
     parser.add_argument("--register", action="store_true", help="register what is new, so that it can be materialized")
+    parser.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
     parser.set_defaults(run=_releases)
 
 
@@ -38,9 +46,9 @@ def register(seen: list[ReleaseRecord], store: Store) -> list[ReleaseRecord]:
     """Register what the archive was seen to offer and make it partitions of the Dagster instance; what was new."""
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415 - Dagster is slow to import
 
-    registry = ReleaseRegistry(store)
-    new = registry.register(seen)
-    with open_instance(store) as instance:
+    with open_instance(store, tell=err.print) as instance:  # which refuses a storage that is not its own
+        registry = ReleaseRegistry(store)
+        new = registry.register(seen)
         sync_partitions(instance, registry)
     return new
 
@@ -48,7 +56,7 @@ def register(seen: list[ReleaseRecord], store: Store) -> list[ReleaseRecord]:
 def _releases(args: argparse.Namespace) -> int:
     settings = Settings.from_env()
     store = Store.from_settings(settings)
-    status, seen = DONE, []
+    status, seen = DONE, None
     try:
         seen = offered(settings)
     except Cm4aiError as error:
@@ -56,39 +64,59 @@ def _releases(args: argparse.Namespace) -> int:
         err.print("What follows is what was registered before.")
     if args.register and seen:
         new = register(seen, store)
-        out.print(
-            f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
-        )
-    registry = ReleaseRegistry(store)
-    for damaged in registry.damaged():
+        said = f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
+        (err if args.json else out).print(said)
+    for damaged in ReleaseRegistry(store).damaged():
         status = complain(ReleaseKeyError(str(damaged), remedy=DAMAGED_REMEDY), FAILED, debug=args.debug)
-    records = registry.all()
-    registered = {(record.doi, record.version) for record in records}
-    grid = Grid("release", "DOI", "version", "released", "state", "title", box=None, pad_edge=False)
-    for record in records:
-        gone = (
-            "" if not seen or any((s.doi, s.version) == (record.doi, record.version) for s in seen) else ", not offered"
-        )
-        grid.add_row(
-            record.key,
-            record.doi,
-            record.version,
-            _day(record.released),
-            _state(store, record.key) + gone,
-            record.title,
-        )
-    for record in seen:
-        if (record.doi, record.version) not in registered:
-            grid.add_row("", record.doi, record.version, _day(record.released), "new", record.title)
-    out.print(grid)
+    states = overview(store, seen)
+    if args.json:
+        print(json.dumps([_as_json(state) for state in states], indent=1))
+    else:
+        _print_table(states)
     return status
 
 
-def _state(store: Store, key: str) -> str:
-    """What of a release is published, in a word or two."""
-    made = sum(any(part.release == key for part in store.partitions(table.name)) for table in tables.ALL)
-    return f"{made} of {len(tables.ALL)} tables" if made else "registered"
+_ROW = "{:<19} {:<10} {:>8}  {:<11}{:<11}{}"  # 75 characters at most
 
 
-def _day(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d}" if moment else "not stated"
+def _print_table(states: list[ReleaseState]) -> None:
+    """A heading per dataset, with its whole DOI, and below it a line per version."""
+    out.print(_ROW.format("release", "released", "size", *CONDITIONS))
+    for doi, versions in by_dataset(states).items():
+        title = " ".join(versions[-1].record.title.split())
+        room = _WIDTH - len(doi) - 2
+        out.print(f"{doi}  {title if len(title) <= room else '…' + title[1 - room :]}")
+        for state in versions:
+            out.print(_line(state))
+
+
+def _line(state: ReleaseState) -> str:
+    record = state.record
+    size = "-" if state.size is None else _in_words(state.size)
+    released = f"{record.released:%Y-%m-%d}" if record.released else "not stated"
+    words = [one.state for one in state.conditions.values()]
+    line = _ROW.format(record.key or f"v{record.version}", released, size, *words)
+    return line if state.offered is not False else f"{line}\n{'':<19} no longer offered by the archive"
+
+
+def _in_words(size: int) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"
+
+
+def _as_json(state: ReleaseState) -> dict[str, Any]:
+    record = state.record
+    return {
+        "release": record.key or None,
+        "doi": record.doi,
+        "version": record.version,
+        "title": record.title,
+        "released": record.released.isoformat() if record.released else None,
+        "offered": state.offered,
+        "files": state.files,
+        "size": state.size,
+        "tables": state.tables,
+        "conditions": {name: one.__dict__ for name, one in state.conditions.items()},
+    }
