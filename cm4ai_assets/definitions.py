@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import automation, jobs, loggers, scrubbing
+from cm4ai_assets.defs import automation, executor, housekeeping, jobs, loggers, scrubbing
 from cm4ai_assets.defs.crates import assets as metadata_assets
 from cm4ai_assets.defs.crates import checks as metadata_checks
 from cm4ai_assets.defs.images import assets as image_assets
@@ -39,11 +39,11 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *proteomics_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
-        sensors=[build_release_sensor(tick_seconds), automation.automation],
+        sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],
         schedules=[*schedules.SCHEDULES, scrubbing.nightly_scrub],
         resources={"platform": platform, "io_manager": TableIOManager(platform)},
         loggers={"console": loggers.console_logger},
-        executor=jobs.executor,
+        executor=executor.in_process,
     )
 
 

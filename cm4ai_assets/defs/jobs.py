@@ -10,10 +10,6 @@ from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
 from cm4ai_assets.defs.release import assets as release_assets
 
-# Few fat steps in one process: a step costs half a second here and several seconds in a process of its own, and the
-# heavy one uses every core by itself.
-executor = dg.in_process_executor
-
 release_lock = dg.define_asset_job(
     "release_lock",
     selection=dg.AssetSelection.assets(*release_assets.ASSETS),

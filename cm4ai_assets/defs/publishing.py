@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import dagster as dg
 import polars as pl
 
+from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition
@@ -196,7 +197,9 @@ def publish(
 
     Raises:
         dagster.Failure: A blocking check failed. Nothing was published; the old content stays.
+        ConfigurationError: The instance that this run is recorded in belongs to another storage.
     """
+    require_bound(context.instance, store)
     partition = partition_of(context.partition_key) if context.has_partition_key else Partition()
     with ExitStack() as stack:
         staged = [stack.enter_context(draft.staged(store, partition)) for draft in drafts]

@@ -13,7 +13,10 @@ import dagster as dg
 import pytest
 
 from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs.dead_runs import Waiting, alive, end_dead_runs
+from cm4ai_assets.defs.executor import in_process
+from cm4ai_assets.defs.housekeeping import dead_runs
 from cm4ai_assets.defs.launching import Outcome, materialize
 from cm4ai_assets.defs.partitions import RELEASE, condition_releases
 from cm4ai_assets.errors import RunError
@@ -126,6 +129,46 @@ def test_a_run_that_was_being_cancelled_when_it_died_is_cancelled(instance: dg.D
     (home / "processes" / run.run_id).touch()
     assert end_dead_runs(instance) == [run.run_id]
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
+
+
+LOOKED: list[tuple[bool, list[str]]] = []
+
+
+@dg.asset
+def watched(context) -> None:  # noqa: ANN001 - Dagster reads the annotation itself
+    """One that looks at its own run from outside."""
+    locks = Path(context.instance.root_directory) / "processes"
+    LOOKED.append(((locks / context.run.run_id).exists(), end_dead_runs(context.instance)))
+
+
+def watched_job() -> dg.JobDefinition:
+    made = dg.Definitions(assets=[watched], jobs=[dg.define_asset_job("look")], executor=in_process)
+    return made.resolve_job_def("look")
+
+
+def test_a_run_of_the_daemon_can_be_seen_to_be_alive_too(instance: dg.DagsterInstance, home: Path) -> None:
+    LOOKED.clear()
+    with dg.execute_job(dg.reconstructable(watched_job), instance=instance) as result:
+        assert result.success
+    assert LOOKED == [(True, [])]
+    assert list((home / "processes").iterdir()) == []
+
+
+def test_the_daemon_ends_the_records_of_dead_runs(other: subprocess.Popen[str], instance: dg.DagsterInstance) -> None:
+    context = dg.build_sensor_context(instance=instance)
+    assert "alive" in str(dead_runs(context).skip_message)
+    other.kill()
+    other.wait()
+    (run,) = instance.get_runs()
+    assert run.run_id in str(dead_runs(context).skip_message)
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_every_job_is_executed_by_that_executor_and_every_minute_the_daemon_looks() -> None:
+    assert defs.executor is in_process
+    sensor = defs.resolve_sensor_def("dead_runs")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    assert sensor.minimum_interval_seconds == 60
 
 
 def test_one_interrupt_stops_the_run_and_starts_no_other() -> None:
