@@ -6,7 +6,7 @@ Belongs here: the job and its schedule. Does not belong here: what is read and h
 # Dagster reads the annotations itself, not as strings: no `from __future__ import annotations` here.
 import dagster as dg
 
-from cm4ai_assets.defs.jobs import executor
+from cm4ai_assets.defs.executor import in_process
 from cm4ai_assets.defs.updates.schedules import TIMEZONE
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.verification import Verified, scrub
@@ -50,7 +50,7 @@ def refuse(damaged: list[Verified], *, checked: int) -> None:
         )
 
 
-@dg.job(name="scrub", executor_def=executor, description=read_again.description)
+@dg.job(name="scrub", executor_def=in_process, description=read_again.description)
 def scrub_job() -> None:
     """Everything that is stored, in turn."""
     read_again()
