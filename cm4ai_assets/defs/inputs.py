@@ -21,6 +21,7 @@ from cm4ai_assets.errors import ArchiveError, Cm4aiError, NotMaterializedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.vocabulary import Modality, Role
 
@@ -47,7 +48,16 @@ def fetch(context: dg.AssetExecutionContext, platform: Platform, files: Sequence
         "sha256": ", ".join(one.sha256 for one in told),
         "size": sum(one.size for one in told),
         "bytes_fetched": sum(one.fetched_bytes for one in told),
+        "verified": "; ".join(_how_verified(platform, one) for one in told),
     }
+
+
+def _how_verified(platform: Platform, stored: Acquired) -> str:
+    """What is known of stored bytes: a step reads parts of them, and only those are held against digests now."""
+    if not stored.reused:
+        return "all of it, as it arrived now"
+    last = platform.blobs.verified_on(stored.sha256)
+    return f"all of it on {last:%Y-%m-%d}, not again now; what is read now, block by block" if last else "as it is read"
 
 
 def _release_of(files: Sequence[LockedFile]) -> Metadata:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -146,3 +147,44 @@ def test_the_failure_reaches_dagster_in_one_sentence(made: Workbench) -> None:
     assert "was altered after it was stored" in str(check.description)
     event = made.instance.get_latest_materialization_event(dg.AssetKey("if_archive"))
     assert event is not None
+
+
+@pytest.mark.parametrize("name", ["if_images", "if_antibodies", "if_archive"])
+def test_a_flip_in_a_table_that_a_step_reads_stops_the_step_and_names_the_table(made: Workbench, name: str) -> None:
+    root = Path(made.platform.store.root)
+    path = f"tables/{name}/release={RELEASE}/condition=paclitaxel/data.parquet"
+    with flipped(root / path, (root / path).stat().st_size // 2):
+        (outcome,) = made.run(RELEASE, "paclitaxel", selection=PIXELS)
+        assert f"cm4ai withdraw {path}" in _failure(made, outcome)
+        assert "if_fields" not in outcome.made
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "image/zarr.json", "statistics"])
+def test_a_reused_tensor_whose_metadata_or_statistics_were_altered_is_made_again(made: Workbench, name: str) -> None:
+    root, store = Path(made.platform.store.root), made.platform.store
+    row = store.table("if_tensors", PARTITION).collect().row(0, named=True)
+    quality = store.table("if_quality", PARTITION).collect()
+    (statistics,) = (root / "tensors" / "if_quality").glob(f"{Path(row['path']).stem}.parquet")
+    path = statistics if name == "statistics" else root / row["path"] / name
+    before = _tensor_files(made)
+    whole = path.read_bytes()
+    at = whole.index(b'"green"') + 1 if b'"green"' in whole else len(whole) // 2
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    (outcome,) = made.run(RELEASE, "paclitaxel", selection=PIXELS)
+    assert outcome.succeeded, outcome.failure
+    assert _tensor_files(made) == before
+    assert store.table("if_quality", PARTITION).collect().equals(quality)
+
+
+def test_the_page_of_what_reads_parts_says_when_all_was_last_read(made: Workbench) -> None:
+    pages = []
+    for _ in range(2):
+        outcomes = made.run(RELEASE, "paclitaxel", selection="key:massive_files or key:apms_runs")
+        assert all(outcome.succeeded for outcome in outcomes), [outcome.failure for outcome in outcomes]
+        event = made.instance.get_latest_materialization_event(dg.AssetKey("apms_runs"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        pages.append(str(event.asset_materialization.metadata["verified"].value))
+    assert "all of it" in pages[0]
+    assert pages[1].startswith(f"all of it on {datetime.now(UTC):%Y-}")
+    assert "not again now" in pages[1]
