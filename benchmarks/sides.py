@@ -110,7 +110,7 @@ def stages(archive: Archive, edge: int, scratch: Path) -> Measured:
         "average": 0.0 if edge == planes[0].shape[0] else _cpu(lambda: [area_average(p, edge, out) for p in planes]),
         "average for focus": 0.0 if edge == SMALL else _cpu(lambda: [meter.averaged(plane) for plane in planes]),
         "histogram": _cpu(lambda: [histogram(plane) for plane in planes]),
-        "statistics": _cpu(lambda: [statistics(count, None) for count in counts]),
+        "statistics": _cpu(lambda: [statistics(count, None, full_level=255) for count in counts]),
         "focus": _cpu(lambda: [meter.focus(plane) for plane in averaged]),
         "zstd, crc32c": _cpu(lambda: [compress(plane) for plane in stored]),
         "sha256": _cpu(lambda: [hashlib.sha256(plane.data).digest() for plane in stored]),

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
+from cm4ai_assets.images.colour import DARK, colour_of_sums, contradicts
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.images.names import parse_image_name
 from cm4ai_assets.storage.bytes import ByteSource
@@ -109,18 +110,22 @@ def audit_tensor(
 
 
 def reference_plane(data: bytes, channel: str, edge: int) -> Plane:
-    """The plane that should be stored, by Pillow and numpy alone.
+    """The plane that should be stored, by Pillow and numpy alone. Means round halves to even.
 
-    The rounding is OpenCV's: means of 2 x 2 round halves up, those of larger squares halves to even.
+    Raises:
+        ValueError: The image is painted in another channel's colour.
     """
     with Image.open(io.BytesIO(data)) as image:
-        plane = np.asarray(image)[:, :, PLANES[channel]]
+        rgb = np.asarray(image)
+    colour = colour_of_sums((np.maximum(rgb, DARK) - DARK).sum(axis=(0, 1), dtype=np.int64).tolist())
+    if contradicts(colour, channel):
+        raise ValueError(f"it is painted in {colour}, not in {channel}")
+    plane = rgb[:, :, PLANES[channel]]
     factor = plane.shape[0] // edge
     if factor == 1:
         return np.ascontiguousarray(plane)
     sums = plane.reshape(edge, factor, edge, factor).sum(axis=(1, 3), dtype=np.int64)
-    means = (sums + 2) // 4 if factor == 2 else np.rint(sums / factor**2)  # noqa: PLR2004 - see above
-    return np.asarray(means, np.uint8)
+    return np.asarray(np.rint(sums / factor**2), np.uint8)
 
 
 def array_problems(array: zarr.Array[Any], record: StoreRecord) -> Iterator[str]:
@@ -162,6 +167,13 @@ def _row_problems(record: StoreRecord, fields: pl.DataFrame, stored: pl.DataFram
     ]
     if stored.select("field_id", "channel", "tensor_index").rows() != expected:
         yield "if_quality does not name the four channels of each row of if_fields, in the same order"
+    swapped = [
+        f"{field_id} {channel} in {colour}"
+        for field_id, channel, colour in stored.select("field_id", "channel", "colour").iter_rows()
+        if contradicts(colour, channel)
+    ]
+    if swapped:
+        yield f"{len(swapped)} planes are painted in another channel's colour, e.g. {swapped[0]}"
     if tensor_digest(stored["pixel_sha256"]) != record.digest:
         yield "the pixel digests of if_quality do not add up to the digest of the tensor"
 

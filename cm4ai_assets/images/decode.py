@@ -22,10 +22,12 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from cm4ai_assets.images.colour import PAINTED_PLANES, colour_of, contradicts
+
 Plane = NDArray[np.uint8]
 
-# In tensor order, which is the HPA order; yellow is painted as red and green alike.
-PLANES: Final = {"red": 0, "green": 1, "blue": 2, "yellow": 0}
+# The plane that is read of each channel, in tensor order, which is the HPA order.
+PLANES: Final = {channel: planes[0] for channel, planes in PAINTED_PLANES.items()}
 SOURCE_EDGE: Final = 2048
 
 # A usual progressive JPEG has ten scans. Thousands of them decode for hours from a few hundred kilobytes.
@@ -35,7 +37,12 @@ _MARKER, _EOI, _SOS = 0xFF, 0xD9, 0xDA
 _BARE: Final = frozenset({_MARKER, 0x01, *range(0xD0, 0xDA)})  # without a segment
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC share the range
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
+# Baseline, extended and progressive, by Huffman or arithmetic coding. Lossless and hierarchical images are not decoded.
+_DECODED: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_NO_LAYOUT: Final = "Could not determine subsampling"  # what TurboJPEG says of a layout that is not its own
+_USUAL_SAMPLING: Final = frozenset((luma, (1, 1), (1, 1)) for luma in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)))
 _RGB: Final = 3
+_ROWS_AT_ONCE: Final = 128  # 256 KB of a published image: they stay in the cache of a core
 _DETAIL_LENGTH: Final = 200
 
 
@@ -55,13 +62,14 @@ class ImageProblem(Exception):  # noqa: N818 - a finding about data; it becomes 
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What a JPEG says about itself before its first scan."""
+    """What a JPEG says about itself before its first scan. `sampling` is horizontal and vertical, per component."""
 
     width: int
     height: int
     precision: int
     components: int
     frame: int
+    sampling: tuple[tuple[int, int], ...]
     first_scan_components: int
 
 
@@ -73,12 +81,13 @@ def read_header(data: bytes) -> JpegHeader:
     """
     if not data.startswith(b"\xff\xd8\xff"):
         raise ImageProblem("not_jpeg", f"{len(data)} bytes that begin with {data[:8].hex() or 'nothing'}")
-    frame: tuple[int, int, int, int, int] | None = None
+    frame: tuple[int, int, int, int, int, tuple[tuple[int, int], ...]] | None = None
     try:
         for marker, segment in _segments(data):
             if marker in _FRAMES and frame is None:
                 height, width = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
-                frame = (width, height, segment[0], segment[5], marker)
+                sampling = tuple((factors >> 4, factors & 15) for factors in segment[7::3])
+                frame = (width, height, segment[0], segment[5], marker, sampling)
             if marker == _SOS and frame is not None:
                 return JpegHeader(*frame, first_scan_components=segment[0])
     except IndexError:
@@ -131,6 +140,8 @@ class PlaneDecoder:
         self._edge = edge
         self._rgb = np.empty((edge, edge, _RGB), np.uint8)
         self._plane = np.empty((edge, edge), np.uint8)
+        self.colour: str | None = None
+        """The colour of the last image, as `colour.colour_of` tells it."""
 
     def plane(self, data: bytes, channel: str) -> Plane:
         """The plane that carries the channel. Valid until the next call.
@@ -142,17 +153,31 @@ class PlaneDecoder:
         try:
             rgb = simplejpeg.decode_jpeg(data, "RGB", buffer=self._rgb, strict=True)
         except ValueError as error:
-            raise ImageProblem("corrupt_jpeg", str(error)) from None
+            raise _refused(data, str(error)) from None
         if rgb.shape != self._rgb.shape:
             raise ImageProblem("other_size", f"decodes to {rgb.shape}, against its own header")
+        self.colour = colour_of(self._rgb)
+        if contradicts(self.colour, channel):
+            raise ImageProblem("other_colour", f"painted in {self.colour}, named {channel}")
         cv2.extractChannel(self._rgb, PLANES[channel], self._plane)
         return self._plane
+
+
+def _refused(data: bytes, message: str) -> ImageProblem:
+    """What it means that TurboJPEG refuses: a valid form that it does not decode is not damage."""
+    header = read_header(data)
+    if header.frame not in _DECODED:
+        return ImageProblem("unsupported_jpeg", f"coding process SOF{header.frame - 0xC0}")
+    if _NO_LAYOUT in message and header.sampling not in _USUAL_SAMPLING:
+        luma, *chroma = (f"{h}x{v}" for h, v in header.sampling)
+        return ImageProblem("unsupported_jpeg", f"sampling {luma} of luminance beside {', '.join(chroma)} of chroma")
+    return ImageProblem("corrupt_jpeg", message)
 
 
 def area_average(plane: Plane, edge: int, out: Plane | None = None) -> Plane:
     """The plane at another edge length: each pixel the mean of the square of pixels that it covers.
 
-    Squares of 2 x 2 round halves up, larger ones halves to even: so does OpenCV, and `audit` holds it to that.
+    Halves are rounded to even, whatever the size of the square, so that means are not shifted (docs/decisions/0010).
 
     Args:
         plane: A square plane.
@@ -166,4 +191,30 @@ def area_average(plane: Plane, edge: int, out: Plane | None = None) -> Plane:
         raise ValueError(f"{edge} does not divide the edge length {plane.shape[0]}.")
     if edge == plane.shape[0]:
         return plane
-    return np.asarray(cv2.resize(plane, (edge, edge), dst=out, interpolation=cv2.INTER_AREA), np.uint8)
+    target = np.empty((edge, edge), np.uint8) if out is None else out
+    if plane.shape[0] == 2 * edge:
+        _halved(plane, target)
+    else:
+        cv2.resize(plane, (edge, edge), dst=target, interpolation=cv2.INTER_AREA)
+    return target
+
+
+def _halved(plane: Plane, out: Plane) -> None:
+    """Means of 2 x 2. OpenCV rounds these, and only these, half up; of the inverted plane that is half down.
+
+    Where the two differ the mean was a half, and the upper one is odd in every second case: there the lower is taken.
+    """
+    edge = out.shape[1]
+    inverted = np.empty((_ROWS_AT_ONCE, plane.shape[1]), np.uint8)
+    down, odd_half = np.empty((_ROWS_AT_ONCE // 2, edge), np.uint8), np.empty((_ROWS_AT_ONCE // 2, edge), np.uint8)
+    for first in range(0, edge, _ROWS_AT_ONCE // 2):
+        up = out[first : first + _ROWS_AT_ONCE // 2]
+        source = plane[2 * first : 2 * (first + len(up))]
+        size = (edge, len(up))
+        cv2.resize(source, size, dst=up, interpolation=cv2.INTER_AREA)
+        cv2.bitwise_not(source, dst=inverted[: len(source)])
+        cv2.resize(inverted[: len(source)], size, dst=down[: len(up)], interpolation=cv2.INTER_AREA)
+        cv2.bitwise_not(down[: len(up)], dst=down[: len(up)])
+        cv2.subtract(up, down[: len(up)], dst=odd_half[: len(up)])
+        cv2.bitwise_and(odd_half[: len(up)], up, dst=odd_half[: len(up)])
+        cv2.subtract(up, odd_half[: len(up)], dst=up)

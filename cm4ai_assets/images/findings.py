@@ -22,7 +22,7 @@ from cm4ai_assets.storage.zips import ZipDirectory
 Subject = TypeVar("Subject")
 
 _FILE_DEFECTS = ("folder_mismatch", "suspicious_size")
-_PIXEL_DEFECTS = ("member_unreadable", "not_jpeg", "corrupt_jpeg", "not_rgb", "other_size")
+_PIXEL_DEFECTS = ("member_unreadable", "not_jpeg", "corrupt_jpeg", "unsupported_jpeg", "not_rgb", "other_size")
 
 # The stains every field has: nuclei, microtubules, ER. Green shows whatever the antibody binds, which may be nothing.
 _REFERENCE_CHANNELS = ("red", "blue", "yellow")
@@ -141,8 +141,19 @@ def decodable(fields: pl.DataFrame) -> Finding:
     return _flagged("decodable", fields, _PIXEL_DEFECTS, show=("field_id", "defect_members"))
 
 
+def painted_as_named(fields: pl.DataFrame) -> Finding:
+    """Each image is painted in the colour of the channel in its name. Protects from files whose contents are swapped.
+
+    A field with such an image is kept out of the tensor. Grey and black images tell nothing and pass.
+    """
+    return _flagged("painted_as_named", fields, ("other_colour",), show=("field_id", "defect_members"))
+
+
 def not_saturated(quality: pl.DataFrame) -> Finding:
-    """No more than 1 % of an image's pixels are at 255. Protects intensity measures from clipped signal."""
+    """No more than 1 % of an image's pixels are at full intensity. Protects intensity measures from clipped signal.
+
+    Full intensity decodes to 254 in red and blue and to 255 in green and yellow.
+    """
     bad = quality.filter("is_saturated")
     return _found(
         "not_saturated", bad, quality.height, show=("field_id", "channel", "saturated_fraction"), by="channel"
@@ -208,6 +219,7 @@ TABLE_CHECKS: tuple[Check[pl.DataFrame], ...] = (
     Check("if_fields", manifest_agrees),
     Check("if_fields", antibody_per_well),
     Check("if_fields", decodable),
+    Check("if_fields", painted_as_named),
     Check("if_quality", not_saturated),
     Check("if_quality", not_empty),
     Check("if_quality", in_focus),

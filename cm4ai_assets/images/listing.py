@@ -127,15 +127,13 @@ def _row(member: Member, name: ImageName | None) -> dict[str, object]:
 def _defects(
     member: Member, name: ImageName | None, *, condition: str, is_duplicate: bool, is_contested: bool
 ) -> list[str]:
-    folder = _folder(member.name)
     flags = {
         "name_unparsed": name is None,
         "unknown_treatment": name is not None and name.condition is None,
         "other_condition": name is not None and name.condition not in (None, condition),
         "folder_mismatch": name is not None
         and name.channel is not None
-        and folder in CHANNELS
-        and folder != name.channel,
+        and not _folder_channels(member.name) <= {name.channel},
         "duplicate_member": is_duplicate,
         "duplicate_channel": is_contested,
         "suspicious_size": not 0 < member.size <= _LARGEST_IMAGE,
@@ -153,7 +151,7 @@ def _claim(name: ImageName | None) -> tuple[str, str] | None:
 def _is_image(path: str) -> bool:
     if path.endswith("/") or _is_junk(path):
         return False
-    return _folder(path) in CHANNELS or path.lower().endswith(_IMAGE_SUFFIXES)
+    return bool(_folder_channels(path)) or path.lower().endswith(_IMAGE_SUFFIXES)
 
 
 def _is_junk(path: str) -> bool:
@@ -173,6 +171,6 @@ def _file_name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def _folder(path: str) -> str:
-    parts = path.split("/")
-    return parts[-2] if len(parts) > 1 else ""
+def _folder_channels(path: str) -> set[str]:
+    """The channels that folders above a file name, in any case and at any depth: `paclitaxel/Red/plate 1/X.jpg`."""
+    return {part.lower() for part in path.split("/")[:-1]} & set(CHANNELS)

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.decode import PLANES
-from cm4ai_assets.images.quality import LEVELS, Histogram, percentile
+from cm4ai_assets.images.quality import LEVELS, percentile
 from cm4ai_assets.storage.tensors import Pixels
 
 LIMIT: Final = 30_000
@@ -39,6 +40,7 @@ _SUPERSAMPLING: Final = 2
 _SHADES: Final = (8, 4, 2, 1)
 
 _RGB = NDArray[np.uint8]
+Counts = NDArray[np.uint32] | NDArray[np.uint64]
 
 
 def evenly(rows: int, count: int) -> list[int]:
@@ -85,7 +87,7 @@ def contact_sheet(fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edg
     return _webp(sheet)
 
 
-def intensity_plot(histograms: Mapping[str, Histogram], *, title: str = "Intensities") -> bytes:
+def intensity_plot(histograms: Mapping[str, Counts], *, title: str = "Intensities") -> bytes:
     """How often each grey level occurs, one line per channel, as a PNG picture.
 
     Args:
@@ -96,7 +98,7 @@ def intensity_plot(histograms: Mapping[str, Histogram], *, title: str = "Intensi
     canvas.axes(title)
     for line, (channel, counts) in enumerate((name, histograms[name]) for name in PLANES if name in histograms):
         canvas.curve(counts, _COLOURS[channel])
-        canvas.legend(line, _COLOURS[channel], f"{channel}: {_MARKERS[channel]}", _described(counts))
+        canvas.legend(line, _COLOURS[channel], f"{channel}: {_MARKERS[channel]}", _described(counts, channel))
     return canvas.png()
 
 
@@ -129,12 +131,13 @@ def _webp(picture: Image.Image) -> bytes:
         picture = picture.reduce(2)
 
 
-def _described(counts: Histogram) -> str:
+def _described(counts: Counts, channel: str) -> str:
     cumulative = np.cumsum(counts, dtype=np.int64)
     if not cumulative[-1]:
         return "no pixels"
     median, high = percentile(cumulative, 500), percentile(cumulative, 990)
-    return f"median {median}, 99 % up to {high}, {100 * int(counts[-1]) / int(cumulative[-1]):.2f} % at 255"
+    saturated = int(counts[full_level(channel) :].sum(dtype=np.int64))
+    return f"median {median}, 99 % up to {high}, {100 * saturated / int(cumulative[-1]):.2f} % saturated"
 
 
 def _palette(shades: int) -> Image.Image:
@@ -172,7 +175,7 @@ class _Canvas:
         self._text((6, 14), "share of pixels", "lm")
         self._text(((self._left + self._right) / 2, 14), title, "mm")
 
-    def curve(self, counts: Histogram, colour: str) -> None:
+    def curve(self, counts: Counts, colour: str) -> None:
         """One channel."""
         total = max(int(counts.sum(dtype=np.int64)), 1)
         points = [(self._x(level), self._y(int(count) / total)) for level, count in enumerate(counts)]

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder, area_average
 from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, histogram, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
@@ -103,7 +104,7 @@ def run_pass(
 ) -> PassResult:
     """Decode the planned fields of a ZIP into `target_dir`: `tensor.zarr` and `quality.parquet`.
 
-    A field with one bad image is left out as a whole and told in the record's failures; rows stay consecutive.
+    A field with one bad image is left out as a whole and named in the record's failures; rows stay consecutive.
 
     Args:
         source: The ZIP.
@@ -158,6 +159,7 @@ class _Image:
 
     chunks: list[bytes]
     quality: PlaneQuality
+    colour: str | None
     pixel_sha256: str
 
 
@@ -176,6 +178,7 @@ class ImageWork:
     def __init__(self, source: ByteSource, edge: int, source_edge: int) -> None:
         self._source, self._edge = source, edge
         self._buffers = _Buffers(edge, source_edge)
+        self._full_levels = {channel: full_level(channel) for channel in PLANES}
 
     def __call__(self, member: Member, channel: str) -> _Image | Failure:
         buffers = self._buffers
@@ -190,7 +193,8 @@ class ImageWork:
         stored = for_focus if same else area_average(plane, self._edge, buffers.averaged)
         return _Image(
             chunks=compress(stored),
-            quality=statistics(histogram(plane), buffers.meter.focus(for_focus)),
+            quality=statistics(histogram(plane), buffers.meter.focus(for_focus), full_level=self._full_levels[channel]),
+            colour=buffers.decoder.colour,
             pixel_sha256=hashlib.sha256(stored.data).hexdigest(),
         )
 
@@ -226,6 +230,7 @@ class _Collector:
                 tensor_index=tensor_index,
                 member=member,
                 quality=image.quality,
+                colour=image.colour,
                 pixel_sha256=image.pixel_sha256,
             )
 

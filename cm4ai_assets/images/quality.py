@@ -15,6 +15,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from cm4ai_assets.images.decode import Plane, area_average
@@ -66,13 +67,29 @@ def percentile(cumulative: NDArray[np.int64], per_mille: int) -> int:
     return int(np.searchsorted(cumulative, rank))
 
 
-def statistics(counts: Histogram, focus: float | None) -> PlaneQuality:
-    """All statistics of a plane from its histogram."""
+def summed(histograms: pl.Series) -> NDArray[np.uint64]:
+    """The sum of many histograms, e.g. of a condition: some 2^34 pixels, more than 32 bits can count.
+
+    Args:
+        histograms: The column of `if_quality`, with no nulls.
+    """
+    counts = histograms.explode().to_numpy().reshape(-1, LEVELS)
+    return np.asarray(counts.sum(axis=0, dtype=np.uint64))
+
+
+def statistics(counts: Histogram, focus: float | None, *, full_level: int) -> PlaneQuality:
+    """All statistics of a plane from its histogram.
+
+    Args:
+        counts: Pixels at each grey level.
+        focus: As the `FocusMeter` tells it.
+        full_level: The level that full intensity decodes to, which depends on the channel (`colour.full_level`).
+    """
     cumulative = np.cumsum(counts, dtype=np.int64)
     levels = np.arange(LEVELS, dtype=np.int64)
     pixels = int(cumulative[-1])
     total, squares = int(counts @ levels), int(counts @ (levels * levels))
-    saturated = int(counts[-1])
+    saturated = int(counts[full_level:].sum(dtype=np.int64))
     foreground = pixels - int(cumulative[FOREGROUND_LEVEL - 1])
     return PlaneQuality(
         mean=total / pixels,

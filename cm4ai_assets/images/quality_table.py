@@ -36,6 +36,7 @@ _SCHEMA: Final = pa.schema(
         ("is_saturated", pa.bool_()),
         ("is_empty", pa.bool_()),
         ("histogram", pa.list_(pa.uint32())),
+        ("colour", pa.string()),
         ("pixel_sha256", pa.string()),
     ]
 )
@@ -62,12 +63,13 @@ class QualityWriter:
         tensor_index: int | None,
         member: str,
         quality: PlaneQuality,
+        colour: str | None,
         pixel_sha256: str,
     ) -> None:
         """Add the row of one plane."""
         row: dict[str, object] = {name: getattr(quality, name) for name in quality.__slots__}
         row |= {"field_id": field_id, "channel": channel, "tensor_index": tensor_index, "member": member}
-        self._rows.append(row | {"pixel_sha256": pixel_sha256})
+        self._rows.append(row | {"colour": colour, "pixel_sha256": pixel_sha256})
         if len(self._rows) == ROWS_PER_GROUP:
             self._flush()
 

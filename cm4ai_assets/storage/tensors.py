@@ -28,8 +28,9 @@ from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, sh
 if TYPE_CHECKING:
     import zarr
 
-# The version of everything between a JPEG's bytes and a stored pixel. Another version is another store.
-PIXEL_CODE_VERSION: Final = 1
+# The version of everything between a JPEG's bytes and a stored pixel, and of the statistics. Another version is another
+# store. 2: means of 2 x 2 round half to even; images of another colour are left out; saturation per channel.
+PIXEL_CODE_VERSION: Final = 2
 
 DIMENSIONS: Final = ("field", "channel", "y", "x")
 CHANNEL_COUNT: Final = 4

@@ -8,6 +8,8 @@ from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
 
 GREY_LEVELS = 256
 CHANNELS = ("red", "green", "blue", "yellow")
+# Colours of an image that no channel is painted in: all planes alike, which tells nothing, and anything else.
+GREY, MIXED = "grey", "mixed"
 
 # Defects of one image file, as told by the central directory and the file name.
 IMAGE_DEFECTS = (
@@ -34,8 +36,10 @@ FIELD_DEFECTS = (
     "member_unreadable",  # a member's bytes do not inflate, or their CRC is wrong
     "not_jpeg",
     "corrupt_jpeg",
+    "unsupported_jpeg",  # valid, in a form that is not decoded: odd chroma sampling, lossless, hierarchical
     "not_rgb",  # grey, CMYK, or more than 8 bits
     "other_size",  # not 2048 x 2048
+    "other_colour",  # painted in the colour of another channel than its name says
 )
 
 IF_IMAGES = Table(
@@ -195,7 +199,7 @@ IF_TENSORS = Table(
         Column("shape", pl.List(pl.Int64()), "fields, channels, y, x."),
         Column("dtype", pl.String(), "Type of a pixel."),
         Column("channels", pl.List(pl.String()), "Channel order.", allowed=CHANNELS),
-        Column("edge", pl.Int32(), "Edge length after area averaging.", unit="pixels"),
+        Column("edge", pl.Int32(), "Edge length after area averaging, halves rounded to even.", unit="pixels"),
         Column("pixel_code_version", pl.Int32(), "Version of the code that turned JPEGs into pixels."),
         Column("source_sha256", pl.String(), "SHA-256 of the ZIP the pixels come from."),
         Column("digest", pl.String(), "SHA-256 over the pixel digests in tensor order: equal digests, equal pixels."),
@@ -225,16 +229,22 @@ IF_QUALITY = Table(
                 ("p99", "99th percentile"), ("p999", "99.9th percentile"), ("maximum", "Largest intensity"),
             )
         ),
-        Column("saturated_fraction", pl.Float32(), "Share of pixels at 255."),
+        Column("saturated_fraction", pl.Float32(), "Share of pixels at full intensity, which decodes to 254 in red "
+               "and blue and to 255 in green and yellow: JPEG never gives back a pure red or blue of 255."),
         Column("foreground_fraction", pl.Float32(), "Share of pixels at or above grey level 16."),
         Column("focus", pl.Float32(), "Variance of the Laplacian over the variance of the image, at edge length 1024; "
                "null for a flat image. Comparable only within a channel.", nullable=True),
-        Column("is_saturated", pl.Boolean(), "More than 1 % of the pixels are at 255."),
+        Column("is_saturated", pl.Boolean(), "More than 1 % of the pixels are at full intensity."),
         Column("is_empty", pl.Boolean(), "Less than 0.1 % of the pixels are foreground."),
         Column("histogram", pl.List(pl.UInt32()), "Count of pixels at each of the 256 grey levels, full resolution."),
+        Column("colour", pl.String(), "Colour that the image is painted in: its channel's, or grey, which proves "
+               "nothing; null if it is too dark to tell. An image of another colour has no row.", nullable=True,
+               allowed=(*CHANNELS, GREY)),
         Column("pixel_sha256", pl.String(), "SHA-256 of the stored plane, row by row: equal digests, equal pixels."),
     ),
     rules=(
+        Rule("colour_of_channel", "an image is painted in the colour of its channel, or grey",
+             lambda: pl.col("colour").is_in([GREY]) | (pl.col("colour") == pl.col("channel"))),
         Rule("histogram_256", "a histogram has 256 bins", lambda: pl.col("histogram").list.len() == GREY_LEVELS),
         Rule("percentiles_ordered", "percentiles do not fall",
              lambda: (pl.col("minimum") <= pl.col("p01")) & (pl.col("p01") <= pl.col("p50"))

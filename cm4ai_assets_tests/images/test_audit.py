@@ -166,7 +166,7 @@ def test_another_digest_in_the_table_is_found(made: Made) -> None:
             lambda made: setattr(made, "record", dataclasses.replace(made.record, source_sha256="00" * 32)),
             "the array's source_sha256",
         ),
-        (lambda made: setattr(made, "record", dataclasses.replace(made.record, version=2)), "pixel_code_version"),
+        (lambda made: setattr(made, "record", dataclasses.replace(made.record, version=1)), "pixel_code_version"),
     ],
 )
 def test_tables_that_do_not_fit_are_found(made: Made, spoil: Callable[[Made], None], told: str) -> None:
@@ -186,6 +186,33 @@ def test_a_row_made_from_another_image_is_found(made: Made) -> None:
     first, second = made.quality["member"][0], made.quality["member"][4]
     made.quality = made.quality.with_columns(pl.col("member").replace({first: second}))
     assert "which names another field or channel" in made.audit().summary
+
+
+def test_a_sampled_image_that_is_painted_in_another_colour_is_found(
+    made: Made, paint: Callable[..., bytes], zip_of: Callable[..., Any]
+) -> None:
+    """Even if the pass let it through and everything else agrees."""
+    fields = {name: dict(channels) for name, channels in made.archive.jpegs.items()}
+    first = fields["B2AI_1_paclitaxel_A1_R1_z01"]
+    first["red"], first["blue"] = first["blue"], first["red"]
+    problems = made.audit(source=(other := zip_of(fields, name="swapped.zip")).source, members=other.members).problems
+    assert [problem.split(": ", 2)[::2] for problem in problems] == [
+        ["B2AI_1_paclitaxel_A1_R1_z01 red (row 0)", "it is painted in blue, not in red"],
+        ["B2AI_1_paclitaxel_A1_R1_z01 blue (row 0)", "it is painted in red, not in blue"],
+    ]
+
+
+def test_every_stored_plane_has_its_colour_not_only_the_sample(made: Made) -> None:
+    place = made.quality["field_id"].to_list().index("B2AI_1_paclitaxel_A1_R7_z01")
+    colours = made.quality["colour"].to_list()
+    assert set(colours) == {"red", "green", "blue", "yellow"}
+    colours[place], colours[place + 1] = None, "grey"  # nothing against these
+    made.quality = made.quality.with_columns(pl.Series("colour", colours, pl.String()))
+    assert made.audit().passed
+    colours[place + 1] = "blue"
+    made.quality = made.quality.with_columns(pl.Series("colour", colours, pl.String()))
+    (problem,) = made.audit().problems
+    assert problem.startswith("1 planes are painted in another channel's colour, e.g. B2AI_1_paclitaxel_A1_R7_z01")
 
 
 def test_a_row_made_from_an_unknown_image_is_found(made: Made) -> None:

@@ -86,6 +86,25 @@ def test_each_defect_of_a_file_is_flagged() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        ("paclitaxel/red", []),
+        ("paclitaxel/Red", []),
+        ("paclitaxel/red/plate 1", []),
+        ("red", []),
+        ("paclitaxel/scans", []),
+        ("paclitaxel/BLUE", ["folder_mismatch"]),
+        ("paclitaxel/Blue/plate 1", ["folder_mismatch"]),
+        ("blue/paclitaxel/red", ["folder_mismatch"]),
+        ("paclitaxel/red/green", ["folder_mismatch"]),
+    ],
+)
+def test_a_folder_names_its_channel_in_any_case_and_at_any_depth(folders: str, expected: list[str]) -> None:
+    frame = listed(zipped({f"{folders}/{FIELD}_red.jpg": b"x"}))
+    assert frame["defects"].to_list() == [expected]
+
+
 def test_a_member_name_that_occurs_twice_is_flagged_both_times() -> None:
     name = f"paclitaxel/red/{FIELD}_red.jpg"
     with pytest.warns(UserWarning, match="Duplicate name"):

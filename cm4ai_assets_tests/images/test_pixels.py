@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 
 from cm4ai_assets.images import pixels
+from cm4ai_assets.images.colour import PAINTED_PLANES
 from cm4ai_assets.images.decode import PLANES, area_average
 from cm4ai_assets.images.pixels import PassProgress, PassResult, run_pass
 from cm4ai_assets.storage.tensors import (
@@ -61,8 +63,6 @@ def files(root: Path) -> dict[str, str]:
 
 
 def by_pillow(channels: Mapping[str, bytes]) -> np.ndarray:
-    import io  # noqa: PLC0415
-
     return np.stack([np.asarray(Image.open(io.BytesIO(channels[name])))[:, :, PLANES[name]] for name in PLANES])
 
 
@@ -85,8 +85,8 @@ def test_published_images_are_averaged_at_1024(real_fields: Fields, zip_of: Call
     result = pass_over(zip_of(real_fields), tmp_path / "out", edge=1024, source_edge=2048)
     array = open_array(LOCAL, str(result.tensor_path))
     for index, channels in enumerate(real_fields.values()):
-        squares = by_pillow(channels).reshape(4, 1024, 2, 1024, 2).sum(axis=(2, 4), dtype=np.uint16)
-        assert np.array_equal(read_field(array, index), (squares + 2) // 4)
+        means = by_pillow(channels).reshape(4, 1024, 2, 1024, 2).mean(axis=(2, 4))
+        assert np.array_equal(read_field(array, index), np.rint(means))
     assert result.record.size <= 0.3 * result.record.raw_size
 
 
@@ -186,6 +186,39 @@ def test_a_field_with_one_bad_image_is_left_out_and_told(
     assert quality.height == 4 * 8 - 5  # the sound channels of a bad field are told too
     assert quality.filter(pl.col("tensor_index").is_null())["field_id"].unique().sort().to_list() == sorted(expected)
     assert result.record.digest == tensor_digest(quality.drop_nulls("tensor_index")["pixel_sha256"])
+
+
+def test_swapped_contents_are_left_out_and_named(
+    painted_fields: Painted, zip_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The names, sizes and CRCs of two swapped files are all in order; only the pixels tell."""
+    fields = painted_fields(3)
+    names = list(fields)
+    swapped = fields[names[1]]
+    swapped["red"], swapped["blue"] = swapped["blue"], swapped["red"]
+    result = pass_over(zip_of(fields), tmp_path / "out")
+    assert {name: [(one.defect, one.detail) for one in found] for name, found in result.record.failures.items()} == {
+        names[1]: [
+            ("other_colour", "painted in blue, named red"),
+            ("other_colour", "painted in red, named blue"),
+        ]
+    }
+    quality = pl.read_parquet(result.quality_path)
+    assert result.record.n_fields == 2
+    assert quality.filter(pl.col("field_id") == names[1])["channel"].to_list() == ["green", "yellow"]
+    assert quality.filter(pl.col("colour") != pl.col("channel")).is_empty()
+
+
+def test_saturation_is_counted_where_each_channel_has_it(zip_of: Callable[..., Any], tmp_path: Path) -> None:
+    """Painted at full intensity red and blue decode to 254: at 255 alone, nothing of it would be seen."""
+    fields: Fields = {"B2AI_1_paclitaxel_A1_R1_z01": {}}
+    for channel, planes in PAINTED_PLANES.items():
+        rgb = np.zeros((64, 64, 3), np.uint8)
+        rgb[:32, :, list(planes)] = 255
+        fields["B2AI_1_paclitaxel_A1_R1_z01"][channel] = _jpeg(Image.fromarray(rgb))
+    quality = pl.read_parquet(pass_over(zip_of(fields), tmp_path / "out").quality_path)
+    assert quality["saturated_fraction"].to_list() == pytest.approx([0.5] * 4, abs=0.02)  # ringing at the edge
+    assert quality["is_saturated"].all()
 
 
 def test_hostile_member_names_are_kept_verbatim(
@@ -339,10 +372,12 @@ def test_memory_does_not_follow_the_archive(
 
 
 def _grey() -> bytes:
-    import io  # noqa: PLC0415
+    return _jpeg(Image.new("L", (64, 64)))
 
+
+def _jpeg(image: Image.Image) -> bytes:
     target = io.BytesIO()
-    Image.new("L", (64, 64)).save(target, "JPEG")
+    image.save(target, "JPEG", quality=85)
     return target.getvalue()
 
 

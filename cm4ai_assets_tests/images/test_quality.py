@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cm4ai_assets.images.quality import FOCUS_EDGE, FocusMeter, PlaneQuality, histogram, percentile, statistics
+from cm4ai_assets.images.quality import (
+    FOCUS_EDGE,
+    FocusMeter,
+    PlaneQuality,
+    histogram,
+    percentile,
+    statistics,
+    summed,
+)
 
 # Powers of two: the rank is then exact in floating point too, and numpy's own rounding plays no part.
 planes = hnp.arrays(
@@ -18,7 +27,7 @@ planes = hnp.arrays(
 
 
 def quality_of(plane: np.ndarray) -> PlaneQuality:
-    return statistics(histogram(plane), None)
+    return statistics(histogram(plane), None, full_level=255)
 
 
 @settings(max_examples=200, deadline=None)
@@ -57,6 +66,22 @@ def test_saturated_is_more_than_one_percent(pixels: int, *, flag: bool) -> None:
     plane = np.full(1000, 100, np.uint8)
     plane[:pixels] = 255
     assert quality_of(plane.reshape(10, 100)).is_saturated is flag
+
+
+def test_pixels_at_and_above_full_intensity_count_as_saturated() -> None:
+    plane = np.array([[255, 254, 254, 253]], np.uint8)
+    found = [statistics(histogram(plane), None, full_level=level).saturated_fraction for level in (255, 254)]
+    assert found == [0.25, 0.75]
+
+
+def test_histograms_of_a_whole_condition_are_counted() -> None:
+    """4,421 images of 2048 x 2048 pixels: a background level alone passes 2^32."""
+    one = np.zeros(256, np.uint32)
+    one[[0, 255]] = 2048 * 2048 - 1000, 1000
+    column = pl.Series([one.tolist()], dtype=pl.List(pl.UInt32)).new_from_index(0, 4421)
+    total = summed(column)
+    assert total[0] == 4421 * (2048 * 2048 - 1000) > 2**32
+    assert int(total.sum()) == 4421 * 2048 * 2048
 
 
 @pytest.mark.parametrize(("pixels", "flag"), [(0, True), (9, True), (10, False), (1000, False)])

@@ -22,7 +22,8 @@ def write(path: Path, rows: int) -> None:
             channel="red",
             tensor_index=None if number % 3 == 0 else number,
             member=f"red/{number}.jpg",
-            quality=statistics(histogram(plane), None if number % 2 else 0.5),
+            quality=statistics(histogram(plane), None if number % 2 else 0.5, full_level=254),
+            colour="red",
             pixel_sha256="ab" * 32,
         )
     writer.finish()

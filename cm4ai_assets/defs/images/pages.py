@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.defs.pages import picture, rows
@@ -17,8 +16,8 @@ from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.names import parse_field_id
-from cm4ai_assets.images.pictures import contact_sheet, evenly, intensity_plot
-from cm4ai_assets.images.quality import Histogram
+from cm4ai_assets.images.pictures import Counts, contact_sheet, evenly, intensity_plot
+from cm4ai_assets.images.quality import summed
 from cm4ai_assets.images.tensors import Product
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
@@ -76,6 +75,7 @@ def of_quality(quality: pl.DataFrame) -> Metadata:
             pl.col("focus").median().round(4).alias("median focus"),
             pl.col("is_empty").sum().alias("empty"),
             pl.col("is_saturated").sum().alias("saturated"),
+            (pl.col("colour") == pl.col("channel")).sum().alias("colour confirmed"),
         )
         .sort("channel")
     )
@@ -125,11 +125,6 @@ def _sheet(fields: Iterator[tuple[str, Pixels]], *, alt: str) -> dg.MarkdownMeta
     return picture(contact_sheet(fields), alt=alt, mime="image/webp")
 
 
-def _histograms(quality: pl.DataFrame) -> dict[str, Histogram]:
+def _histograms(quality: pl.DataFrame) -> dict[str, Counts]:
     """The sum of the histograms of each channel."""
-    return {
-        channel: np.sum(np.array(histograms.to_list(), dtype=np.uint32), axis=0, dtype=np.uint32)
-        for channel, histograms in (
-            (str(name), part["histogram"]) for (name,), part in quality.group_by("channel", maintain_order=True)
-        )
-    }
+    return {str(name): summed(part["histogram"]) for (name,), part in quality.group_by("channel", maintain_order=True)}
