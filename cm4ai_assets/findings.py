@@ -16,7 +16,7 @@ ROWS_SHOWN = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. `rows` are the offending ones, cut to the first hundred; `counts` are of all."""
+    """What one check found. `rows` are the offending ones, all or the first hundred; `counts` are of all."""
 
     check: str
     passed: bool

@@ -64,7 +64,7 @@ class _ImagedField:
 
     @property
     def defects(self) -> dict[str, list[str]]:
-        """What the central directory alone tells against it: defect to the members it is about."""
+        """What the central directory alone says against it: defect to the members it is about."""
         found: dict[str, list[str]] = {}
         if len(self.channels) < len(CHANNELS):
             found["missing_channel"] = []
@@ -77,13 +77,13 @@ class _ImagedField:
 
     @property
     def is_eligible(self) -> bool:
-        """Nothing that the central directory tells keeps its pixels out of the tensor."""
+        """Nothing in the central directory keeps its pixels out of the tensor."""
         return self.is_complete and not self.defects
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What the manifest tells of one field."""
+class _Claim:
+    """What the manifest says of one field."""
 
     antibody_id: str | None
     line: int | None
@@ -135,7 +135,7 @@ def assemble(
         manifest: The ZIP's manifest.
         release: Release key.
         condition: str of the ZIP.
-        failures: Fields whose pixels could not be used, as the pass over the pixels told.
+        failures: Fields whose pixels could not be used, as the pass over the pixels found.
     """
     imaged = {field.field_id: field for field in _imaged_fields(images)}
     names = {field_id: field.name for field_id, field in imaged.items()}
@@ -143,12 +143,12 @@ def assemble(
         if row.field is not None and row.field.condition == condition and row.field.field_id is not None:
             names.setdefault(row.field.field_id, row.field)
     planes = Counter((name.plate_well, name.region) for name in (field.name for field in imaged.values()))
-    told = _Claims(manifest, condition)
+    claims = _Claims(manifest, condition)
     known = _antibodies(antibodies)
     rows: list[dict[str, object]] = []
     used = 0
     for field_id, name in sorted(names.items(), key=lambda item: item[1].sort_key):
-        field, claim, failed = imaged.get(field_id), told.of(field_id, name), failures.get(field_id, ())
+        field, claim, failed = imaged.get(field_id), claims.of(field_id, name), failures.get(field_id, ())
         in_tensor = field is not None and field.is_eligible and not failed
         defects = {"no_images": []} if field is None else field.defects
         for failure in failed:
@@ -178,28 +178,28 @@ class _Claims:
     """The manifest, asked field by field."""
 
     def __init__(self, manifest: Manifest, condition: str) -> None:
-        self._has_baselink = manifest.has_baselink
         self._by_field: defaultdict[str | None, list[ManifestRow]] = defaultdict(list)
         self._by_well: defaultdict[str | None, list[ManifestRow]] = defaultdict(list)
         for row in manifest.rows:
             if row.field is not None:
                 self._by_field[row.field.field_id].append(row)
-            if row.condition == condition:
+            elif not row.baselink and row.condition == condition:
                 self._by_well[row.plate_well].append(row)
 
-    def of(self, field_id: str, name: FieldName) -> _Told:
-        """What the manifest tells of this field. What it tells in two ways is not told."""
-        # Without Baselink no row can be told to be this field's. A plate and well has one antibody, so its rows
-        # together still tell which, as long as they agree.
-        rows = self._by_field.get(field_id, []) if self._has_baselink else self._by_well.get(name.plate_well, [])
+    def of(self, field_id: str, name: FieldName) -> _Claim:
+        """What the manifest says of this field. What it says in two ways counts as not said."""
+        # A row without Baselink may be any field's of its well. A plate and well has one antibody, so such rows
+        # together still say which, as long as they agree.
+        own = self._by_field.get(field_id, [])
+        rows = own or self._by_well.get(name.plate_well, [])
         if not rows:
-            return _Told(None, None, "not_in_manifest")
-        line = rows[0].line if self._has_baselink else None
+            return _Claim(None, None, "not_in_manifest")
+        line = own[0].line if own else None
         stated = {row.antibody_id for row in rows}
         if len(stated) > 1 or any(row.conflicts for row in rows):
-            return _Told(None, line, "manifest_conflict")
+            return _Claim(None, line, "manifest_conflict")
         antibody_id = stated.pop()
-        return _Told(antibody_id, line, None) if antibody_id else _Told(None, line, "antibody_unknown")
+        return _Claim(antibody_id, line, None) if antibody_id else _Claim(None, line, "antibody_unknown")
 
 
 def _antibodies(table: pl.DataFrame) -> dict[str, _Antibody]:

@@ -1,4 +1,4 @@
-"""What the quality checks say about images, as plain data: one function per check, each told what it protects from.
+"""What the quality checks say about images, as plain data: one function per check, each saying what it protects from.
 
 Belongs here: checks that warn. Does not belong here: what blocks publication (`storage.zips`, `images.audit`, the table
 schemas), the defects themselves, which are found where the tables are made, and Dagster, which shows the findings.
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import polars as pl
 
-from cm4ai_assets.findings import ROWS_SHOWN, Finding
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.images.crates import crate_deviations
 from cm4ai_assets.images.listing import unexpected_members
 from cm4ai_assets.images.manifest import read_manifest
@@ -38,10 +38,11 @@ _FOCUS_IMAGES = 8  # fewer have no distribution to stand out from
 
 @dataclass(frozen=True)
 class PublishedZip:
-    """An image ZIP and the MD5 published for it, if there is one."""
+    """An image ZIP, the condition it is published for, and its published MD5, if there is one."""
 
     source: ByteSource
     directory: ZipDirectory
+    condition: str
     md5: str | None
 
 
@@ -97,9 +98,9 @@ def targets_paired(antibodies: pl.DataFrame) -> Finding:
         "targets_paired",
         passed=True,
         summary=f"{number} of {antibodies['antibody_id'].n_unique()} antibodies have several targets, left unpaired.",
-        rows=several.group_by("antibody_id", maintain_order=True)
-        .agg(pl.col("ensembl_gene_id", "gene_symbol", "uniprot_id").drop_nulls())
-        .head(ROWS_SHOWN),
+        rows=several.group_by("antibody_id", maintain_order=True).agg(
+            pl.col("ensembl_gene_id", "gene_symbol", "uniprot_id").drop_nulls()
+        ),
         counts={"unpaired_antibodies": number},
     )
 
@@ -199,6 +200,20 @@ def manifest_readable(archive: PublishedZip) -> Finding:
     return _listed("manifest_readable", rows, f"deviations in {len(manifest.rows)} rows")
 
 
+def manifest_of_this_condition(archive: PublishedZip) -> Finding:
+    """Every row of manifest.csv is about this condition. Protects from fields whose rows stand in another manifest.
+
+    Rows of another or an unknown treatment give no field here, and no field its antibody.
+    """
+    manifest = read_manifest(archive.source, archive.directory)
+    rows = [
+        {"line": row.line, "treatment": row.treatment_label, "antibody_id": row.antibody_id, "baselink": row.baselink}
+        for row in manifest.rows
+        if row.condition != archive.condition
+    ]
+    return _listed("manifest_of_this_condition", rows, "rows of another or an unknown treatment")
+
+
 def crate_claims(archive: PublishedZip) -> Finding:
     """The ZIP's own RO-Crate agrees with it on digest, size and images. Protects its readers from stale claims."""
     found = crate_deviations(archive.source, archive.directory, md5=archive.md5)
@@ -229,6 +244,7 @@ ARCHIVE_CHECKS: tuple[Check[PublishedZip], ...] = (
     Check("if_archive", crate_claims),
     Check("if_images", members_expected),
     Check("if_antibodies", manifest_readable),
+    Check("if_antibodies", manifest_of_this_condition),
 )
 
 
@@ -237,12 +253,12 @@ def _flagged(check: str, frame: pl.DataFrame, flags: Collection[str], *, show: S
     bad = frame.filter(pl.col("defects").list.set_intersection(list(flags)).list.len() > 0)
     carried = bad["defects"].explode()
     counts = {flag: count for flag in flags if (count := int((carried == flag).sum()))}
-    told = ", ".join(f"{flag} {count}" for flag, count in counts.items())
+    carriers = ", ".join(f"{flag} {count}" for flag, count in counts.items())
     return Finding(
         check,
         passed=bad.is_empty(),
-        summary=f"{bad.height} of {frame.height} rows{f': {told}' if told else ''}.",
-        rows=bad.select(*show, "defects").head(ROWS_SHOWN),
+        summary=f"{bad.height} of {frame.height} rows{f': {carriers}' if carriers else ''}.",
+        rows=bad.select(*show, "defects"),
         counts=counts,
     )
 
@@ -255,7 +271,7 @@ def _found(
         check,
         passed=bad.is_empty(),
         summary=f"{bad.height} of {total} {noun}.",
-        rows=bad.select(show).head(ROWS_SHOWN),
+        rows=bad.select(show),
         counts=counts,
     )
 
@@ -265,6 +281,6 @@ def _listed(check: str, rows: Sequence[Mapping[str, object]], what: str) -> Find
         check,
         passed=not rows,
         summary=f"{len(rows)} {what}.",
-        rows=pl.DataFrame(rows[:ROWS_SHOWN]),
+        rows=pl.DataFrame(rows),
         counts={what: len(rows)},
     )

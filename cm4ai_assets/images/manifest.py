@@ -1,4 +1,4 @@
-"""The ZIP's manifest.csv: one row per field of view, read with every deviation told.
+"""The ZIP's manifest.csv: one row per field of view, read with every deviation named.
 
 Belongs here: the file's encoding, header and rows, and whether a row agrees with itself. Does not belong here: what the
 ids of a row mean (`images.antibodies`), and whether the images agree with it (`images.fields`). A row that cannot be
@@ -84,9 +84,10 @@ class ManifestProblem:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The rows that could be read and everything that deviates.
+    """The rows that could be read and everything that deviates, by line.
 
-    Without `Baselink` (some copies lack it) a row tells plate and well only, and no row can be told to be a field's.
+    Some copies lack `Baselink`, or have it empty: `has_baselink` is then false. A row without one names plate and well
+    only, not the field.
     """
 
     rows: tuple[ManifestRow, ...]
@@ -122,22 +123,26 @@ def parse_manifest(data: bytes) -> Manifest:
     missing = {"antibody_id", "well", "plate"} - columns.keys()
     if missing and not ("antibody_id" in columns and "baselink" in columns):
         return _unread(f"the header lacks {', '.join(sorted(missing))}: {lines[0][:_TEXT_SHOWN]!r}")
-    if "baselink" not in columns:
-        problems.append(ManifestProblem(1, "no Baselink column: rows tell plate and well, not the field", lines[0]))
     rows: list[ManifestRow] = []
     width = len(_cells(lines[0]))
     for line, content in enumerate(lines[1:], start=2):
         if not content.strip():
             continue
         try:
-            row = _row(line, _fitted(_cells(content), width), columns)
+            rows.append(_row(line, _fitted(_cells(content), width), columns))
         except (csv.Error, ValueError) as error:
             problems.append(ManifestProblem(line, str(error), content[:_TEXT_SHOWN]))
-            continue
-        rows.append(row)
-        problems.extend(ManifestProblem(line, reason, content[:_TEXT_SHOWN]) for reason in _shortcomings(row, columns))
+    linked = any(row.baselink for row in rows)
+    if rows and not linked:
+        what = "no Baselink in any row" if "baselink" in columns else "no Baselink column"
+        problems.append(ManifestProblem(1, f"{what}: rows name plate and well, not the field", lines[0][:_TEXT_SHOWN]))
+    for row in rows:
+        text = lines[row.line - 1][:_TEXT_SHOWN]
+        problems.extend(
+            ManifestProblem(row.line, reason, text) for reason in _shortcomings(row, columns, linked=linked)
+        )
     problems.extend(_repetitions(rows))
-    return Manifest(tuple(rows), tuple(problems), "baselink" in columns)
+    return Manifest(tuple(rows), tuple(sorted(problems, key=lambda problem: problem.line)), linked)
 
 
 def _unread(reason: str) -> Manifest:
@@ -177,7 +182,7 @@ def _row(line: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow
     return ManifestRow(
         line=line,
         plate=_plate(cell("plate")),
-        well=_read(r"([A-H](?:[1-9]|1[0-2]))", cell("well")),
+        well=_well(cell("well")),
         treatment_label=cell("treatment"),
         antibody_id=cell("antibody_id"),
         ensembl=cell("ensembl"),
@@ -191,26 +196,29 @@ def _row(line: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow
 
 
 def _conflicts(field: FieldName, cell: Callable[[str], str]) -> Iterator[str]:
-    """Where a cell and the end of Baselink name different things. An empty cell names nothing."""
+    """Where a cell and the end of Baselink name different things. An empty cell names nothing.
+
+    Values are compared, not texts: a detour through a spreadsheet makes `C02` of C2 and `1.0` of 1.
+    """
     treatment = condition_or_none(cell("treatment"))
     agrees = {
         "plate": _plate(cell("plate")) == field.plate,
-        "well": cell("well") == field.well,
+        "well": _well(cell("well")) == field.well,
         "treatment": treatment is not None and treatment == field.condition,
-        "region": _read(r"R?([0-9]+)", cell("region")) == str(field.region),
-        "z": _read(r"z?([0-9]+)", cell("z")) == ("" if field.z is None else f"{field.z:02d}"),
+        "region": _number("R?", cell("region")) == field.region,
+        "z": field.z is not None and _number("z?", cell("z")) == field.z,
     }
     for column, is_same in agrees.items():
         if cell(column) and not is_same:
             yield f"{column} is {cell(column)!r}, Baselink names another"
 
 
-def _shortcomings(row: ManifestRow, columns: Mapping[str, int]) -> Iterator[str]:
-    """What is wrong with a row that could be read."""
-    if "baselink" in columns and row.field is None:
+def _shortcomings(row: ManifestRow, columns: Mapping[str, int], *, linked: bool) -> Iterator[str]:
+    """What is wrong with a row that could be read; `linked` says that some row of the file has a Baselink."""
+    if linked and row.field is None:
         yield f"Baselink {row.baselink!r} does not end in the name of a field"
-    told = {"plate": row.plate, "well": row.well, "treatment": row.treatment_label, "antibody_id": row.antibody_id}
-    yield from (f"{column} cannot be read" for column, value in told.items() if column in columns and not value)
+    cells = {"plate": row.plate, "well": row.well, "treatment": row.treatment_label, "antibody_id": row.antibody_id}
+    yield from (f"{column} cannot be read" for column, value in cells.items() if column in columns and not value)
     yield from row.conflicts
 
 
@@ -226,10 +234,17 @@ def _repetitions(rows: list[ManifestRow]) -> Iterator[ManifestProblem]:
 
 def _plate(text: str) -> str | None:
     """The plate as file names have it. The column holds 3 for B2AI_3, and 3.0 after a detour through pandas."""
-    number = _read(r"(?:B2AI_)?([0-9]{1,4})(?:\.0)?", text)
-    return None if number is None else f"B2AI_{int(number)}"
+    number = _number("(?:B2AI_)?", text)
+    return None if number is None else f"B2AI_{number}"
 
 
-def _read(pattern: str, text: str) -> str | None:
-    match = re.fullmatch(pattern, text)
-    return None if match is None else match[1]
+def _well(text: str) -> str | None:
+    """The well as file names have it: `C2`, also for `c2` and `C02`."""
+    match = re.fullmatch(r"([A-H])0?([1-9]|1[0-2])", text, re.IGNORECASE)
+    return None if match is None else f"{match[1].upper()}{match[2]}"
+
+
+def _number(prefix: str, text: str) -> int | None:
+    """The number in a cell such as `R1`, `r1`, `01`, `1` or `1.0`."""
+    match = re.fullmatch(rf"{prefix}([0-9]{{1,4}})(?:\.0*)?", text, re.IGNORECASE)
+    return None if match is None else int(match[1])

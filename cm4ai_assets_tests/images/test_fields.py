@@ -151,6 +151,32 @@ def test_a_manifest_without_baselink_tells_antibodies_by_well() -> None:
     assert frame["manifest_row"].to_list() == [None] * 4
 
 
+def test_a_manifest_with_an_empty_baselink_column_is_read_as_one_without() -> None:
+    rows = [manifest_row("x", well=well).rsplit(",", 1)[0] + "," for well in ("a1", "A01")]
+    frame = assembled(images_of(field_members(name(1)) | field_members(name(1, well="A3"))), manifest_text(*rows))
+    assert frame["antibody_id"].to_list() == ["HPA000001", None]
+    assert frame["defects"].to_list() == [[], ["not_in_manifest"]]
+
+
+def test_a_row_with_an_empty_baselink_beside_linked_ones_still_names_its_wells_antibody() -> None:
+    unlinked = manifest_row("x", antibody="HPA000002", well="A2").rsplit(",", 1)[0] + ","
+    names = [name(1), name(1, well="A2"), name(2)]
+    images = images_of({key: value for each in names for key, value in field_members(each).items()})
+    frame = assembled(images, manifest_text(manifest_row(name(1)), unlinked))
+    found = dict(frame.select("field_id", "antibody_id").iter_rows())
+    assert found == {field_id(1): "HPA000001", field_id(2): None, field_id(1, well="A2"): "HPA000002"}
+    assert only(frame, field_id(1, well="A2"))["manifest_row"] is None
+
+
+def test_rows_of_another_condition_give_no_field_its_antibody() -> None:
+    rows = [
+        manifest_row("B2AI_1_Vorinostat_A1_R1_z01", treatment="Vorinostat"),
+        manifest_row("x", well="A2", treatment="Vorinostat").rsplit(",", 1)[0] + ",",
+    ]
+    images = images_of(field_members(name(1)) | field_members(name(1, well="A2")))
+    assert assembled(images, manifest_text(*rows))["defects"].to_list() == [["not_in_manifest"]] * 2
+
+
 def test_a_region_in_two_planes_is_flagged_and_kept() -> None:
     images = images_of(field_members(name(1, z=0)) | field_members(name(1, z=1)) | field_members(name(2)))
     rows = [manifest_row(each) for each in (name(1, z=0), name(1, z=1), name(2))]

@@ -125,10 +125,26 @@ def test_unpaired_targets_are_told_and_do_not_fail() -> None:
     assert finding.rows["ensembl_gene_id"].to_list() == [["ENSG00000132507", "ENSG00000132508"]]
 
 
-def test_rows_are_cut_and_counts_are_not() -> None:
-    members = {f"paclitaxel/red/{n}.jpg": b"" for n in range(150)}
-    finding = findings.images_named(frames(members, "")["if_images"])
-    assert (finding.rows.height, finding.counts) == (findings.ROWS_SHOWN, {"name_unparsed": 150})
+def test_no_limit_of_what_is_shown_decides_what_is_found() -> None:
+    members = {f"paclitaxel/red/{n}.jpg": b"" for n in range(1200)}
+    found = frames(members, "\n".join([manifest_text(manifest_row(FIELD)), *["1,2"] * 1200]))
+    finding = findings.images_named(found["if_images"])
+    assert (finding.rows.height, finding.counts) == (1200, {"name_unparsed": 1200})
+    assert found["if_images"].filter(pl.col("defects").list.len() > 0).height == 1200
+
+
+def test_contents_that_are_swapped_are_found() -> None:
+    failures = {FIELD.replace("Pac", "pac"): [Failure("other_colour", "red.jpg", "painted in blue, named red")]}
+    found = failed(frames(field_members(FIELD), manifest_text(manifest_row(FIELD)), failures))
+    assert found["painted_as_named"].counts == {"other_colour": 1}
+    assert found["painted_as_named"].rows["defect_members"].to_list() == [["red.jpg"]]
+    assert set(found) == {"painted_as_named"}
+
+
+def test_images_of_a_form_that_is_not_decoded_are_found() -> None:
+    failures = {FIELD.replace("Pac", "pac"): [Failure("unsupported_jpeg", "red.jpg", "sampling 4x2")]}
+    found = failed(frames(field_members(FIELD), manifest_text(manifest_row(FIELD)), failures))
+    assert found["decodable"].counts == {"unsupported_jpeg": 1}
 
 
 def test_saturated_and_empty_images_are_found() -> None:
@@ -160,15 +176,24 @@ def test_what_is_no_blur_is_not_called_blurred() -> None:
 def test_the_archive_itself_is_checked() -> None:
     def checked(members: dict[str, bytes]) -> dict[str, Finding]:
         source = CountedBytes(zipped(members))
-        archive = PublishedZip(source, read_directory(source), None)
+        archive = PublishedZip(source, read_directory(source), CONDITION, None)
         return {check.name: check.function(archive) for check in ARCHIVE_CHECKS}
 
     crate = b'{"@graph": [{"@id": "ark:59853/%s_red"}]}' % FIELD.encode()
     text = manifest_text(manifest_row(FIELD)).encode()
     sound = {"manifest.csv": text, "ro-crate-metadata.json": crate} | field_members(FIELD, channels=["red"])
     assert all(finding.passed and finding.check == name for name, finding in checked(sound).items())
-    odd = checked({"manifest.csv": text + b"1,2,3\n", "x.exe": b""} | field_members(FIELD))
+    others = "\n".join([
+        manifest_row("B2AI_1_Vorinostat_A1_R1_z01", treatment="Vorinostat"),
+        manifest_row("B2AI_1_Cisplatin_A1_R1_z01", treatment="Cisplatin"),
+        "1,2,3",
+    ])  # fmt: skip
+    odd = checked({"manifest.csv": text + others.encode(), "x.exe": b""} | field_members(FIELD))
     assert {name: (finding.passed, finding.rows.height) for name, finding in odd.items()} == {
-        "crate_claims": (False, 1), "members_expected": (False, 1), "manifest_readable": (False, 1),
+        "crate_claims": (False, 1), "members_expected": (False, 1), "manifest_readable": (False, 2),
+        "manifest_of_this_condition": (False, 2),
     }  # fmt: skip
-    assert odd["manifest_readable"].rows["line"].to_list() == [3]
+    assert odd["manifest_readable"].rows["line"].to_list() == [4, 5]
+    assert odd["manifest_of_this_condition"].rows.select("line", "treatment").rows() == [
+        (3, "Vorinostat"), (4, "Cisplatin"),
+    ]  # fmt: skip

@@ -56,6 +56,50 @@ def test_a_plate_is_known_in_each_of_its_forms(plate: str) -> None:
     assert manifest.problems == ()
 
 
+IFTOOL = "Antibody ID,ENSEMBL ID,Treatment,Plate,Well,Region,Slice,Baselink"
+
+
+@pytest.mark.parametrize(
+    ("well", "region", "z"),
+    [
+        ("A1", "R1", "z01"),
+        ("a1", "r1", "1"),
+        ("A01", "1.0", "1.0"),
+        ("a01", "01", "01"),
+        ("A1", "1", "Z1"),
+        ("", "", ""),
+    ],
+)
+def test_the_same_value_in_another_spelling_is_no_contradiction(well: str, region: str, z: str) -> None:
+    text = f"{IFTOOL}\nHPA000001,,Paclitaxel,1,{well},{region},{z},https://example.org/{FIELD}\n"
+    (row,) = parse_manifest(text.encode()).rows
+    assert row.conflicts == ()
+    assert row.well == ("A1" if well else None)
+
+
+@pytest.mark.parametrize(
+    ("well", "region", "z"),
+    [("A2", "", ""), ("A10", "", ""), ("", "R10", ""), ("", "1.5", ""), ("", "", "2.0"), ("", "", "z")],
+)
+def test_another_value_is_a_contradiction_in_any_spelling(well: str, region: str, z: str) -> None:
+    text = f"{IFTOOL}\nHPA000001,,Paclitaxel,1,{well},{region},{z},https://example.org/{FIELD}\n"
+    (row,) = parse_manifest(text.encode()).rows
+    assert len(row.conflicts) == 1
+
+
+def test_an_empty_baselink_column_is_one_deviation_not_one_per_row() -> None:
+    rows = [manifest_row("x").rsplit(",", 1)[0] + "," for _ in range(3)]
+    manifest = parse_manifest(manifest_text(*rows).encode())
+    assert (len(manifest.rows), manifest.has_baselink) == (3, False)
+    assert reasons(manifest) == [(1, "no Baselink in any row: rows name plate and well, not the field")]
+
+
+def test_every_bad_line_is_kept_however_many_there_are() -> None:
+    manifest = parse_manifest(manifest_text(*["too,short"] * 1500, manifest_row(FIELD)).encode())
+    assert len(manifest.problems) == 1500
+    assert manifest.rows[0].line == 1502
+
+
 def test_a_stray_tenth_column_does_no_harm() -> None:
     text = manifest_text(manifest_row(FIELD) + ",").replace(HEADER, HEADER + ",Unnamed: 9")
     assert parse_manifest(text.encode()).problems == ()
@@ -67,7 +111,7 @@ def test_a_stray_tenth_column_does_no_harm() -> None:
     [
         ({"plate": "2"}, "plate is '2', Baselink names another"),
         ({"well": "A2"}, "well is 'A2', Baselink names another"),
-        ({"well": "A01"}, "well is 'A01', Baselink names another"),
+        ({"well": "A13"}, "well is 'A13', Baselink names another"),
         ({"treatment": "Vorinostat"}, "treatment is 'Vorinostat', Baselink names another"),
         ({"treatment": "Cisplatin"}, "treatment is 'Cisplatin', Baselink names another"),
     ],
@@ -134,7 +178,7 @@ def test_a_copy_without_baselink_tells_wells_only() -> None:
     assert [(row.plate_well, row.field, row.condition) for row in manifest.rows] == [
         ("B2AI_3_C2", None, "paclitaxel"), ("B2AI_3_D1", None, "paclitaxel"),
     ]  # fmt: skip
-    assert reasons(manifest) == [(1, "no Baselink column: rows tell plate and well, not the field")]
+    assert reasons(manifest) == [(1, "no Baselink column: rows name plate and well, not the field")]
 
 
 def test_latin_1_is_read_and_told() -> None:

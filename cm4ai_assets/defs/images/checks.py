@@ -37,7 +37,7 @@ def _checks_of(name: str) -> dg.AssetChecksDefinition:
             archive = platform.store.table("if_archive", partition).collect().row(0, named=True)
             with platform.open_zip(archive["sha256"]) as source:
                 md5 = archive["digest"] if archive["digest_type"] == "MD5" else None
-                published = PublishedZip(source, zips.read_directory(source), md5)
+                published = PublishedZip(source, zips.read_directory(source), partition.treatment, md5)
                 for zip_check in over_zip:
                     yield zip_check.function(published)
 
