@@ -1,31 +1,27 @@
 """Graphs as small pictures, for pages that show no Mermaid: a product at the left, what it was made with to its right.
 
 Belongs here: drawing a bounded part of a graph. Does not belong here: what is drawn (`provenance`, `lineage`), the same
-as text (`mermaid`). A picture may be stored in the event log, so it is kept below 30 kB.
+as text (`mermaid`), or what all pictures share (`drawing`).
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.provenance import ProvenanceGraph
-
-LIMIT: Final = 30_000
-MIME: Final = "image/png"
+from cm4ai_assets.drawing import FAINT, INK, PAPER, font, png
 
 _COLUMNS: Final = 6
 _ROWS: Final = 6
 _WIDTH, _HEIGHT, _ACROSS, _DOWN, _MARGIN = 168, 66, 48, 12, 14
 _RADIUS: Final = 6
-_PALETTES: Final = (64, 32, 16)
-_INK, _FAINT, _LINE, _PAPER, _PLAIN = "#222222", "#555555", "#8a8a8a", "#ffffff", "#eeeeee"
+_LINE, _PLAIN = "#8a8a8a", "#eeeeee"
 # Fill by the kind of thing: data, activities, software, living matter, instruments.
 _FILLS: Final = {
     "Dataset": "#dbe7fb", "DatasetGroup": "#dbe7fb", "ROCrate": "#dbe7fb", "Schema": "#dbe7fb",
@@ -90,7 +86,7 @@ def picture(things: Mapping[str, Thing], links: Iterable[Link], *, first: str | 
         reached = {target for _, _, target in wanted}
         first = next((node for node in things if node not in reached), next(iter(things), None))
     if first is None:
-        return _png(_canvas(1, 1, more=False))
+        return png(_canvas(1, 1, more=False))
     boxes, hidden = _placed(things, wanted, first)
     columns = 1 + max(box.column for box in boxes.values())
     canvas = _canvas(columns, 1 + max(box.row for box in boxes.values()), more=any(hidden))
@@ -103,8 +99,8 @@ def picture(things: Mapping[str, Thing], links: Iterable[Link], *, first: str | 
     for column, left in enumerate(hidden):
         if left:
             x, y = _corner(column, _ROWS)
-            draw.text((x + 4, y), f"and {left:,} more", fill=_FAINT, font=_font(12))
-    return _png(canvas)
+            draw.text((x + 4, y), f"and {left:,} more", fill=FAINT, font=font(12))
+    return png(canvas)
 
 
 def _placed(things: Mapping[str, Thing], links: list[Link], first: str) -> tuple[dict[str, _Box], list[int]]:
@@ -145,7 +141,7 @@ def _corner(column: int, row: int) -> tuple[int, int]:
 
 def _canvas(columns: int, rows: int, *, more: bool) -> Image.Image:
     width, height = _corner(columns, rows)
-    return Image.new("RGB", (width - _ACROSS + _MARGIN, height + (_MARGIN if more else 0)), _PAPER)
+    return Image.new("RGB", (width - _ACROSS + _MARGIN, height + (_MARGIN if more else 0)), PAPER)
 
 
 def _link(draw: ImageDraw.ImageDraw, source: _Box, target: _Box) -> None:
@@ -164,18 +160,18 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: _Box) -> None:
     x, y = _corner(box.column, box.row)
     fill = _FILLS.get(box.thing.kind or "", _PLAIN)
     draw.rounded_rectangle([x, y, x + _WIDTH, y + _HEIGHT], _RADIUS, fill=fill, outline=_LINE)
-    draw.text((x + 8, y + 5), _lines(box.relation.replace("_", " "), _font(10), 1)[0], fill=_FAINT, font=_font(10))
-    for number, line in enumerate(_lines(box.thing.name, _font(12), 3)):
-        draw.text((x + 8, y + 18 + number * 14), line, fill=_INK, font=_font(12))
+    draw.text((x + 8, y + 5), _lines(box.relation.replace("_", " "), 10, 1)[0], fill=FAINT, font=font(10))
+    for number, line in enumerate(_lines(box.thing.name, 12, 3)):
+        draw.text((x + 8, y + 18 + number * 14), line, fill=INK, font=font(12))
 
 
-def _lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, limit: int) -> list[str]:
+def _lines(text: str, size: int, limit: int) -> list[str]:
     """A text in no more lines than that, broken at spaces where it can be; cut, it says so."""
     left = "".join(char if char.isprintable() else " " for char in text.translate(_SPELLED)).strip() or "?"
     lines: list[str] = []
     while left and len(lines) < limit:
         end = len(left)
-        while end > 1 and font.getlength(left[:end]) > _WIDTH - 16:
+        while end > 1 and font(size).getlength(left[:end]) > _WIDTH - 16:
             end -= 1
         if end < len(left) and (space := max(left.rfind(mark, 1, end) for mark in " _-/")) > end // 2:
             end = space + 1
@@ -184,18 +180,3 @@ def _lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, limit:
     if left:
         lines[-1] = f"{lines[-1][:-1]}..."
     return lines
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def _png(canvas: Image.Image) -> bytes:
-    """The picture with as many colours as fit; a smaller one if none does."""
-    while True:
-        for colours in _PALETTES:
-            target = io.BytesIO()
-            canvas.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
-            if target.tell() <= LIMIT:
-                return target.getvalue()
-        canvas = canvas.reduce(2)

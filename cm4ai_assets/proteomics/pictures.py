@@ -1,12 +1,11 @@
 """Small pictures of elution: a heat map of profiles, how replicates correlate, which fractions each was measured in.
 
-Belongs here: drawing. Does not belong here: choosing what to show, or how it gets into a page. A picture may be stored
-in the event log, so each is kept below 30 kB. Viridis shows quantities, grey what was not measured or not found.
+Belongs here: drawing. Does not belong here: choosing what to show, how it gets into a page, or
+what all pictures share (`drawing`). Viridis shows quantities, grey what was not measured or not found.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,20 +13,15 @@ import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from cm4ai_assets.drawing import FAINT, GRID, INK, LABEL, PAPER, centred, font, message, png, shortened
 from cm4ai_assets.proteomics.correlation import PairCorrelation
 from cm4ai_assets.proteomics.elution import Elution, smoothed
 
-LIMIT: Final = 30_000
-MIME: Final = "image/png"
-
-_INK, _FAINT, _GRID, _PAPER = "#333333", "#777777", "#e3e3e3", "#ffffff"
 _BAR, _SHARED, _WARNING = "#2a5fd0", "#a9c1f2", "#d62728"
 _ABSENT: Final = (0xDD, 0xDD, 0xDD)
-_PALETTES: Final = (128, 64, 32, 16)
 _STEPS: Final = 17
-_LABEL: Final = 12
 _PANELS: Final = 4
 _TICK_ROOM: Final = 24
 _DARK: Final = 0.55
@@ -44,28 +38,28 @@ def heat_map(replicates: Sequence[Elution], *, height: int = 300, width: int = 3
     """
     found = [one for one in replicates if one.quantities.size]
     if not found:
-        return _message("No profile to show.")
+        return message("No profile to show.")
     replicates, more = found[:_PANELS], len(found) - _PANELS
     groups = _in_order(replicates[0])
     first = min(int(one.fractions[0]) for one in replicates)
     last = max(int(one.fractions[-1]) for one in replicates)
     left, top, gap, bottom = 56, 30, 16, 40
-    canvas = Image.new("RGB", (left + len(replicates) * (width + gap), top + height + bottom), _PAPER)
+    canvas = Image.new("RGB", (left + len(replicates) * (width + gap), top + height + bottom), PAPER)
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(replicates):
         x = left + number * (width + gap)
         canvas.paste(Image.fromarray(_profiles(one, groups, (first, last), height, width)), (x, top))
-        _centred(draw, (x + width / 2, top / 2), _short(one.replicate_id, width))
+        centred(draw, (x + width / 2, top / 2), shortened(one.replicate_id, width))
         apart = next((step for step in (10, 20) if width * step >= _TICK_ROOM * (last - first + 1)), 40)
         for fraction in range(-(-first // apart) * apart, last + 1, apart):
             at = x + (fraction - first + 0.5) / (last - first + 1) * width
-            draw.line([(at, top + height), (at, top + height + 4)], fill=_INK)
-            _centred(draw, (at, top + height + 12), str(fraction))
+            draw.line([(at, top + height), (at, top + height + 4)], fill=INK)
+            centred(draw, (at, top + height + 12), str(fraction))
     caption = "SEC fraction (large to small)" + (f"; {more} more replicates not shown" if more > 0 else "")
-    _centred(draw, ((left + canvas.width) / 2, top + height + 29), caption, _FAINT)
+    centred(draw, ((left + canvas.width) / 2, top + height + 29), caption, FAINT)
     _sideways(canvas, 14, top + height // 2, f"{groups.height:,} protein groups, by apex")
     _scale(canvas, (left - 18, top), height)
-    return _png(canvas)
+    return png(canvas)
 
 
 def families(replicates: Sequence[Elution]) -> dict[str, list[Elution]]:
@@ -80,24 +74,24 @@ def correlation_matrix(pairs: Sequence[PairCorrelation], *, cell: int = 46) -> b
     """The median correlation of each pair of replicates; grey where they are of other cells or share too little."""
     names = list(dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second)))
     if not names:
-        return _message("No two replicates to compare.")
-    left = 44 + max(round(_font().getlength(name)) for name in names)
-    canvas = Image.new("RGB", (left + cell * len(names) + 14, 34 + cell * len(names) + 30), _PAPER)
+        return message("No two replicates to compare.")
+    left = 44 + max(round(font().getlength(name)) for name in names)
+    canvas = Image.new("RGB", (left + cell * len(names) + 14, 34 + cell * len(names) + 30), PAPER)
     draw = ImageDraw.Draw(canvas)
     values = {(pair.first, pair.second): pair.median for pair in pairs}
     for row, one in enumerate(names):
-        draw.text((left - 8, 34 + cell * (row + 0.5)), f"{one}  {row + 1}", fill=_INK, font=_font(), anchor="rm")
-        _centred(draw, (left + cell * (row + 0.5), 20), str(row + 1))
+        draw.text((left - 8, 34 + cell * (row + 0.5)), f"{one}  {row + 1}", fill=INK, font=font(), anchor="rm")
+        centred(draw, (left + cell * (row + 0.5), 20), str(row + 1))
         for column, other in enumerate(names):
             box = (left + cell * column, 34 + cell * row, left + cell * (column + 1) - 2, 34 + cell * (row + 1) - 2)
             value = 1.0 if row == column else values.get((one, other), values.get((other, one)))
             share = None if value is None else max(value, 0.0)
             draw.rectangle(box, fill=_ABSENT if share is None else _viridis(share))
             if value is not None and row != column:
-                ink = _PAPER if (share or 0.0) < _DARK else _INK
-                _centred(draw, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), f"{value:.2f}", ink)
-    _centred(draw, (canvas.width / 2, canvas.height - 14), "Median correlation of profiles", _FAINT)
-    return _png(canvas)
+                ink = PAPER if (share or 0.0) < _DARK else INK
+                centred(draw, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), f"{value:.2f}", ink)
+    centred(draw, (canvas.width / 2, canvas.height - 14), "Median correlation of profiles", FAINT)
+    return png(canvas)
 
 
 def window_chart(proteins: pl.DataFrame, *, width: int = 640) -> bytes:
@@ -106,30 +100,30 @@ def window_chart(proteins: pl.DataFrame, *, width: int = 640) -> bytes:
         pl.col("first_fraction", "last_fraction", "measured_fractions").first()
     )
     if rows.is_empty():
-        return _message("No replicate to show.")
+        return message("No replicate to show.")
     begin, end = rows.select(pl.col("first_fraction").max(), pl.col("last_fraction").min()).row(0)
     last = rows.select(pl.col("last_fraction").max()).item()
-    left = 16 + max(round(_font().getlength(name)) for name in rows["replicate_id"])
+    left = 16 + max(round(font().getlength(name)) for name in rows["replicate_id"])
     step, line, top = (width - left - 130) / (last + 1), 24, 12
-    canvas = Image.new("RGB", (width, top + line * rows.height + 44), _PAPER)
+    canvas = Image.new("RGB", (width, top + line * rows.height + 44), PAPER)
     draw = ImageDraw.Draw(canvas)
     foot = top + line * rows.height
     for fraction in range(0, last + 1, 10):
         x = left + step * fraction
-        draw.line([(x, top), (x, foot + 4)], fill=_GRID)
-        _centred(draw, (x, foot + 13), str(fraction))
+        draw.line([(x, top), (x, foot + 4)], fill=GRID)
+        centred(draw, (x, foot + 13), str(fraction))
     for number, (name, first, stop, measured) in enumerate(rows.iter_rows()):
         y = top + line * number
-        draw.text((left - 8, y + line / 2), name, fill=_INK, font=_font(), anchor="rm")
+        draw.text((left - 8, y + line / 2), name, fill=INK, font=font(), anchor="rm")
         draw.rectangle(_bar(left, step, (first, stop), y, line), fill=_SHARED)
         if begin <= end:
             draw.rectangle(_bar(left, step, (begin, end), y, line), fill=_BAR)
         gaps = stop - first + 1 - measured
         told = f"F{first:02d} to F{stop:02d}" + (f", {gaps} missing" if gaps else "")
-        ink = _WARNING if gaps else _INK
-        draw.text((left + step * (last + 1) + 6, y + line / 2), told, fill=ink, font=_font(11), anchor="lm")
-    _centred(draw, ((left + width) / 2, foot + 31), "SEC fraction; dark: measured in all", _FAINT)
-    return _png(canvas)
+        ink = _WARNING if gaps else INK
+        draw.text((left + step * (last + 1) + 6, y + line / 2), told, fill=ink, font=font(11), anchor="lm")
+    centred(draw, ((left + width) / 2, foot + 31), "SEC fraction; dark: measured in all", FAINT)
+    return png(canvas)
 
 
 def _bar(left: float, step: float, window: tuple[int, int], y: float, line: float) -> tuple[float, float, float, float]:
@@ -180,44 +174,13 @@ def _scale(canvas: Image.Image, corner: tuple[int, int], height: int) -> None:
     ramp = np.repeat(np.linspace(1, 0, height)[:, None], 8, axis=1)
     canvas.paste(Image.fromarray(_colours(ramp)), corner)
     draw = ImageDraw.Draw(canvas)
-    draw.text((corner[0] + 4, corner[1] - 9), "max", fill=_FAINT, font=_font(10), anchor="mm")
-    draw.text((corner[0] + 4, corner[1] + height + 9), "0", fill=_FAINT, font=_font(10), anchor="mm")
+    draw.text((corner[0] + 4, corner[1] - 9), "max", fill=FAINT, font=font(10), anchor="mm")
+    draw.text((corner[0] + 4, corner[1] + height + 9), "0", fill=FAINT, font=font(10), anchor="mm")
 
 
 def _sideways(canvas: Image.Image, x: int, y: int, text: str) -> None:
-    size = round(_font().getlength(text)) + 4
-    strip = Image.new("RGB", (size, _LABEL + 6), _PAPER)
-    ImageDraw.Draw(strip).text((size / 2, (_LABEL + 6) / 2), text, fill=_INK, font=_font(), anchor="mm")
+    size = round(font().getlength(text)) + 4
+    strip = Image.new("RGB", (size, LABEL + 6), PAPER)
+    ImageDraw.Draw(strip).text((size / 2, (LABEL + 6) / 2), text, fill=INK, font=font(), anchor="mm")
     turned = strip.rotate(90, expand=True)
     canvas.paste(turned, (x - turned.width // 2, y - turned.height // 2))
-
-
-def _centred(draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: str = _INK) -> None:
-    draw.text(at, text, fill=ink, font=_font(), anchor="mm")
-
-
-def _short(text: str, width: float) -> str:
-    while text and _font().getlength(text) > width:
-        text = text[:-1]
-    return text
-
-
-def _font(size: int = _LABEL) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
-
-
-def _message(text: str) -> bytes:
-    canvas = Image.new("RGB", (320, 60), _PAPER)
-    _centred(ImageDraw.Draw(canvas), (160, 30), text, _FAINT)
-    return _png(canvas)
-
-
-def _png(canvas: Image.Image) -> bytes:
-    """The picture with as many colours as fit; a smaller one if none does."""
-    while True:
-        for colours in _PALETTES:
-            target = io.BytesIO()
-            canvas.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
-            if target.tell() <= LIMIT:
-                return target.getvalue()
-        canvas = canvas.reduce(2)

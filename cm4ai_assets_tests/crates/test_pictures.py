@@ -16,12 +16,13 @@ from cm4ai_assets.crates.lineage import outputs, provenance_of
 from cm4ai_assets.crates.pictures import Thing
 from cm4ai_assets.crates.provenance import read_graph
 from cm4ai_assets.crates.reader import read_crates
+from cm4ai_assets.drawing import LIMIT
 from cm4ai_assets_tests.crates import published
 from cm4ai_assets_tests.crates.twins import image, tables
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    assert len(data) <= pictures.LIMIT
+    assert len(data) <= LIMIT
     with Image.open(io.BytesIO(data)) as opened:
         opened.load()
         return opened.size

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cm4ai_assets.drawing import LIMIT, PNG, WEBP
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.pictures import (
-    LIMIT,
-    PLOT_MIME,
-    SHEET_MIME,
     contact_sheet,
     evenly,
     intensity_plot,
@@ -50,18 +48,18 @@ def test_the_noise_of_an_empty_field_is_not_made_bright() -> None:
 
 
 def test_a_thumbnail_is_small_whatever_it_shows() -> None:
-    assert opened(thumbnail(noise(edge=512), edge=500), SHEET_MIME).size[0] in {500, 250, 125}
-    assert opened(thumbnail(np.zeros((4, 64, 64), np.uint8)), SHEET_MIME).size == (256, 256)
+    assert opened(thumbnail(noise(edge=512), edge=500), WEBP).size[0] in {500, 250, 125}
+    assert opened(thumbnail(np.zeros((4, 64, 64), np.uint8)), WEBP).size == (256, 256)
 
 
 def test_a_contact_sheet_has_a_tile_for_each_field() -> None:
     fields = [(f"A1 R{n} HPA000123", np.zeros((4, 64, 64), np.uint8)) for n in range(7)]
-    assert opened(contact_sheet(fields, columns=3, edge=60), SHEET_MIME).size == (3 * 64 - 4, 3 * 80 - 4)
-    assert opened(contact_sheet(fields[:2], columns=3, edge=60), SHEET_MIME).size == (2 * 64 - 4, 76)
+    assert opened(contact_sheet(fields, columns=3, edge=60), WEBP).size == (3 * 64 - 4, 3 * 80 - 4)
+    assert opened(contact_sheet(fields[:2], columns=3, edge=60), WEBP).size == (2 * 64 - 4, 76)
 
 
 def test_a_contact_sheet_of_noise_still_fits() -> None:
-    assert opened(contact_sheet((str(n), noise(n)) for n in range(60)), SHEET_MIME)
+    assert opened(contact_sheet((str(n), noise(n)) for n in range(60)), WEBP)
 
 
 def test_a_contact_sheet_takes_one_field_at_a_time() -> None:
@@ -79,14 +77,14 @@ def test_a_contact_sheet_takes_one_field_at_a_time() -> None:
 
 
 def test_no_fields_is_a_sheet_that_says_so() -> None:
-    picture = opened(contact_sheet([]), SHEET_MIME)
+    picture = opened(contact_sheet([]), WEBP)
     assert picture.size == (128, 144)
     assert np.asarray(picture)[128:].min() < 128
 
 
 @pytest.mark.parametrize("label", ["", "\u202e\U0001f9ec<script>", "x" * 500, "\x00\n"])
 def test_any_label_can_be_drawn(label: str) -> None:
-    opened(contact_sheet([(label, noise())]), SHEET_MIME)
+    opened(contact_sheet([(label, noise())]), WEBP)
 
 
 def histograms(scale: int = 1) -> dict[str, np.ndarray]:
@@ -95,7 +93,7 @@ def histograms(scale: int = 1) -> dict[str, np.ndarray]:
 
 def test_a_plot_draws_every_channel_in_its_colour() -> None:
     shapes = {channel: np.eye(1, 256, 50 * (n + 1), dtype=np.uint32)[0] for n, channel in enumerate(PLANES)}
-    picture = np.asarray(opened(intensity_plot(shapes, title="paclitaxel"), PLOT_MIME)).astype(int)
+    picture = np.asarray(opened(intensity_plot(shapes, title="paclitaxel"), PNG)).astype(int)
     assert picture.shape == (300, 720, 3)
     for colour in ((214, 39, 40), (42, 157, 58), (42, 95, 208), (199, 154, 0)):
         near = np.abs(picture - colour).sum(axis=2) < 40
@@ -113,7 +111,7 @@ def test_a_plot_draws_every_channel_in_its_colour() -> None:
     ],
 )
 def test_any_histogram_can_be_plotted(shown: dict[str, np.ndarray]) -> None:
-    opened(intensity_plot(shown), PLOT_MIME)
+    opened(intensity_plot(shown), PNG)
 
 
 def test_pictures_are_the_same_each_time() -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.drawing import LIMIT
 from cm4ai_assets.proteomics import pictures
 from cm4ai_assets.proteomics.correlation import PairCorrelation, pairs_of
 from cm4ai_assets.proteomics.elution import Elution
@@ -29,7 +30,7 @@ def reading() -> Reading:
 
 
 def opened(data: bytes) -> Image.Image:
-    assert len(data) <= pictures.LIMIT
+    assert len(data) <= LIMIT
     picture = Image.open(io.BytesIO(data))
     assert picture.format == "PNG"
     return picture.convert("RGB")

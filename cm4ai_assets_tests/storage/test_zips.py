@@ -292,6 +292,14 @@ def test_overlapping_members_are_hazards() -> None:
         read_member(CountedBytes(longer), directory_of(longer).members[0])
 
 
+@pytest.mark.parametrize(("shared", "expected"), [(0, []), (1, [("overlap", "a.jpg")]), (16, [("overlap", "a.jpg")])])
+def test_members_that_share_a_few_bytes_are_hazards(shared: int, expected: list[tuple[str, str]]) -> None:
+    """Not only two records over one kernel: the second begins within the end of the first."""
+    data = zipped({"a.jpg": TEXT, "b.jpg": TEXT}, method=zipfile.ZIP_STORED)
+    second = directory_of(data).members[1].header_offset
+    assert kinds(patched(data, central(data, 1) + 42, "<L", second - shared)) == expected
+
+
 def test_a_member_whose_header_hides_an_overlap_is_not_read() -> None:
     """The central directory looks sound; the local header claims an extra field that reaches into the next member."""
     data = zipped({"a.jpg": TEXT, "b.jpg": TEXT}, method=zipfile.ZIP_STORED)

@@ -13,6 +13,7 @@ import polars as pl
 
 from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
+from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.names import parse_field_id
@@ -82,7 +83,7 @@ def of_quality(quality: pl.DataFrame) -> Metadata:
     plot = intensity_plot(_histograms(quality), title=f"Intensities of {quality['field_id'].n_unique():,} fields")
     return {
         "per_channel": rows(per_channel),
-        "intensities": picture(plot, alt="intensity histograms per channel", mime="image/png"),
+        "intensities": picture(plot, alt="intensity histograms per channel", mime=PNG),
     }
 
 
@@ -122,7 +123,7 @@ def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[st
 
 
 def _sheet(fields: Iterator[tuple[str, Pixels]], *, alt: str) -> dg.MarkdownMetadataValue:
-    return picture(contact_sheet(fields), alt=alt, mime="image/webp")
+    return picture(contact_sheet(fields), alt=alt, mime=WEBP)
 
 
 def _histograms(quality: pl.DataFrame) -> dict[str, Counts]:

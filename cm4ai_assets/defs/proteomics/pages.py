@@ -13,8 +13,9 @@ import polars as pl
 
 from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
+from cm4ai_assets.drawing import PNG
 from cm4ai_assets.proteomics.correlation import as_frame, pairs_of
-from cm4ai_assets.proteomics.pictures import MIME, correlation_matrix, families, heat_map, window_chart
+from cm4ai_assets.proteomics.pictures import correlation_matrix, families, heat_map, window_chart
 from cm4ai_assets.proteomics.secms import Reading
 
 
@@ -104,7 +105,7 @@ def of_deposits(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
 
 
 def _picture(data: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    return picture(data, alt=alt, mime=MIME)
+    return picture(data, alt=alt, mime=PNG)
 
 
 def _slug(label: str) -> str:

@@ -1,0 +1,80 @@
+"""What all small pictures share: colours, text, and files that stay below 30 kB.
+
+Belongs here: Pillow's primitives as charts, graphs and contact sheets use them. Does not belong here: what is drawn
+(the `pictures` of each subject), or how it gets into a page (`defs.pages`).
+
+A picture may be stored in the event log, so each is encoded anew, with fewer colours or at less quality, until it fits.
+Why not a plotting library: docs/decisions/0009.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+LIMIT: Final = 30_000
+PNG: Final = "image/png"
+WEBP: Final = "image/webp"
+
+INK, FAINT, GRID, PAPER = "#333333", "#777777", "#e3e3e3", "#ffffff"
+LABEL: Final = 12
+"""Font size of most texts."""
+
+_PALETTES: Final = (128, 64, 32, 16)
+_QUALITIES: Final = (80, 70, 60, 45, 30, 15, 5)
+
+
+def font(size: float = LABEL) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of every picture. It comes with Pillow, so that pictures are the same on every machine."""
+    return ImageFont.load_default(size=size)
+
+
+def centred(
+    draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ink: str = INK, *, size: float = LABEL
+) -> None:
+    """A line of text around a point."""
+    draw.text(at, text, fill=ink, font=font(size), anchor="mm")
+
+
+def shortened(text: str, width: float, *, size: float = LABEL) -> str:
+    """As much of the text as fits into a width in pixels."""
+    while text and font(size).getlength(text) > width:
+        text = text[:-1]
+    return text
+
+
+def message(text: str) -> bytes:
+    """A picture that says why there is nothing to see, as PNG."""
+    canvas = Image.new("RGB", (320, 60), PAPER)
+    centred(ImageDraw.Draw(canvas), (160, 30), text, FAINT)
+    return png(canvas)
+
+
+def png(canvas: Image.Image) -> bytes:
+    """A drawing as PNG, with as many colours as fit; a smaller one if none does."""
+    while True:
+        for colours in _PALETTES:
+            target = io.BytesIO()
+            canvas.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
+            if target.tell() <= LIMIT:
+                return target.getvalue()
+        canvas = canvas.reduce(2)
+
+
+def webp(picture: Image.Image) -> bytes:
+    """A photograph as WebP, at the best quality that fits; a smaller one if none does."""
+    while (data := webp_unscaled(picture)) is None:
+        picture = picture.reduce(2)
+    return data
+
+
+def webp_unscaled(picture: Image.Image, *, least_quality: int = 0) -> bytes | None:
+    """A photograph as WebP, at the best quality that fits; None if that is below the least that is asked for."""
+    for quality in _QUALITIES:
+        target = io.BytesIO()
+        picture.save(target, "WEBP", quality=quality, method=4)
+        if target.tell() <= LIMIT:
+            return target.getvalue() if quality >= least_quality else None
+    return None
