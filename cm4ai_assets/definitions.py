@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from cm4ai_assets.defs import automation, executor, housekeeping, jobs, loggers, scrubbing
-from cm4ai_assets.defs.crates import assets as metadata_assets
-from cm4ai_assets.defs.crates import checks as metadata_checks
+from cm4ai_assets.defs.crates import assets as crate_assets
+from cm4ai_assets.defs.crates import checks as crate_checks
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
@@ -27,14 +27,14 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
         assets=[
             release_assets.collection,
             *release_assets.ASSETS,
-            *metadata_assets.ASSETS,
+            *crate_assets.ASSETS,
             *image_assets.ASSETS,
             *proteomics_assets.ASSETS,
             *massive_assets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
-            *metadata_checks.CHECKS,
+            *crate_checks.CHECKS,
             *image_checks.CHECKS,
             *proteomics_checks.CHECKS,
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs.crates import assets as metadata_assets
+from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
@@ -43,14 +43,14 @@ massive = dg.define_asset_job(
 
 release_metadata = dg.define_asset_job(
     "release_metadata",
-    selection=dg.AssetSelection.assets(*metadata_assets.METADATA),
+    selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
     description="What the release's crates and datasheets claim, with every check against the archive. Fetches "
     "metadata and small packages only. Needs the lock.",
 )
 
 usage = dg.define_asset_job(
     "usage",
-    selection=dg.AssetSelection.assets(metadata_assets.usage_metrics),
+    selection=dg.AssetSelection.assets(crate_assets.usage_metrics),
     description="How often every registered dataset was viewed, downloaded and cited, as the services say now.",
 )
 

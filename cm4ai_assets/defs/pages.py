@@ -16,6 +16,7 @@ from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 160
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -45,6 +46,16 @@ def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{for_markdown(alt)}](data:{mime};base64,{base64.b64encode(data).decode()})")
 
 
+def size(number: int) -> str:
+    """A number of bytes in words, in powers of 1000: `13.54 GB`.
+
+    >>> size(999), size(1_000), size(13_539_902_273)
+    ('999 bytes', '1.00 kB', '13.54 GB')
+    """
+    power = min(max(0, (len(str(abs(number))) - 1) // 3), len(_UNITS) - 1)
+    return f"{number / 1000**power:.2f} {_UNITS[power]}" if power else f"{number:,} bytes"
+
+
 def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     """Rows of a frame as a table, cut to what a page can show, and saying so."""
     if frame.is_empty():
@@ -52,7 +63,12 @@ def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     shown = frame.head(ROWS_SHOWN)
     header = [for_markdown(name) for name in shown.columns]
     lines = [" | ".join(["", *header, ""]).strip(), " | ".join(["", *(["---"] * shown.width), ""]).strip()]
-    lines += [" | ".join(["", *(_cell(value) for value in row), ""]).strip() for row in shown.iter_rows()]
+    sizes = [name.removeprefix("previous_") == "size" for name in shown.columns]
+    for row in shown.iter_rows():
+        cells = (
+            _cell(size(one) if is_size and one is not None else one) for one, is_size in zip(row, sizes, strict=True)
+        )
+        lines.append(" | ".join(["", *cells, ""]).strip())
     if frame.height > shown.height:
         lines += ["", f"{frame.height - shown.height:,} more rows are not shown."]
     return dg.MetadataValue.md("\n".join(lines))

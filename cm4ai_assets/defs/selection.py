@@ -128,9 +128,11 @@ def _missing(
     while look:
         node = graph.get(look.pop())
         for parent in node.parent_keys - optional_inputs(node.metadata) - chosen - set(added):
+            if not graph.get(parent).is_materializable:
+                continue
             wanted = _partitions(_partitioning(graph, parent), release, conditions)
             absent = frozenset(p for p in wanted if not is_published(parent.to_user_string(), p))
-            if not absent or not graph.get(parent).is_materializable:
+            if not absent:
                 continue
             for key in _same_step(graph, parent):
                 added[key] = absent

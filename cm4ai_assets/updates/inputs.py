@@ -32,7 +32,7 @@ from cm4ai_assets.vocabulary import Modality, Role
 Rows = Sequence[Mapping[str, Any]]
 Locks = Callable[[str], pl.DataFrame | None]  # the lock of a release; see `lock_of`
 
-METADATA_ROLES = (
+CRATE_ROLES = (
     Role.CRATE,
     Role.CRATE_BUNDLE,
     Role.PACKAGE,
@@ -132,7 +132,7 @@ FEEDS: tuple[Feed, ...] = (
     Feed(
         job="release_metadata",
         modality=None,
-        roles=METADATA_ROLES,
+        roles=CRATE_ROLES,
         spread=Spread.RELEASE,
         product=CRATE_ENTITIES.name,
         first=CRATE_ENTITIES.name,

@@ -13,23 +13,23 @@ from cm4ai_assets.crates import vocabulary
 from cm4ai_assets.crates.frame import OUTER
 from cm4ai_assets.crates.reader import crates_in_zip, read_crate
 from cm4ai_assets.storage.bytes import LocalBytes
-from cm4ai_assets.tables import crates as metadata
+from cm4ai_assets.tables import crates as schemas
 from cm4ai_assets_tests.crates.twins import EVI, ROOT, crate, file, image, only, ref, tables
 
 
 def test_tables_are_as_declared() -> None:
     found = tables(image())
-    assert metadata.CRATE_ENTITIES.violations(found.entities) == []
-    assert metadata.CRATE_EDGES.violations(found.edges) == []
+    assert schemas.CRATE_ENTITIES.violations(found.entities) == []
+    assert schemas.CRATE_EDGES.violations(found.edges) == []
     assert not found.problems
     empty = tables()
-    assert metadata.CRATE_ENTITIES.violations(empty.entities) == []
-    assert metadata.CRATE_EDGES.violations(empty.edges) == []
+    assert schemas.CRATE_ENTITIES.violations(empty.entities) == []
+    assert schemas.CRATE_EDGES.violations(empty.edges) == []
 
 
 def test_every_relation_of_the_vocabulary_is_in_the_table() -> None:
-    assert set(vocabulary.RELATIONS.values()) == set(metadata.RELATION_NAMES)
-    assert set(vocabulary.MADE_WITH) <= set(metadata.RELATION_NAMES)
+    assert set(vocabulary.RELATIONS.values()) == set(schemas.RELATION_NAMES)
+    assert set(vocabulary.MADE_WITH) <= set(schemas.RELATION_NAMES)
     assert not set(vocabulary.CARRIED) & set(vocabulary.RELATIONS)
 
 
@@ -235,7 +235,7 @@ def test_elements_that_are_no_entities_have_rows_too() -> None:
     flagged = found.entities.filter(pl.col("position") >= 2)
     assert flagged["extra"].to_list() == ['{"":"text"}', '{"":7}', '{"":null}', '{"":["x"]}', None]
     assert [set(one) for one in flagged["defects"].to_list()[:4]] == [{"not_an_object", "no_id", "no_type"}] * 4
-    assert metadata.CRATE_ENTITIES.violations(found.entities) == []
+    assert schemas.CRATE_ENTITIES.violations(found.entities) == []
 
 
 @pytest.mark.parametrize(

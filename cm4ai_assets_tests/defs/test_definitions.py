@@ -11,6 +11,7 @@ import dagster as dg
 from cm4ai_assets import tables
 from cm4ai_assets.definitions import defs
 
+GROUPS = {"release", "images", "proteomics", "metadata", "perturbation", "integration", "publication"}
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -45,7 +46,15 @@ def test_every_asset_tells_what_a_catalog_needs() -> None:
         assert node.kinds, key
         assert node.tags, key
         assert node.code_version, key
-        assert node.group_name in {"release", "images", "proteomics", "perturbation", "integration", "publication"}
+        assert node.group_name in {
+            "release",
+            "images",
+            "proteomics",
+            "metadata",
+            "perturbation",
+            "integration",
+            "publication",
+        }
         assert isinstance(node.metadata["dagster/column_schema"], dg.TableSchema), key
 
 

@@ -19,13 +19,14 @@ from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.crates import inputs, pages
 from cm4ai_assets.defs.products import table_asset, table_spec, tables_if_there
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
-from cm4ai_assets.defs.release.assets import GROUP
+from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET, USAGE_METRICS
 from cm4ai_assets.tables.release import IF_ARCHIVE
 
+GROUP = "metadata"  # the name in the contract; below `images`, whose ZIPs hold crates too
 TAGS = {"cm4ai/modality": "all"}
 
 
@@ -83,7 +84,14 @@ def release_datasheet(
     )
 
 
-@table_asset(USAGE_METRICS, group=GROUP, kinds={"dataverse", "datacite", "parquet"}, tags=TAGS, pool="dataverse")
+@table_asset(
+    USAGE_METRICS,
+    group=GROUP,
+    kinds={"dataverse", "datacite", "parquet"},
+    tags=TAGS,
+    deps=(COLLECTION,),
+    pool="dataverse",
+)
 def usage_metrics(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """A snapshot of what the services count of every registered dataset, beside those of the months before."""
     has_some = platform.store.has_table(USAGE_METRICS.name, Partition())
@@ -95,5 +103,5 @@ def usage_metrics(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     yield from publish(context, platform.store, Draft(USAGE_METRICS, frame, metadata=pages.of_usage(fresh)))
 
 
-METADATA = (crates, release_datasheet)
-ASSETS = (*METADATA, usage_metrics)
+OF_RELEASE = (crates, release_datasheet)
+ASSETS = (*OF_RELEASE, usage_metrics)

@@ -33,7 +33,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.zips import MIB, MemberUnreadableError, read_directory, read_member
 from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError
-from cm4ai_assets.updates.inputs import METADATA_ROLES, lock_of
+from cm4ai_assets.updates.inputs import CRATE_ROLES, lock_of
 from cm4ai_assets.vocabulary import Role
 
 LANDING_PAGE = "landing-page.jsonld"
@@ -90,7 +90,7 @@ def read(platform: Platform, lock: pl.DataFrame, fetch: Fetch | None = None) -> 
         ArchiveError: A file could not be had, though it may be.
     """
     found = Found()
-    for file, is_data in _with_metadata(lock):
+    for file, is_data in _with_crates(lock):
         told = None if stored_blob(file, platform.blobs) else _absent(file, None if is_data else fetch)
         if told is not None:
             found.left_out.append(told)
@@ -113,10 +113,10 @@ def _absent(file: LockedFile, fetch: Fetch | None) -> str | None:
     return None
 
 
-def _with_metadata(lock: pl.DataFrame) -> list[tuple[LockedFile, bool]]:
+def _with_crates(lock: pl.DataFrame) -> list[tuple[LockedFile, bool]]:
     """The files of a lock that are metadata or may hold some, each with whether it is there for its data."""
     others = pl.Series([is_d4d_name(label) for label in lock["label"]], dtype=pl.Boolean())
-    rows = lock.filter(pl.col("role").is_in(METADATA_ROLES) | others)
+    rows = lock.filter(pl.col("role").is_in(CRATE_ROLES) | others)
     return list(zip(locked_files(rows), (rows["role"] == Role.IMAGES).fill_null(value=False), strict=True))
 
 

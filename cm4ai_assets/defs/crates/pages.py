@@ -20,6 +20,7 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.crates.inputs import Found
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG
+from cm4ai_assets.plain import for_terminal
 
 GRAPHS_SHOWN = 3
 _VALUES_SHOWN = 20
@@ -81,14 +82,21 @@ def _drawn(entities: pl.DataFrame, edges: pl.DataFrame, graphs: Sequence[Provena
     largest = sorted((graph for graph in graphs if graph.links), key=lambda graph: len(graph.nodes), reverse=True)
     for number, graph in enumerate(largest[:GRAPHS_SHOWN], 1):
         picture = pictures.of_graph(graph)
+        shown[f"published_graph_{number}_caption"] = _caption(f"As published in {graph.source}", len(graph.nodes))
         shown[f"published_graph_{number}"] = md.picture(picture, alt=graph.source, mime=PNG)
         shown[f"published_graph_{number}_mermaid"] = _code(mermaid.of_graph(graph))
     for number, output in enumerate(outputs(edges, GRAPHS_SHOWN), 1):
         lineage = provenance_of(entities, edges, output).collect()
         picture = pictures.of_provenance(lineage, entities, output)
+        shown[f"provenance_{number}_caption"] = _caption(f"What {output} was made with", lineage.height)
         shown[f"provenance_{number}"] = md.picture(picture, alt=output, mime=PNG)
         shown[f"provenance_{number}_mermaid"] = _code(mermaid.of_provenance(lineage, output))
     return shown
+
+
+def _caption(text: str, things: int) -> dg.TextMetadataValue:
+    """What a picture shows, as text beside it: words in a picture cannot be searched."""
+    return dg.MetadataValue.text(for_terminal(f"{text}: {things:,} things"))
 
 
 def _code(text: str) -> dg.MarkdownMetadataValue:

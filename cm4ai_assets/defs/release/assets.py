@@ -16,8 +16,10 @@ from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.products import OWNERS, table_asset
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
 from cm4ai_assets.transfer.errors import NotFoundError
 from cm4ai_assets.updates import changes
@@ -25,10 +27,11 @@ from cm4ai_assets.updates.inputs import lock_of
 
 GROUP = "release"
 COLLECTION = "dataverse_collection"
+_FILES_SHOWN = ("directory", "label", "size", "digest", "access", "available_on", "modality", "role")
 _SHOWN = ("change", "directory", "label", "previous_directory", "previous_label", "size", "access", "counterpart")
 
-# Its materialization is a successful look of the release sensor. No edge leads from it to `release_files`: a new look
-# changes nothing about locked releases, and would mark all of them as out of date.
+# Its materialization is a successful look of the release sensor. What stands below it depends on which collection that
+# is, and not on the look: `watched_version` is its data version, so that no look marks a locked release as out of date.
 collection = dg.AssetSpec(
     COLLECTION,
     group_name=GROUP,
@@ -42,8 +45,18 @@ collection = dg.AssetSpec(
 )
 
 
+def watched_version(settings: Settings) -> str:
+    """The data version of the collection: which one is watched, and where."""
+    return f"{settings.collection} of {settings.dataverse_url}"
+
+
 @table_asset(
-    RELEASE_FILES, group=GROUP, kinds={"dataverse", "parquet"}, tags={"cm4ai/modality": "all"}, pool="dataverse"
+    RELEASE_FILES,
+    group=GROUP,
+    kinds={"dataverse", "parquet"},
+    tags={"cm4ai/modality": "all"},
+    deps=(COLLECTION,),
+    pool="dataverse",
 )
 def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """The lock of a release."""
@@ -65,11 +78,12 @@ def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
             metadata={
                 "doi": record.doi,
                 "version": record.version,
-                "title": record.title,
+                "title": for_terminal(record.title),
                 "landing_page": dg.MetadataValue.url(f"https://doi.org/{record.doi.removeprefix('doi:')}"),
                 "archive": dg.MetadataValue.url(platform.settings.dataverse_url),
                 "total_bytes": int(frame["size"].sum()),
-                "files": md.rows(frame.select("directory", "label", "size", "digest", "access", "modality", "role")),
+                "total_size": md.size(int(frame["size"].sum())),
+                "files": md.rows(frame.select(_FILES_SHOWN)),
                 "not_recognised": md.rows(
                     frame.filter(pl.col("role").is_null()).select("directory", "label", "unrecognised_reason")
                 ),
@@ -103,6 +117,7 @@ def release_changes(
                 **dict(frame["change"].value_counts().iter_rows()),
                 "access_changed": int(frame["access_changed"].sum()),
                 "new_bytes": changes.new_bytes(frame),
+                "new_size": md.size(changes.new_bytes(frame)),
                 "changes": md.rows(differing.select(_SHOWN)),
             },
         ),

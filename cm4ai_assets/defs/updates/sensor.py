@@ -21,7 +21,7 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.checks import evaluation
 from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.defs.partitions import RELEASE, releases
-from cm4ai_assets.defs.release.assets import COLLECTION
+from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
 from cm4ai_assets.defs.release.checks import collection_findings
 from cm4ai_assets.defs.updates.requests import backfills_of, check_request, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError
@@ -127,6 +127,7 @@ class _Tick:
                     "requests": seen.requests,
                     "seconds": round(seen.seconds, 3),
                 },
+                tags={"dagster/data_version": watched_version(self.platform.settings)},
             ),
             *(evaluation(COLLECTION, finding) for finding in collection_findings(self.platform, self.now)),
         ]

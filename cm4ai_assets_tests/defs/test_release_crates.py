@@ -127,6 +127,20 @@ def test_graphs_are_shown_as_pictures_and_text(made: Workbench, june_2026: list[
         assert data.startswith(b"\x89PNG")
         assert len(data) <= 30_000
     assert told["published_graph_1_mermaid"].startswith("```mermaid\nflowchart LR\n")
+    # Words in a picture cannot be searched: each has its caption as text.
+    assert {f"{name}_caption" for name in shown} <= told.keys()
+    assert told["published_graph_1_caption"].startswith("As published in cm4ai_")
+
+
+def test_the_page_of_a_lock_states_embargoes_and_sizes_in_words(made: Workbench, june_2026: list[Outcome]) -> None:
+    told = metadata(made, "release_files", RELEASE)
+    head = told["files"].splitlines()[0]
+    assert "| available_on |" in head
+    (row,) = [line for line in told["files"].splitlines() if "KOLF2_raw_sra" in line]
+    assert "| embargoed | 2028-01-01 |" in row
+    assert re.search(r"\| [\d.,]+ (?:bytes|kB|MB) \|", row)
+    assert re.fullmatch(r"[\d.]+ MB", told["total_size"])
+    assert told["total_bytes"] > 10**6
 
 
 def test_what_has_to_survive_is_on_the_page_of_the_datasheet(made: Workbench, june_2026: list[Outcome]) -> None:
