@@ -23,6 +23,7 @@ from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.updates.credit import licences
 from cm4ai_assets.vocabulary import Modality, Role
 
 
@@ -68,7 +69,7 @@ def _release_of(files: Sequence[LockedFile]) -> Metadata:
         "doi": first.doi,
         "version": first.version,
         "landing_page": dg.MetadataValue.url(f"https://doi.org/{first.doi.removeprefix('doi:')}"),
-        "license": first.license or "not stated",
+        "license": licences([file.license for file in files]),
     }
 
 

@@ -15,7 +15,6 @@ import dagster as dg
 from cm4ai_assets.defs.pages import column_schema
 from cm4ai_assets.defs.partitions import condition_releases, releases
 from cm4ai_assets.defs.publishing import DOCUMENT_CHECK, SCHEMA_CHECK, AssetResult
-from cm4ai_assets.storage.store import DATA_LICENSE
 from cm4ai_assets.tables import Document, Partitioning, Table
 from cm4ai_assets.tables import table as table_named
 
@@ -151,7 +150,6 @@ def definition_metadata(table: Table, optional: Sequence[str] = ()) -> dict[str,
     return {
         "dagster/column_schema": column_schema(table),
         "source": table.source,
-        "license": DATA_LICENSE,
         "key": ", ".join(table.key),
         **({_OPTIONAL: ", ".join(optional)} if optional else {}),
     }
@@ -195,6 +193,6 @@ def document_asset(
         check_specs=[*checks, document_check(document)],
         deps=list(deps),
         code_version=code_version,
-        metadata={"source": document.source, "license": DATA_LICENSE},
+        metadata={"source": document.source},
         description=document.description,
     )

@@ -22,6 +22,7 @@ from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import StagedTable, Store
 from cm4ai_assets.tables import Document, Table
+from cm4ai_assets.updates.credit import credit
 
 SCHEMA_CHECK = "schema"
 DOCUMENT_CHECK = "well_formed"
@@ -111,8 +112,9 @@ class Draft:
     @contextmanager
     def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:
         """See `ProductDraft.staged`."""
-        with store.stage_table(self.table.name, partition, self.frame) as file:
-            yield _StagedTable(store, file, self.frame.height)
+        source = credit(store, self.table.name, partition, self.frame)
+        with store.stage_table(self.table.name, partition, self.frame, credit=source) as file:
+            yield _StagedTable(store, file, self.frame.height, source)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class _StagedTable:
     store: Store
     file: StagedTable
     rows: int
+    credit: Metadata
 
     def gate(self) -> Gate:
         found = self.file.violations()
@@ -132,6 +135,7 @@ class _StagedTable:
         digest = self.file.digest()
         path = self.store.publish_table(self.file)
         shown: Metadata = {
+            **self.credit,
             "dagster/row_count": self.rows,
             "dagster/uri": self.store.location(path),
             "path": path,

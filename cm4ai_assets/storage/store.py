@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import fsspec
 import polars as pl
@@ -25,8 +26,6 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Partitioning, Table, Violation, table
-
-DATA_LICENSE = "CC BY-NC-SA 4.0"
 
 
 @dataclass(frozen=True)
@@ -166,14 +165,19 @@ class Store:
         return pl.concat([self.table(name, part) for part in parts])
 
     @contextmanager
-    def stage_table(self, name: str, partition: Partition, frame: pl.DataFrame) -> Iterator[StagedTable]:
-        """Write a partition's file under a temporary name. It is gone at the end unless it was published."""
+    def stage_table(
+        self, name: str, partition: Partition, frame: pl.DataFrame, *, credit: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[StagedTable]:
+        """Write a partition's file under a temporary name. It is gone at the end unless it was published.
+
+        `credit` goes into the file's own metadata: dataset, version, licence.
+        """
         from cm4ai_assets.storage import parquet  # noqa: PLC0415 - readers need no pyarrow
 
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"
-            metadata = {"table": name, "license": DATA_LICENSE, "description": described.description}
+            metadata = {"table": name, **credit, "description": described.description}
             parquet.write(frame, path, metadata=metadata)
             yield StagedTable(described, partition, path)
 

@@ -9,8 +9,8 @@ from cm4ai_assets.tables import ALL, Table
 
 _HEAD = """# Data dictionary
 
-Written by `make docs` from the schemas in `cm4ai_assets/tables/`; do not edit. All data is published under
-CC BY-NC-SA 4.0 unless its source says otherwise. Every table stands in
+Written by `make docs` from the schemas in `cm4ai_assets/tables/`; do not edit. Each file names in its own
+metadata the dataset, version and licence that it was made from (`doi`, `version`, `license`). Every table stands in
 `tables/{table}/[release={release}/[condition={condition}/]]data.parquet`; null means unknown, never zero or empty.
 """
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -87,6 +88,16 @@ def test_strays_and_composites_are_seen_and_become_no_field(storage: Path) -> No
     fields = release.table("if_fields").filter(pl.col("condition") == "paclitaxel").collect()
     assert fields.height == FIELDS
     assert not set(strays["field_id"]) & set(fields["field_id"])
+
+
+def test_every_table_names_its_dataset_and_licence(storage: Path) -> None:
+    files = sorted((storage / "tables").rglob("*.parquet"))
+    assert files
+    for path in files:
+        metadata = pq.read_metadata(path).metadata
+        if "release=" in str(path):
+            assert metadata[b"doi"].startswith(b"doi:10.5072/"), path
+            assert metadata[b"license"] == b"CC BY-NC-SA 4.0", path
 
 
 def test_a_raw_asset_tells_where_its_bytes_come_from(bench: Workbench, storage: Path) -> None:
