@@ -79,3 +79,8 @@ def cell_lines_in(name: str) -> set[CellLine]:
     {<CellLine.KOLF2_1J: 'KOLF2.1J'>}
     """
     return {line for line, spelling in _CELL_LINES.items() if spelling.search(name)}
+
+
+MISSING = ("", "NaN", "nan", "NA", "N/A", "#N/A", "Filtered", "null", "NULL")
+"""How tables write that a value is missing: empty; NaN as Spectronaut and pandas, NA as R write it; "Filtered" where
+Spectronaut's q-value filter took the value out; #N/A of spreadsheets."""

@@ -94,7 +94,7 @@ def table_asset(
 
 
 def tables_if_there(
-    *specs: dg.AssetSpec, name: str, pool: str
+    *specs: dg.AssetSpec, name: str, pool: str, checks: Sequence[dg.AssetCheckSpec] = ()
 ) -> Callable[[Callable[..., Iterator[AssetResult]]], dg.AssetsDefinition]:
     """Decorator: a step that publishes tables, or some of them, or tells that the release does not have them.
 
@@ -106,7 +106,7 @@ def tables_if_there(
         name=name,
         partitions_def=partitions_of(tables[0]),
         specs=specs,
-        check_specs=[schema_check(one) for one in tables],
+        check_specs=[*checks, *(schema_check(one) for one in tables)],
         can_subset=True,
         pool=pool,
     )

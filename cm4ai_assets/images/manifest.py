@@ -17,6 +17,7 @@ from cm4ai_assets.images.listing import MANIFEST, metadata_member
 from cm4ai_assets.images.names import FieldName, parse_field_name
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.zips import MemberUnreadableError, ZipDirectory, read_member
+from cm4ai_assets.vocabulary import MISSING
 
 # The published header (data reference, section 1.6) and, where a table of the consortium names a column otherwise, that
 # name too: the input of cellmaps_utils' iftool says "Antibody ID" and has columns for region and slice.
@@ -175,7 +176,7 @@ def _fitted(cells: list[str], width: int) -> list[str]:
 def _row(line: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow:
     def cell(column: str) -> str:
         text = cells[columns[column]].strip() if column in columns else ""
-        return "" if text.lower() == "nan" else text  # what pandas makes of an empty cell in some copies
+        return "" if text in MISSING else text  # what pandas makes of an empty cell in some copies
 
     link = cell("baselink")
     field = parse_field_name(link.rstrip("/").rsplit("/", 1)[-1].removesuffix("_"))

@@ -1,24 +1,41 @@
-"""AP-MS: the scored interactions of 2024 (SAINTexpress) and the annotated raw runs of 2026.
+"""AP-MS: the scored interactions of 2024 (SAINTexpress).
 
 Baits are gene symbols and preys UniProt accessions; they stand in columns of their own and are never mixed. Does not
-belong here: mapping one to the other, and the raw files (`archives.massive.client`).
+belong here: mapping one to the other, and annotated runs without scores (`runs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
-from cm4ai_assets.conditions import Condition, condition_or_none
-from cm4ai_assets.identifiers import GENE_SYMBOL, UNIPROT
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.identifiers import GENE_SYMBOL
+from cm4ai_assets.proteomics.apms_forms import SAINT, Reading, form_of, with_origin
+from cm4ai_assets.proteomics.columns import flag_list, note_lines, only_whole, read_columns, whole_number
+from cm4ai_assets.proteomics.groups import accession
 from cm4ai_assets.proteomics.names import conditions_in
-from cm4ai_assets.proteomics.problems import NO_PAIR, NON_NUMERIC, Defect, TableDamagedError
-from cm4ai_assets.proteomics.text import Text, flag_list, header_of, read_columns, read_text, whole_number
-from cm4ai_assets.storage.bytes import ByteSource
-from cm4ai_assets.storage.zips import read_directory, read_member, require_safe
-from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS
+from cm4ai_assets.proteomics.packages import (
+    Archive,
+    no_tables,
+    require_usable,
+    survey,
+    tables_of,
+)
+from cm4ai_assets.proteomics.problems import (
+    NO_PAIR,
+    NON_NUMERIC,
+    Defects,
+    TableDamagedError,
+    merged,
+    tallies,
+)
+from cm4ai_assets.proteomics.text import Text, read_text
+from cm4ai_assets.suspects import suspect_flags
+from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS
 
 # Columns that the merge of the four source tables left with ".x" behind their name; the source of HDAC2 lacked it.
 _NUMBERS = {
@@ -38,78 +55,67 @@ _STRINGS = {"PreyGene": "prey_entry_name", "boosted_by": "boosted_by"}
 _KEYS = ("Bait", "Prey", "Spec", "ctrlCounts")
 _SHARES = ("avg_p", "max_p", "topo_avg_p", "topo_max_p", "saint_score", "bfdr")
 
-_RUN_COLUMNS = {
-    "Raw_file": "raw_file",
-    "Sample_label": "sample_label",
-    "Tagged_Line": "tagged_line",
-    "Treatment": "treatment_label",
-    "Batch": "batch",
-    "Replicate": "replicate",
-    "Experiment": "experiment",
-    "Analysis": "analysis",
-    "Enzyme": "enzyme",
-    "Cell_line": "cell_line",
-    "Species": "species",
-}
-_QC = "QC_Status"
-_PASSED, _FAILED = ("true", "t", "1", "pass", "passed", "yes"), ("false", "f", "0", "fail", "failed", "no")
+# Numbers that are whole, with the types they are published in.
+_WHOLE: dict[str, pl.DataType] = {"replicates": pl.Int16(), "spectral_count_sum": pl.Int32()}
+# Columns that may state what a row's cells were treated with; SAINT has none.
+_TREATMENTS = ("Treatment", "treatment", "Condition", "condition")
+_WORDS = re.compile(r"[^A-Za-z0-9]+")
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """A table of scored pairs: the rows of `apms_interactions`, the condition that names state, its text's defects."""
+    """A table of scored pairs: the rows of `apms_interactions`, the conditions that names state, its text's defects."""
 
-    condition: Condition | None
+    stated: frozenset[Condition]
     rows: pl.DataFrame
-    defects: tuple[Defect, ...]
+    defects: Defects
+
+    @property
+    def condition(self) -> Condition | None:
+        """The one condition that names state; None if none does, or they contradict each other."""
+        return next(iter(self.stated)) if len(self.stated) == 1 else None
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Annotated runs of all conditions, with the column `run_condition` before those of `apms_runs`."""
+def interactions_of(archives: Sequence[Archive], condition: Condition) -> Reading:
+    """The scored pairs of one condition, from all archives of a release that may hold some.
 
-    rows: pl.DataFrame
-    defects: tuple[Defect, ...]
-
-    def of(self, condition: Condition) -> pl.DataFrame:
-        """The rows of one condition. A DMSO run of a drug's deposit is untreated."""
-        return self.rows.filter(pl.col("run_condition") == condition.value).drop("run_condition")
-
-
-def is_saint(header: tuple[str, ...]) -> bool:
-    """The columns are those of a SAINT table, in either form."""
-    return {"Bait", "Prey"} <= set(header) and bool({"SaintScore", "SaintScore.x"} & set(header))
-
-
-def is_annotation(header: tuple[str, ...]) -> bool:
-    """The columns are those of a sample annotation."""
-    return {"Raw_file", "Tagged_Line", "Treatment"} <= set(header)
-
-
-def interactions_in(source: ByteSource) -> list[Interactions]:
-    """The SAINT tables in a ZIP, recognised by their columns.
+    A table that cannot be used is left out and noted, and so is one whose name contradicts its archive's.
 
     Raises:
-        ArchiveDamagedError: It is no ZIP, or not safe.
-        TableDamagedError: A SAINT table cannot be used.
+        NoTablesError: No table in them is one of this condition.
+        TableDamagedError: There are some, and none can be used.
+        ArchiveDamagedError: An archive is no ZIP, or not safe.
     """
-    return [
-        read_interactions(data, name, context=source.name) for name, data, header in _tables(source) if is_saint(header)
-    ]
+    packages = tuple(survey(archive, form_of) for archive in archives)
+    unusable = [defect for package in packages for defect in package.unreadable]
+    mine: list[tuple[str, Interactions]] = []
+    unplaced: list[str] = []
+    for table in tables_of(archives, packages, lambda found: found.form == SAINT):
+        try:
+            with table.open() as stream:
+                read = read_interactions(stream.read(), table.name, context=table.context, expected=condition)
+        except TableDamagedError as error:
+            unusable.append(error.defect)
+            continue
+        if len(read.stated) > 1:
+            unplaced.append(f"{table.name}: its name and its archive's state {' and '.join(sorted(read.stated))}")
+        elif read.condition in {None, condition}:
+            mine.append((table.name, replace(read, rows=with_origin(read.rows, table.origin))))
+    if not mine:
+        require_usable("AP-MS", unusable, used=len(unplaced))
+        raise no_tables("AP-MS", packages, (), condition, [*map(str, unusable), *unplaced])
+    return Reading(
+        together([table for _, table in mine]),
+        packages,
+        merged(table.defects for _, table in mine),
+        tallies((name, table.defects) for name, table in mine),
+        tuple(unusable),
+        tuple(unplaced),
+    )
 
 
-def runs_in(source: ByteSource) -> list[Runs]:
-    """The sample annotations in a ZIP, recognised by their columns.
-
-    Raises:
-        ArchiveDamagedError: It is no ZIP, or not safe.
-        TableDamagedError: A sample annotation cannot be used.
-    """
-    return [read_runs(data, name) for name, data, header in _tables(source) if is_annotation(header)]
-
-
-def read_interactions(data: bytes, file: str, *, context: str = "") -> Interactions:
-    """A SAINT table, in either header form or with both.
+def read_interactions(data: bytes, file: str, *, context: str = "", expected: Condition | None = None) -> Interactions:
+    """A SAINT table, in either header form or with both; `expected` is its condition where no name states one.
 
     Where both forms of a column are there, the one without `.x` counts, as in the program that published it; rows in
     which they disagree are flagged.
@@ -122,17 +128,13 @@ def read_interactions(data: bytes, file: str, *, context: str = "") -> Interacti
     absent += [name for name in _NUMBERS if name not in text.header and f"{name}.x" not in text.header]
     if absent:
         raise TableDamagedError(file, "there is no such column", column=absent[0])
-    strings = [*_KEYS, *_forms(text, *_STRINGS)]
-    numbers = _forms(text, *_NUMBERS)
-    frame, found = read_columns(text, strings, numbers)
-    unreadable = [defect.line for defect in found if defect.kind == NON_NUMERIC]
-    frame = frame.with_columns(pl.Series("source_line", text.line_numbers, pl.Int64))
-    for column in ("Bait", "Prey"):
-        found += [
-            Defect(NO_PAIR, file, line, column, "empty; the line is left out")
-            for line in frame.filter(pl.col(column).is_null())["source_line"]
-        ]
-    frame = frame.drop_nulls(["Bait", "Prey"])
+    treatments = [name for name in _TREATMENTS if name in text.header]
+    frame, found = read_columns(text, [*_KEYS, *treatments, *_forms(text, *_STRINGS)], _forms(text, *_NUMBERS))
+    defects = merged([text.defects, found])
+    frame = frame.with_columns(pl.Series("line", text.line_numbers, pl.Int64))
+    frame = _pairs(frame, file, defects)
+    stated = frozenset(conditions_in(file) | conditions_in(context))
+    condition = next(iter(stated)) if len(stated) == 1 else expected
     rows = frame.select(
         pl.col("Bait").str.strip_chars().alias("bait_symbol"),
         pl.col("Prey").str.strip_chars().alias("prey"),
@@ -140,31 +142,68 @@ def read_interactions(data: bytes, file: str, *, context: str = "") -> Interacti
         _counts("ctrlCounts").alias("control_counts"),
         *(_either(text, name).alias(target) for name, target in (_STRINGS | _NUMBERS).items()),
         pl.any_horizontal(_contradictions(text)).alias("_disagree"),
+        _names_another(frame, treatments, condition).alias("_other"),
         pl.lit(file).alias("source_file"),
-        "source_line",
-    ).with_columns(
-        pl.int_range(pl.len()).over("bait_symbol", "prey").alias("occurrence"),
-        pl.when(UNIPROT.fits_column("prey")).then("prey").alias("prey_uniprot_id"),
+        pl.col("line").alias("source_line"),
     )
+    rows = rows.with_columns(
+        pl.int_range(pl.len()).over("bait_symbol", "prey").alias("occurrence"),
+        accession("prey").alias("prey_uniprot_id"),
+        pl.when(GENE_SYMBOL.fits_column("prey_entry_name")).then("prey_entry_name").alias("prey_gene_symbol"),
+        *(only_whole(name, dtype).alias(f"_{name}") for name, dtype in _WHOLE.items()),
+    )
+    rows = rows.with_columns(_flags(defects.lines(NON_NUMERIC).tolist())).with_columns(
+        *(pl.col(f"_{name}").alias(name) for name in _WHOLE),
+        pl.when(pl.col("prey_gene_symbol").is_null()).then("prey_entry_name").alias("prey_entry_name"),
+        *(pl.lit(None).alias(name) for name in ("source_file_id", "source_sha256")),
+    )
+    own = [pl.col(column.name).cast(column.dtype) for column in APMS_INTERACTIONS.own_columns]
+    return Interactions(stated, rows.select(own), defects)
+
+
+def _pairs(frame: pl.DataFrame, file: str, defects: Defects) -> pl.DataFrame:
+    """The rows that name a bait and a prey; the others are left out and noted, each once."""
+    no_bait, no_prey = pl.col("Bait").is_null(), pl.col("Prey").is_null()
+    for column, bad in (("Bait", no_bait), ("Prey", no_prey & ~no_bait)):
+        note_lines(defects, frame, bad, kind=NO_PAIR, file=file, column=column, detail="empty; the line is left out")
+    kept = frame.filter(~no_bait, ~no_prey)
+    defects.lost += frame.height - kept.height
+    return kept
+
+
+def _names_another(frame: pl.DataFrame, treatments: list[str], condition: Condition | None) -> pl.Expr:
+    """Whether a row names a treatment, in a column of its own or behind its bait, that is not its table's.
+
+    The first word of a bait is a gene: PTX3 is none of paclitaxel.
+    """
+    if condition is None:
+        return pl.lit(value=False)
+    of_bait = {bait: conditions_in(_WORDS.split(bait, maxsplit=1)[-1]) if _WORDS.search(bait) else set()
+               for bait in frame["Bait"].unique()}  # fmt: skip
+    named = {"Bait": of_bait}
+    named |= {name: {label: conditions_in(label) for label in frame[name].drop_nulls().unique()} for name in treatments}
+    others = {name: [text for text, said in of.items() if said - {condition}] for name, of in named.items()}
+    return pl.any_horizontal(pl.col(name).is_in(texts).fill_null(value=False) for name, texts in others.items())
+
+
+def _flags(unreadable: list[int]) -> pl.Expr:
+    """What is wrong with the rows of a SAINT table."""
+    lists = pl.col("spectral_counts", "control_counts").list
+    broken = [pl.col(name).is_not_null() & pl.col(f"_{name}").is_null() for name in _WHOLE]
     flags = {
         "bad_prey_id": pl.col("prey_uniprot_id").is_null(),
         "bad_bait_symbol": ~GENE_SYMBOL.fits_column("bait_symbol"),
         "duplicate_pair": pl.col("occurrence") > 0,
         "columns_disagree": pl.col("_disagree"),
-        "bad_list": pl.any_horizontal(pl.col("spectral_counts", "control_counts").list.drop_nulls().list.len()
-                                      != pl.col("spectral_counts", "control_counts").list.len()),
+        "bad_list": pl.any_horizontal(lists.drop_nulls().list.len() != lists.len()),
         "sum_mismatch": pl.col("spectral_count_sum") != pl.col("spectral_counts").list.sum(),
         "replicates_mismatch": pl.col("replicates") != pl.col("spectral_counts").list.len(),
         "score_out_of_range": pl.any_horizontal(~pl.col(_SHARES).is_between(0, 1)),
-        "bad_number": pl.col("source_line").is_in(unreadable),
-    }  # fmt: skip
-    rows = rows.with_columns(flag_list(flags))
-    stated = conditions_in(file) | conditions_in(context)
-    return Interactions(
-        next(iter(stated)) if len(stated) == 1 else None,
-        rows.select(pl.col(column.name).cast(column.dtype) for column in APMS_INTERACTIONS.own_columns),
-        (*text.defects, *found),
-    )
+        "bad_number": pl.col("source_line").is_in(unreadable) | pl.any_horizontal(broken),
+        "other_treatment": pl.col("_other"),
+        **suspect_flags(ids=[pl.col("prey")], symbols=[pl.col("bait_symbol"), pl.col("prey_entry_name")]),
+    }
+    return flag_list(flags)
 
 
 def together(tables: Sequence[Interactions]) -> pl.DataFrame:
@@ -179,58 +218,6 @@ def together(tables: Sequence[Interactions]) -> pl.DataFrame:
         .otherwise("defects")
         .alias("defects")
     )
-
-
-def read_runs(data: bytes, file: str, *, accession: str | None = None) -> Runs:
-    """A sample annotation: one row per raw run.
-
-    Raises:
-        TableDamagedError: It is no such table, or cannot be used.
-    """
-    text = read_text(data, file)
-    if not is_annotation(text.header):
-        raise TableDamagedError(file, "it has not the columns of a sample annotation: Raw_file, Tagged_Line, Treatment")
-    present = {name: target for name, target in _RUN_COLUMNS.items() if name in text.header}
-    qc = [_QC] if _QC in text.header else []
-    frame, found = read_columns(text, [*present, *qc], [])
-    label = pl.col("Treatment")
-    conditions = {name: condition_or_none(name) for name in frame["Treatment"].drop_nulls().unique()}
-    status = pl.col(_QC).str.strip_chars().str.to_lowercase() if qc else pl.lit(None, pl.String)
-    line = pl.col("Tagged_Line").str.strip_chars().str.to_lowercase()
-    role = (
-        pl.when(line == "untagged").then(pl.lit("untagged"))
-        .when(line == "positive").then(pl.lit("positive_control"))
-        .when(line.is_not_null()).then(pl.lit("bait"))
-    )  # fmt: skip
-    rows = frame.select(
-        label.replace_strict(conditions, return_dtype=pl.String).alias("run_condition"),
-        *(pl.col(name).str.strip_chars().alias(target) for name, target in present.items()),
-        *(pl.lit(None, pl.String).alias(target) for name, target in _RUN_COLUMNS.items() if name not in present),
-        pl.lit(accession, pl.String).alias("accession"),
-        pl.when(status.is_in(_PASSED)).then(pl.lit(value=True)).when(status.is_in(_FAILED)).then(pl.lit(value=False))
-        .alias("qc_passed"),
-        role.alias("role"),
-        pl.when((role == "bait") & GENE_SYMBOL.fits_column("Tagged_Line")).then("Tagged_Line")
-        .alias("bait_symbol"),
-        pl.lit(file).alias("source_file"),
-        pl.Series("source_line", text.line_numbers, pl.Int64),
-    )  # fmt: skip
-    flags = {
-        "unknown_treatment": pl.col("run_condition").is_null(),
-        "unknown_qc_status": pl.col("qc_passed").is_null(),
-        "duplicate_run": pl.col("raw_file").is_not_null() & (pl.int_range(pl.len()).over("raw_file") > 0),
-        "no_raw_file": pl.col("raw_file").is_null(),
-    }
-    rows = rows.with_columns(flag_list(flags))
-    own = [pl.col(column.name).cast(column.dtype) for column in APMS_RUNS.own_columns]
-    return Runs(rows.select("run_condition", *own), (*text.defects, *found))
-
-
-def _tables(source: ByteSource) -> Iterator[tuple[str, bytes, tuple[str, ...]]]:
-    for member in require_safe(read_directory(source)).members:
-        if member.name.lower().endswith((".tsv", ".csv", ".txt")):
-            data = read_member(source, member)
-            yield member.name, data, header_of(data)
 
 
 def _forms(text: Text, *names: str) -> list[str]:

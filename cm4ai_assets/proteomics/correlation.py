@@ -6,8 +6,9 @@ follows from it (`findings`), how it is drawn (`pictures`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -46,8 +47,18 @@ class PairCorrelation:
 
 
 def pairs_of(replicates: Sequence[Elution]) -> list[PairCorrelation]:
-    """Every pair of replicates of one family (same cell line, cell type and condition), in order."""
-    return [compare(one, other) for one, other in combinations(replicates, 2) if one.family == other.family]
+    """Every pair of replicates of one family (same cells, condition and kind of quantity), in order."""
+    ids = Counter(one.replicate_id for one in replicates)
+    return [
+        replace(compare(one, other), first=_name(one, ids), second=_name(other, ids))
+        for one, other in combinations(replicates, 2)
+        if one.family == other.family
+    ]
+
+
+def _name(one: Elution, ids: Counter[str]) -> str:
+    """The replicate's id, with the kind of its quantities where two tables hold it."""
+    return one.replicate_id if ids[one.replicate_id] == 1 else f"{one.replicate_id} ({one.quantity_kind})"
 
 
 def compare(first: Elution, second: Elution) -> PairCorrelation:

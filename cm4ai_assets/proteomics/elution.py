@@ -6,7 +6,8 @@ published columns (`rows`), comparing replicates (`correlation`). A missing quan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
@@ -16,9 +17,14 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics.names import Sample
+from cm4ai_assets.proteomics.packages import NOWHERE, Origin
 from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
 Matrix = NDArray[np.float64]
+Marks = NDArray[np.int8]
+NOT_STATED = -1
+EXTRAS = ("fraction_mass", "norm_intensity", "standard_fraction")
+"""Columns of `secms_profiles` that only sec.csv has."""
 
 # A peak is at least a tenth of the highest, and the profile falls to half of the lower one between two of them.
 PEAK_HEIGHT = 0.1
@@ -32,7 +38,8 @@ class Elution:
     """The profiles of one replicate: a row per protein group, a column per measured fraction, in ascending order.
 
     `groups` has the columns `protein_group` and `occurrence`; `runs` names the MS run of each fraction where known;
-    `interpolated` marks values that the producer filled in, None where the table does not say.
+    `interpolated` marks values that the producer filled in: 1 filled in, 0 measured, NOT_STATED where a mark cannot be
+    read; None where the table has none. `extras` are further numbers per group and fraction, of EXTRAS, as published.
     """
 
     replicate_id: str
@@ -41,13 +48,15 @@ class Elution:
     fractions: NDArray[np.int16]
     runs: tuple[str | None, ...]
     quantities: Matrix
-    interpolated: NDArray[np.bool_] | None
+    interpolated: Marks | None
     quantity_kind: QuantityKind
+    extras: Mapping[str, Matrix] = field(default_factory=dict)
+    origin: Origin = NOWHERE
 
     @property
-    def family(self) -> tuple[str | None, str | None, str | None]:
-        """Cell line, cell type and condition: replicates of one family measure the same thing."""
-        return (self.sample.cell_line, self.sample.cell_type, self.sample.condition)
+    def family(self) -> tuple[str | None, str | None, str | None, QuantityKind]:
+        """Cell line, cell type, condition and kind of quantity: replicates of one family measure the same thing."""
+        return (self.sample.cell_line, self.sample.cell_type, self.sample.condition, self.quantity_kind)
 
 
 def smoothed(quantities: Matrix) -> Matrix:
@@ -98,7 +107,7 @@ def from_profiles(profiles: pl.DataFrame) -> list[Elution]:
     Each group of a replicate has the same fractions, in ascending order, as `rows.profile_rows` makes them.
     """
     replicates = []
-    for part in profiles.partition_by("replicate_id", maintain_order=True):
+    for part in profiles.partition_by("replicate_id", "quantity_kind", maintain_order=True):
         fractions = np.unique(part["fraction"].to_numpy()).astype(np.int16)
         width = len(fractions)
         first = part.row(0, named=True)
@@ -117,7 +126,9 @@ def from_profiles(profiles: pl.DataFrame) -> list[Elution]:
                 fractions=fractions,
                 runs=tuple(part["run"][:width]),
                 quantities=part["quantity"].fill_null(np.nan).to_numpy().reshape(-1, width),
-                interpolated=None if marks.null_count() else marks.to_numpy().reshape(-1, width),
+                interpolated=marks.cast(pl.Int8).fill_null(NOT_STATED).to_numpy().reshape(-1, width)
+                if marks.count()
+                else None,
                 quantity_kind=QuantityKind(first["quantity_kind"]),
             )
         )

@@ -6,16 +6,18 @@ defects themselves, which are found where the tables are made, comparing replica
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import polars as pl
 
 from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.proteomics.correlation import PairCorrelation, as_frame
 from cm4ai_assets.proteomics.names import UNKNOWN_CONDITION
-from cm4ai_assets.proteomics.problems import HARMLESS, Defect
-from cm4ai_assets.proteomics.secms import Package, Reading
+from cm4ai_assets.proteomics.packages import Package
+from cm4ai_assets.proteomics.problems import HARMLESS, Defect, Defects, Tally
+from cm4ai_assets.proteomics.secms import Reading
+from cm4ai_assets.suspects import Suspect
 
 # Below this median correlation two replicates share less than a shape: half of what they do is something else.
 LEAST_CORRELATION = 0.5
@@ -24,7 +26,12 @@ SHIFT_GAIN = 0.05
 # Replicates of one quantity whose medians differ by more than this are not in one unit.
 SCALE_FACTOR = 10.0
 
-_PROTEIN_DEFECTS = ("negative_quantity", "non_numeric_quantity", "never_quantified", "id_count_mismatch")
+# Above this share of its lines left out, a table is not what was published.
+LOST_LIMIT = 0.01
+
+_ID_DEFECTS = ("malformed_id", *Suspect)
+_PROTEIN_DEFECTS = ("negative_quantity", "non_numeric_quantity", "never_quantified", "id_count_mismatch",
+                    "unreadable_mark")  # fmt: skip
 _SOURCE = ("replicate_id", "protein_group", "source_file", "source_line")
 
 
@@ -50,7 +57,67 @@ def tables_present(packages: Sequence[Package]) -> Finding:
     )
 
 
-def tables_usable(reading: Reading) -> Finding:
+class Noticed(Protocol):
+    """What readers of tables notice on the way, whatever the tables are."""
+
+    @property
+    def packages(self) -> Sequence[Package]:
+        """What the archives hold."""
+        ...
+
+    @property
+    def defects(self) -> Defects:
+        """What is wrong with the tables that were read."""
+        ...
+
+    @property
+    def tallies(self) -> Sequence[Tally]:
+        """How many lines each has, and how many were left out."""
+        ...
+
+    @property
+    def unusable(self) -> Sequence[Defect]:
+        """Tables that were left out as a whole."""
+        ...
+
+
+def rows_kept(reading: Noticed) -> Finding:
+    """Of no table more than a hundredth of the lines is left out, and some are left.
+
+    Protects from a table of which a part, or nothing, took the place of the whole. One odd line sinks no table.
+    Blocking: what was published before stays.
+    """
+    bad = [one for one in reading.tallies if one.lost > max(1, LOST_LIMIT * one.rows) or one.lost == one.rows]
+    rows, lost = sum(one.rows for one in reading.tallies), sum(one.lost for one in reading.tallies)
+    first = f"{bad[0].lost:,} of {bad[0].rows:,} lines of {bad[0].file} were left out" if bad else ""
+    reason = next((f", the first: {defect}" for defect in reading.defects if defect.kind not in HARMLESS), "")
+    return Finding(
+        "rows_kept",
+        passed=not bad and rows > lost,
+        summary=f"{first}{reason}." if bad else f"{rows - lost:,} of {rows:,} lines were read.",
+        rows=pl.DataFrame(
+            [(one.file, one.rows, one.lost) for one in bad],
+            schema={"file": pl.String(), "rows": pl.Int64(), "lost": pl.Int64()}, orient="row",
+        ),
+        counts={"lines": rows, "left_out": lost},
+    )  # fmt: skip
+
+
+def tables_recognised(packages: Sequence[Package]) -> Finding:
+    """Each table in the archives is of a known form. Protects from a replicate that is missing without a word."""
+    found = [defect for package in packages for defect in package.unrecognised]
+    return Finding(
+        "tables_recognised",
+        passed=not found,
+        summary=f"{len(found)} tables are of no known form and were not read, the first: {found[0]}."
+        if found
+        else "Every table is of a known form.",
+        rows=_defect_rows(found),
+        counts={"unrecognised": len(found)},
+    )
+
+
+def tables_usable(reading: Noticed) -> Finding:
     """Each table could be used. Protects from analysing the replicates that are left as if they were all."""
     found = reading.unusable
     summary = f"{len(found)} tables were left out: {found[0]}." if found else "Every table was used."
@@ -73,17 +140,18 @@ def samples_known(reading: Reading) -> Finding:
     )
 
 
-def text_sound(reading: Reading) -> Finding:
+def text_sound(reading: Noticed) -> Finding:
     """Each line and value was read as it stands there. Protects from lines and numbers that went missing unnoticed."""
-    harmful = [defect for defect in reading.defects if defect.kind not in HARMLESS]
+    harmful = reading.defects.harmful
+    first = next((defect for defect in reading.defects if defect.kind in harmful), None)
     return Finding(
         "text_sound",
         passed=not harmful,
-        summary=f"{len(harmful)} defects, the first: {harmful[0]}."
+        summary=f"{sum(harmful.values()):,} defects, the first: {first}."
         if harmful
         else "Every line and value was readable.",
         rows=_defect_rows(sorted(reading.defects, key=lambda defect: defect.kind in HARMLESS)),
-        counts=Counter(defect.kind for defect in reading.defects),
+        counts=dict(reading.defects.counts),
     )
 
 
@@ -94,7 +162,9 @@ def windows_aligned(proteins: pl.DataFrame) -> Finding:
     """
     columns = ("first_fraction", "last_fraction", "measured_fractions")
     family = ("cell_line", "cell_type")
-    rows = proteins.group_by("replicate_id", maintain_order=True).agg(pl.col(*family, *columns).first())
+    rows = proteins.group_by("replicate_id", "quantity_kind", maintain_order=True).agg(
+        pl.col(*family, *columns).first()
+    )
     rows = rows.with_columns(
         (pl.col("last_fraction") - pl.col("first_fraction") + 1 - pl.col("measured_fractions")).alias("gaps"),
         (pl.col("first_fraction") - pl.col("first_fraction").first().over(family)).alias("shift_by_position"),
@@ -160,13 +230,22 @@ def groups_unique(proteins: pl.DataFrame) -> Finding:
 
 def quantities_sound(proteins: pl.DataFrame) -> Finding:
     """Quantities are numbers, not below zero, and identifiers fit the members. Protects sums and joins."""
-    counts = {kind: proteins.filter(pl.col("defects").list.contains(kind)).height for kind in _PROTEIN_DEFECTS}
-    bad = proteins.filter(pl.col("defects").list.set_intersection(list(_PROTEIN_DEFECTS)).list.len() > 0)
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return _flagged("quantities_sound", proteins, _PROTEIN_DEFECTS, "protein groups")
+
+
+def ids_sound(proteins: pl.DataFrame) -> Finding:
+    """Ids are accessions of the experiment. Protects from contaminants, decoys and standards counted as proteins."""
+    return _flagged("ids_sound", proteins, _ID_DEFECTS, "protein groups")
+
+
+def _flagged(check: str, proteins: pl.DataFrame, flags: Sequence[str], what: str) -> Finding:
+    counts = {str(flag): proteins.filter(pl.col("defects").list.contains(str(flag))).height for flag in flags}
+    bad = proteins.filter(pl.col("defects").list.set_intersection([str(flag) for flag in flags]).list.len() > 0)
+    which = ", ".join(f"{count} {flag}" for flag, count in counts.items() if count)
     return Finding(
-        "quantities_sound",
+        check,
         passed=bad.is_empty(),
-        summary=f"{bad.height} of {proteins.height} protein groups have a defect{f': {told}' if told else ''}.",
+        summary=f"{bad.height} of {proteins.height} {what} have a defect{f': {which}' if which else ''}.",
         rows=bad.select(*_SOURCE, "defects").head(ROWS_SHOWN),
         counts=counts,
     )
@@ -214,48 +293,4 @@ def _defect_rows(defects: Sequence[Defect]) -> pl.DataFrame:
         pl.DataFrame(rows, schema=["kind", "file", "line", "column", "detail"], orient="row")
         if rows
         else pl.DataFrame()
-    )
-
-
-def interactions_sound(interactions: pl.DataFrame) -> Finding:
-    """Pairs, ids, counts and scores have their form and fit together. Protects networks from false nodes and edges."""
-    bad = interactions.filter(pl.col("defects").list.len() > 0)
-    counts = dict(bad.select(pl.col("defects").explode().value_counts()).unnest("defects").iter_rows())
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-    return Finding(
-        "interactions_sound",
-        passed=bad.is_empty(),
-        summary=f"{bad.height} of {interactions.height} bait-prey pairs have a defect{f': {told}' if told else ''}.",
-        rows=bad.select("bait_symbol", "prey", "source_file", "source_line", "defects").head(ROWS_SHOWN),
-        counts={"pairs": interactions.height, **counts},
-    )
-
-
-def runs_sound(runs: pl.DataFrame) -> Finding:
-    """Runs are annotated, once, and passed their quality control. Protects from scoring failed or unknown runs."""
-    bad = runs.filter((pl.col("defects").list.len() > 0) | ~pl.col("qc_passed").fill_null(value=False))
-    failed = runs.filter(~pl.col("qc_passed")).height
-    return Finding(
-        "runs_sound",
-        passed=bad.is_empty(),
-        summary=f"{bad.height} of {runs.height} runs have a defect or failed their quality control ({failed}).",
-        rows=bad.select("raw_file", "tagged_line", "treatment_label", "qc_passed", "defects").head(ROWS_SHOWN),
-        counts={"runs": runs.height, "failed_qc": failed},
-    )
-
-
-def runs_deposited(runs: pl.DataFrame, files: pl.DataFrame) -> Finding:
-    """Annotated runs and deposited raw files are the same. Protects from annotations of files that nobody can get."""
-    named = runs.select("accession", pl.col("raw_file").alias("name")).drop_nulls("name")
-    raw = files.filter(pl.col("kind") == "raw_run", pl.col("accession").is_in(named["accession"].implode()))
-    absent = named.join(raw, on="name", how="anti").with_columns(pl.lit("no raw file").alias("problem"))
-    extra = raw.select("accession", "name").join(named, on="name", how="anti")
-    rows = pl.concat([absent, extra.with_columns(pl.lit("no annotation").alias("problem"))])
-    return Finding(
-        "runs_deposited",
-        passed=rows.is_empty(),
-        summary=f"{absent.height} of {named.height} annotated runs have no raw file in the deposit; {extra.height} raw "
-        "files have no annotation.",
-        rows=rows.head(ROWS_SHOWN),
-        counts={"runs": named.height, "without_file": absent.height, "without_annotation": extra.height},
     )

@@ -122,8 +122,8 @@ def sample_of(file: str, runs: Iterable[str], context: str = "") -> Sample:
 def labelled_sample(labels: Iterable[str], replicate: int | None, context: str = "") -> Sample:
     """What rows of a long table are of, by their labels (sample, treatment, condition) and the context."""
     names = tuple(labels)
-    stated = [{replicate}] if replicate is not None else [_replicates(name, _REPLICATE) for name in names]
-    return _sample(names, stated, context)
+    own = [] if replicate is None else [{replicate}]
+    return _sample(names, [*own, *(_replicates(name, _REPLICATE) for name in names)], context)
 
 
 def _sample(names: tuple[str, ...], replicates: list[set[int]], context: str) -> Sample:

@@ -64,9 +64,12 @@ def heat_map(replicates: Sequence[Elution], *, height: int = 300, width: int = 3
 
 def families(replicates: Sequence[Elution]) -> dict[str, list[Elution]]:
     """The replicates of the same cells and treatment together, by a label: `KOLF2.1J npc untreated`."""
+    several = len({one.quantity_kind for one in replicates}) > 1
     result: dict[str, list[Elution]] = {}
     for one in replicates:
-        result.setdefault(" ".join(part or "unknown" for part in one.family), []).append(one)
+        line, kind, condition, quantity = one.family
+        parts = (line, kind, *([quantity] if several else []), condition)
+        result.setdefault(" ".join(part or "unknown" for part in parts), []).append(one)
     return result
 
 
@@ -96,9 +99,10 @@ def correlation_matrix(pairs: Sequence[PairCorrelation], *, cell: int = 46) -> b
 
 def window_chart(proteins: pl.DataFrame, *, width: int = 640) -> bytes:
     """Which fractions each replicate was measured in; dark where all of them were, so that the rest stands out."""
-    rows = proteins.group_by("replicate_id", maintain_order=True).agg(
-        pl.col("first_fraction", "last_fraction", "measured_fractions").first()
-    )
+    windows = ("first_fraction", "last_fraction", "measured_fractions")
+    rows = proteins.group_by("replicate_id", "quantity_kind", maintain_order=True).agg(pl.col(*windows).first())
+    twice, name = pl.col("replicate_id").is_duplicated(), pl.col("replicate_id")
+    rows = rows.select(pl.when(twice).then(name + " (" + pl.col("quantity_kind") + ")").otherwise(name), *windows)
     if rows.is_empty():
         return message("No replicate to show.")
     begin, end = rows.select(pl.col("first_fraction").max(), pl.col("last_fraction").min()).row(0)

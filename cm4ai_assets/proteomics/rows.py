@@ -12,8 +12,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cm4ai_assets.proteomics.elution import Elution, peaks
-from cm4ai_assets.proteomics.problems import Defect
+from cm4ai_assets.proteomics.elution import EXTRAS, NOT_STATED, Elution, Marks, peaks
+from cm4ai_assets.proteomics.problems import Defects
 from cm4ai_assets.tables.proteomics import SECMS_PROFILES, SECMS_PROTEINS
 
 IDENTIFIERS = ("accessions", "uniprot_ids", "gene_symbols", "protein_names")
@@ -30,7 +30,7 @@ class Replicate:
     elution: Elution
     identifiers: pl.DataFrame
     source_file: str
-    defects: tuple[Defect, ...]
+    defects: Defects
 
 
 def profile_rows(elution: Elution) -> pl.DataFrame:
@@ -50,7 +50,13 @@ def profile_rows(elution: Elution) -> pl.DataFrame:
     )
     frame = frame.with_columns(
         *_constants(elution),
-        pl.lit(None, pl.Boolean).alias("interpolated") if marks is None else pl.Series("interpolated", marks.ravel()),
+        pl.lit(None, pl.Boolean).alias("interpolated") if marks is None else _booleans(marks),
+        *(
+            pl.Series(name, np.ascontiguousarray(elution.extras[name]).ravel(), nan_to_null=True)
+            if name in elution.extras
+            else pl.lit(None, pl.Float64).alias(name)
+            for name in EXTRAS
+        ),
     )
     return frame.select([column.name for column in SECMS_PROFILES.own_columns])
 
@@ -60,7 +66,7 @@ def protein_rows(replicate: Replicate) -> pl.DataFrame:
     elution = replicate.elution
     quantities, fractions = elution.quantities, elution.fractions
     measured = ~np.isnan(quantities)
-    own = measured if elution.interpolated is None else measured & ~elution.interpolated
+    own = measured if elution.interpolated is None else measured & (elution.interpolated != 1)
     filled = np.nan_to_num(quantities, nan=-np.inf)
     apex = filled.argmax(axis=1)
     apex_quantity = filled[np.arange(len(filled)), apex]
@@ -106,7 +112,14 @@ def _constants(elution: Elution) -> list[pl.Expr]:
         pl.lit(sample.cell_type, pl.String()).alias("cell_type"),
         pl.lit(sample.replicate, pl.Int16()).alias("replicate"),
         pl.lit(elution.quantity_kind).alias("quantity_kind"),
+        pl.lit(elution.origin.file_id, pl.Int64()).alias("source_file_id"),
+        pl.lit(elution.origin.sha256, pl.String()).alias("source_sha256"),
     ]
+
+
+def _booleans(marks: Marks) -> pl.Series:
+    values = pl.Series("interpolated", np.ascontiguousarray(marks).ravel())
+    return (values == 1).set(values == NOT_STATED, None)
 
 
 def _fractions_of(marks: NDArray[np.bool_], fractions: NDArray[np.int16]) -> pa.ListArray:

@@ -12,7 +12,9 @@ from collections import defaultdict
 import numpy as np
 import polars as pl
 
+from cm4ai_assets.proteomics.columns import flag_list, read_columns
 from cm4ai_assets.proteomics.elution import Elution
+from cm4ai_assets.proteomics.groups import alternatives, group_flags, members
 from cm4ai_assets.proteomics.names import QUANTITY, QuantityColumn, Sample, quantity_column, sample_of
 from cm4ai_assets.proteomics.problems import (
     NEGATIVE,
@@ -22,10 +24,11 @@ from cm4ai_assets.proteomics.problems import (
     OTHER_QUANTITY,
     OUT_OF_ORDER,
     Defect,
+    Defects,
     TableDamagedError,
 )
 from cm4ai_assets.proteomics.rows import IDENTIFIERS, Replicate
-from cm4ai_assets.proteomics.text import flag_list, members, read_columns, read_text
+from cm4ai_assets.proteomics.text import read_text
 from cm4ai_assets.vocabulary import QuantityKind
 
 GROUPS = "PG.ProteinGroups"
@@ -59,18 +62,18 @@ def read_report(data: bytes, file: str, *, context: str = "") -> Replicate:
     text = read_text(data, file)
     if GROUPS not in text.header:
         raise TableDamagedError(file, "there is no such column", column=GROUPS)
-    columns, defects = _fraction_columns(text.header, file)
+    columns, column_defects = _fraction_columns(text.header, file, text.header_line)
+    defects = Defects(*column_defects)
+    defects.update(text.defects)
     lists = {name: target for name, target in _LISTS.items() if name in text.header}
     strings = [GROUPS, *lists, *([_GROUP_LABEL] if _GROUP_LABEL in text.header else [])]
     frame, found = read_columns(text, strings, [column.name for column in columns])
-    defects += [*text.defects, *found]
+    defects.update(found)
     frame = frame.with_columns(pl.Series("source_line", text.line_numbers, pl.Int64))
     has_group = pl.col(GROUPS).str.contains(r"[^;|\s]").fill_null(value=False)
-    nameless = frame.filter(~has_group)
-    defects += [
-        Defect(NO_GROUP, file, line, GROUPS, "no protein group; the line is left out")
-        for line in nameless["source_line"]
-    ]
+    nameless = frame.filter(~has_group)["source_line"].to_numpy()
+    defects.add_lines(NO_GROUP, file, nameless, GROUPS, lambda _: "no protein group; the line is left out")
+    defects.lost += len(nameless)
     frame = frame.filter(has_group).with_columns(pl.int_range(pl.len()).over(GROUPS).cast(pl.Int16).alias("occurrence"))
     if frame.is_empty():
         raise TableDamagedError(file, "no row has a protein group", column=GROUPS)
@@ -85,10 +88,10 @@ def read_report(data: bytes, file: str, *, context: str = "") -> Replicate:
         interpolated=None,
         quantity_kind=QuantityKind.PROTEIN_GROUP_QUANTITY,
     )
-    return Replicate(elution, _identifiers(frame, lists, defects), file, tuple(defects))
+    return Replicate(elution, _identifiers(frame, lists, defects), file, defects)
 
 
-def _fraction_columns(header: tuple[str, ...], file: str) -> tuple[list[QuantityColumn], list[Defect]]:
+def _fraction_columns(header: tuple[str, ...], file: str, line: int) -> tuple[list[QuantityColumn], list[Defect]]:
     """The quantity columns in the order of their fractions."""
     all_columns = [column for name in header if (column := quantity_column(name))]
     quantities = [column for column in all_columns if column.quantity == QUANTITY]
@@ -107,36 +110,37 @@ def _fraction_columns(header: tuple[str, ...], file: str) -> tuple[list[Quantity
         if len(names) > 1:
             raise TableDamagedError(file, f"fraction {fraction} is also that of column {names[0]!r}", column=names[1])
     defects = [
-        Defect(NO_FRACTION, file, 1, column.name, "the run's name states no fraction; the column is left out")
+        Defect(NO_FRACTION, file, line, column.name, "the run's name states no fraction; the column is left out")
         for column in quantities
         if column.fraction is None
     ]
     defects += [
-        Defect(OTHER_QUANTITY, file, 1, column.name, f"{column.quantity} is not {QUANTITY}; the column is left out")
+        Defect(OTHER_QUANTITY, file, line, column.name, f"{column.quantity} is not {QUANTITY}; the column is left out")
         for column in all_columns
         if column.quantity != QUANTITY
     ]
     placed = [column for column in quantities if column.fraction is not None]
     ordered = sorted(placed, key=lambda column: column.fraction or 0)
     if moved := [column for column, expected in zip(placed, ordered, strict=True) if column != expected]:
-        told = (
+        detail = (
             f"fraction {moved[0].fraction} stands where {ordered[placed.index(moved[0])].fraction} would; put in order"
         )
-        defects.append(Defect(OUT_OF_ORDER, file, 1, moved[0].name, told))
+        defects.append(Defect(OUT_OF_ORDER, file, line, moved[0].name, detail))
     return ordered, defects
 
 
-def _identifiers(frame: pl.DataFrame, lists: dict[str, str], defects: list[Defect]) -> pl.DataFrame:
+def _identifiers(frame: pl.DataFrame, lists: dict[str, str], defects: Defects) -> pl.DataFrame:
     """Members and identifiers of each group, and what is wrong with its row."""
-    lines = {kind: [defect.line for defect in defects if defect.kind == kind] for kind in (NON_NUMERIC, NEGATIVE)}
+    lines = {kind: defects.lines(kind).tolist() for kind in (NON_NUMERIC, NEGATIVE)}
     split = frame.select(
         members(GROUPS).alias("members"),
-        (pl.col(GROUPS).str.count_matches("|", literal=True) + 1).cast(pl.Int16).alias("alternatives"),
+        alternatives(GROUPS).alias("alternatives"),
         *(members(name).alias(target) for name, target in lists.items()),
         *(pl.lit(None, pl.List(pl.String)).alias(target) for target in IDENTIFIERS if target not in lists.values()),
         (pl.col(_GROUP_LABEL) if _GROUP_LABEL in frame.columns else pl.lit(None, pl.String)).alias("group_label"),
         "source_line",
         "occurrence",
+        pl.col(GROUPS).alias("_cell"),
     )
     uneven = [
         ~pl.col(target).list.len().is_in([0, 1]) & (pl.col(target).list.len() != pl.col("members").list.len())
@@ -147,5 +151,6 @@ def _identifiers(frame: pl.DataFrame, lists: dict[str, str], defects: list[Defec
         "non_numeric_quantity": pl.col("source_line").is_in(lines[NON_NUMERIC]),
         "negative_quantity": pl.col("source_line").is_in(lines[NEGATIVE]),
         "id_count_mismatch": pl.any_horizontal(uneven) if uneven else pl.lit(value=False),
+        **group_flags("_cell"),
     }
-    return split.with_columns(flag_list(flags)).drop("occurrence")
+    return split.with_columns(flag_list(flags)).drop("occurrence", "_cell")

@@ -1,7 +1,8 @@
-"""Delimited text as it was published, made fit for a fast reader: encoding, line ends, ragged lines, duplicate columns.
+"""Delimited text as it was published, made fit for a fast reader: lines of even length, with their line numbers.
 
-Every defect found here is told with file, line and column, and line numbers of the file survive the removal of lines,
-so that whatever is found later can name them too. Does not belong here: what a column means.
+Every defect found here is noted with file, line and column, and line numbers of the file survive the removal of lines,
+so that whatever is found later can name them too. Does not belong here: bytes to UTF-8 (`encoding`), text to values
+(`columns`), and what a column means.
 """
 
 from __future__ import annotations
@@ -9,41 +10,42 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from cm4ai_assets.proteomics.encoding import decoded, prepared
+from cm4ai_assets.proteomics.lines import Lines, lines_of
 from cm4ai_assets.proteomics.problems import (
-    BOM,
+    COMMENTS,
     CRLF,
-    NEGATIVE,
-    NON_NUMERIC,
-    NOT_UTF8,
     RAGGED,
+    ROW_NAMES,
+    TRAILING,
     Defect,
+    Defects,
     TableDamagedError,
 )
 
-# Missing values: empty and NaN as Spectronaut and R write them, "Filtered" where Spectronaut's q-value filter took the
-# value out, NA of R.
-MISSING = ("", "NaN", "nan", "NA", "N/A", "#N/A", "Filtered", "null", "NULL")
-# Above this share of unreadable numbers the column is of another format (a decimal comma, say), not a slip.
-_UNREADABLE_LIMIT = 0.01
-_LINE_FEED, _QUOTE = 10, 34
-_TELLABLE = 1000
+_COMMENT = b"#"
+_COMMENT_LINES = 100
+# A field that is one quoted text, of one line. What is left of quotes besides is text.
+_QUOTED_FIELD = re.compile(rb'(?:^|(?<=\t))"(?:[^"\n]|"")*"(?=[\t\n]|\Z)', re.MULTILINE)
 BLOCK = 32 * 1024 * 1024
+_WHOLE_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
 class Text:
     """A table's text: UTF-8, LF, no byte order mark, and every line with as many fields as the header.
 
-    `line_numbers` holds the file's line of every row; the header is line 1.
+    `line_numbers` holds the file's line of every row, `header_line` that of the header.
     """
 
     name: str
@@ -52,7 +54,8 @@ class Text:
     separator: str
     is_quoted: bool
     line_numbers: NDArray[np.int64]
-    defects: tuple[Defect, ...]
+    defects: Defects = field(default_factory=Defects)
+    header_line: int = 1
 
     @property
     def rows(self) -> int:
@@ -60,21 +63,52 @@ class Text:
         return len(self.line_numbers)
 
 
-def header_of(data: bytes) -> tuple[str, ...]:
-    """The column names of a table, from its first bytes; empty if they are no line of text."""
-    line = data[: _line_end(data)].removeprefix(codecs.BOM_UTF8)
-    return _fields(line, _separator(line))
+@dataclass
+class _Header:
+    """The header as it applies to the lines that come: where rows have a field more, it gets a name for that."""
+
+    line: bytes
+    names: tuple[str, ...]
+    number: int
+    separator: str
+    is_quoted: bool
+
+
+def header_of(stream: BinaryIO, name: str) -> tuple[str, ...]:
+    """The column names of a table; empty if it begins with no line of text.
+
+    Raises:
+        TableDamagedError: It cannot be decompressed or decoded.
+    """
+    plain, _ = prepared(stream, name)
+    line, _ = _first_line(plain, name)
+    text, _ = decoded(line, name)
+    return _fields(text, _separator(text))
+
+
+def first_line(stream: BinaryIO, name: str) -> str:
+    """The line in which a header would stand, as text for people.
+
+    Raises:
+        TableDamagedError: It cannot be decompressed or decoded.
+    """
+    plain, _ = prepared(stream, name)
+    return _first_line(plain, name)[0].decode("utf-8", "replace").strip()
 
 
 def read_text(data: bytes, name: str) -> Text:
     """A table's bytes as clean text.
 
-    A line with too many or too few fields is left out and told: which of its values stands where cannot be known.
+    A line with too many or too few fields is left out and noted: which of its values stands where cannot be known.
 
     Raises:
         TableDamagedError: Empty, not text, or with two columns of one name.
     """
-    return next(read_blocks(io.BytesIO(data), name, size=max(1, len(data))))
+    blocks = read_blocks(io.BytesIO(data), name, size=_WHOLE_LIMIT)
+    text = next(blocks)
+    if next(blocks, None) is not None:
+        raise TableDamagedError(name, f"more than {_WHOLE_LIMIT:,} bytes of text, too large to be read as a whole")
+    return text
 
 
 def read_blocks(stream: BinaryIO, name: str, *, size: int = BLOCK) -> Iterator[Text]:
@@ -83,167 +117,151 @@ def read_blocks(stream: BinaryIO, name: str, *, size: int = BLOCK) -> Iterator[T
     Raises:
         TableDamagedError: As `read_text`.
     """
-    first = stream.readline(BLOCK)
-    header_line, defects = _decoded(first, name)
-    header_line = header_line.rstrip(b"\r\n")
-    if not header_line.strip():
+    stream, prepared_defects = prepared(stream, name)
+    defects = Defects(*prepared_defects)
+    header = _read_header(stream, name, defects)
+    block, done = _read(stream, size, name), header.number
+    while block or done == header.number:
+        rest = _read(stream, size, name)
+        end = _last_break(block, is_quoted=header.is_quoted) if rest else len(block)
+        text = _clean(block[:end], name, header, done, defects)
+        yield _even(text, name, header, done, defects)
+        if text:
+            done += text.count(b"\n")
+        elif not rest:
+            return
+        block, defects = block[end:] + rest, Defects()
+
+
+def _read(stream: BinaryIO, size: int, name: str) -> bytes:
+    try:
+        return stream.read(size)
+    except (OSError, EOFError) as error:
+        raise TableDamagedError(name, f"it does not decompress ({error})") from error
+
+
+def _first_line(stream: BinaryIO, name: str) -> tuple[bytes, int]:
+    """The first line that is no comment, and its number."""
+    try:
+        for number in range(1, _COMMENT_LINES + 1):
+            line = stream.readline(BLOCK)
+            if not line.removeprefix(codecs.BOM_UTF8).startswith(_COMMENT):
+                return line, number
+    except (OSError, EOFError) as error:
+        raise TableDamagedError(name, f"it does not decompress ({error})") from error
+    return b"", _COMMENT_LINES
+
+
+def _read_header(stream: BinaryIO, name: str, defects: Defects) -> _Header:
+    first, number = _first_line(stream, name)
+    line, found = decoded(first, name)
+    for defect in found:
+        defects.add(defect)
+    if number > 1:
+        defects.add(Defect(COMMENTS, name, 1, "", f"{number - 1} lines of comments stand before the header"))
+    line = line.rstrip(b"\r\n")
+    if not line.strip():
         raise TableDamagedError(name, "the first line is empty: there is no header" if first else "it is empty")
-    separator = _separator(header_line)
-    # Quotes are honoured where the header is quoted (R writes it so) and in CSV. In Spectronaut's TSV they are text.
-    is_quoted = header_line.startswith(b'"') or separator == ","
-    header = _checked_header(header_line, name, separator)
-    block, done = stream.read(size), 1
-    while block or done == 1:
-        rest = stream.read(size)
-        end = _last_break(block, is_quoted=is_quoted) if rest else len(block)
-        text, found = _clean(block[:end], name, header, done)
-        kept, lines, ragged = _even_lines(text, name, header, done, separator=separator, is_quoted=is_quoted)
-        data = header_line + b"\n" + kept
-        yield Text(name, data, header, separator, is_quoted, lines, (*defects, *found, *ragged))
-        done += text.count(b"\n")
-        block, defects = block[end:] + rest, []
+    separator = _separator(line)
+    # Quotes are syntax where the header is quoted (R writes it so) and in CSV. In Spectronaut's TSV they mostly are
+    # text; see `_are_syntax`.
+    is_quoted = line.startswith(b'"') or separator != "\t"
+    return _Header(line, _checked_header(line, name, separator, number), number, separator, is_quoted)
 
 
-def read_columns(text: Text, strings: list[str], numbers: list[str]) -> tuple[pl.DataFrame, list[Defect]]:
-    """The named columns of a table: `strings` verbatim (missing as null), `numbers` as Float64 with missing as null.
-
-    A number that does not parse, or is not finite, becomes missing and is told; so is one below zero, which stays.
-
-    Raises:
-        TableDamagedError: More numbers than a slip explains do not parse, or the text is not parsable at all.
-    """
-    try:
-        frame = _parse(text, dict.fromkeys(numbers, pl.Float64())).select([*strings, *numbers])
-        defects: list[Defect] = []
-    except pl.exceptions.ComputeError:
-        frame, defects = _parse_with_defects(text, strings, numbers)
-    frame = frame.with_columns(pl.col(numbers).fill_nan(None))
-    finite = frame.select(pl.col(numbers).is_infinite().any()) if numbers else pl.DataFrame()
-    for column in [name for name in finite.columns if finite[name][0]]:
-        defects += _cell_defects(
-            text, frame, column, frame[column].is_infinite(), kind=NON_NUMERIC, what="is not finite; missing"
-        )
-        frame = frame.with_columns(pl.when(pl.col(column).is_finite()).then(pl.col(column)))
-    lowest = frame.select(pl.col(numbers).min()) if numbers else pl.DataFrame()
-    for column in [name for name in lowest.columns if (lowest[name][0] or 0.0) < 0]:
-        defects += _cell_defects(text, frame, column, frame[column] < 0, kind=NEGATIVE, what="is negative; kept")
-    return frame, defects
-
-
-def flag_list(flags: dict[str, pl.Expr]) -> pl.Expr:
-    """The names of those flags that hold, as the list column `defects`."""
-    named = [pl.when(holds).then(pl.lit(name)) for name, holds in flags.items()]
-    return pl.concat_list(named).list.drop_nulls().alias("defects")
-
-
-def members(column: str) -> pl.Expr:
-    """A list of ids: `|` between groups and `;` within one; an empty cell is an empty list."""
-    parts = pl.col(column).str.replace_all("|", ";", literal=True).str.split(";")
-    parts = parts.list.eval(pl.element().str.strip_chars()).list.eval(pl.element().filter(pl.element() != ""))
-    return parts.fill_null(pl.lit([], pl.List(pl.String)))
-
-
-def whole_number(column: str | pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Text as a whole number; null where it is none. `7.0` is one, `7.5` is not."""
-    text = (pl.col(column) if isinstance(column, str) else column).str.strip_chars()
-    return text.str.replace(r"\.0+$", "").cast(dtype, strict=False)
-
-
-def _parse(text: Text, types: dict[str, pl.DataType]) -> pl.DataFrame:
-    frame = pl.read_csv(
-        text.data,
-        separator=text.separator,
-        quote_char='"' if text.is_quoted else None,
-        infer_schema=False,
-        schema_overrides=types,
-        null_values=list(MISSING),
-    )
-    if frame.height != text.rows:
-        raise TableDamagedError(text.name, f"{frame.height} rows were read where {text.rows} lines stand")
-    return frame
-
-
-def _parse_with_defects(text: Text, strings: list[str], numbers: list[str]) -> tuple[pl.DataFrame, list[Defect]]:
-    """The slow way, for a table that holds something that is no number: as strings, each failure told."""
-    try:
-        raw = _parse(text, {}).select([*strings, *numbers])
-    except pl.exceptions.ComputeError as error:
-        raise TableDamagedError(text.name, f"it cannot be parsed ({str(error).splitlines()[0]})") from error
-    cast = raw.with_columns(pl.col(numbers).str.strip_chars().cast(pl.Float64, strict=False))
-    failed = raw.select(pl.col(column).is_not_null() & cast[column].is_null() for column in numbers)
-    total = sum(int(failed[column].sum()) for column in failed.columns)
-    present = sum(raw.height - raw[column].null_count() for column in numbers)
-    defects = [
-        defect
-        for column in failed.columns
-        if failed[column].any()
-        for defect in _cell_defects(
-            text, raw, column, failed[column], kind=NON_NUMERIC, what="is not a number; missing"
-        )
-    ]
-    if total > max(1, _UNREADABLE_LIMIT * present):
-        first = min(defects, key=lambda defect: defect.line)
-        reason = f"{total} of {present} quantities are not numbers, the first: {first.detail}"
-        raise TableDamagedError(text.name, reason, line=first.line, column=first.column)
-    return cast, defects
-
-
-def _cell_defects(
-    text: Text, frame: pl.DataFrame, column: str, bad: pl.Series, *, kind: str, what: str
-) -> list[Defect]:
-    rows = bad.fill_null(value=False).arg_true().to_list()[:_TELLABLE]
-    return [
-        Defect(kind, text.name, int(text.line_numbers[row]), column, f"{frame[column][row]!r} {what}") for row in rows
-    ]
-
-
-def _clean(block: bytes, name: str, header: tuple[str, ...], done: int) -> tuple[bytes, list[Defect]]:
+def _clean(block: bytes, name: str, header: _Header, done: int, defects: Defects) -> bytes:
     """Lines of text in UTF-8 with LF, the last one closed; `done` lines stand before them."""
-    text, defects = _decoded(block, name, header=header, done=done)
+    text, found = decoded(block, name, header=header.names, done=done)
+    for defect in found:
+        defects.add(defect)
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
-        defects.append(Defect(CRLF, name, done + 1, "", "lines end in CR LF; read as LF"))
+        defects.add(Defect(CRLF, name, done + 1, "", "lines end in CR LF; read as LF"))
     if b"\0" in text:
         line = done + text.count(b"\n", 0, text.index(b"\0")) + 1
         raise TableDamagedError(name, "NUL bytes: not a text table", line=line)
-    return (text if not text or text.endswith(b"\n") else text + b"\n"), defects
+    return text if not text or text.endswith(b"\n") else text + b"\n"
 
 
-def _decoded(data: bytes, name: str, *, header: tuple[str, ...] = (), done: int = 0) -> tuple[bytes, list[Defect]]:
-    """The bytes as UTF-8 without a byte order mark, and what had to be done for that."""
-    defects = []
-    if done == 0 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise TableDamagedError(name, "UTF-16 text, not UTF-8")
-    if done == 0 and data.startswith(codecs.BOM_UTF8):
-        data = data[len(codecs.BOM_UTF8) :]
-        defects.append(Defect(BOM, name, 1, "", "begins with a byte order mark; left out"))
-    if data.isascii():
-        return data, defects
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        begin = data.rfind(b"\n", 0, error.start) + 1
-        field = data.count(b"\t" if b"\t" in data else b",", begin, error.start)
-        column = header[field] if field < len(header) else ""
-        told = f"byte {data[error.start]:#04x} is not UTF-8; read as Latin-1"
-        defects.append(Defect(NOT_UTF8, name, done + data.count(b"\n", 0, begin) + 1, column, told))
-        return data.decode("latin-1").encode(), defects
-    return data, defects
+def _even(text: bytes, name: str, header: _Header, done: int, defects: Defects) -> Text:
+    """The lines without blank and ragged ones, and the line number of each that is left."""
+    lines = lines_of(text, name, header.separator, done, is_quoted=header.is_quoted)
+    is_quoted = header.is_quoted
+    if not is_quoted and b'"' in text and _are_syntax(text, name, header, done, lines):
+        lines, is_quoted = lines_of(text, name, header.separator, done, is_quoted=True), True
+    if done == header.number:
+        _fit_header(text, name, header, lines, defects)
+    uneven, blank = lines.uneven(len(header.names)), lines.blank
+    defects.rows += int((~blank).sum())
+    defects.lost += int(uneven.sum())
+    _note_ragged(name, header, lines.numbers[uneven], lines.fields[uneven], defects)
+    keep = np.flatnonzero(~(blank | uneven))
+    if len(keep) != len(lines.starts):
+        text = b"".join(text[lines.starts[i] : lines.stops[i] + 1] for i in keep)
+    data = header.line + b"\n" + text
+    return Text(name, data, header.names, header.separator, is_quoted, lines.numbers[keep], defects, header.number)
 
 
-def _checked_header(line: bytes, name: str, separator: str) -> tuple[str, ...]:
+def _note_ragged(
+    name: str, header: _Header, numbers: NDArray[np.int64], fields: NDArray[np.int64], defects: Defects
+) -> None:
+    """Note lines that were left out, at the column in which they end, or pass the header's end."""
+    for count in np.unique(fields).tolist():
+        column = header.names[min(count, len(header.names)) - 1]
+        detail = f"{count} fields where the header has {len(header.names)}; the line is left out"
+        defects.add_lines(RAGGED, name, numbers[fields == count], column, lambda _: detail)  # noqa: B023 - called at once
+
+
+def _are_syntax(text: bytes, name: str, header: _Header, done: int, plain: Lines) -> bool:
+    """Quotes of a TSV close fields: every one belongs to a field that is quoted as a whole, and lines are no less even.
+
+    Otherwise they are text, as in `5"-x`.
+    """
+    if b'"' in _QUOTED_FIELD.sub(b"", text):
+        return False
+    width = len(header.names)
+    quoted = lines_of(text, name, header.separator, done, is_quoted=True)
+    return bool(quoted.uneven(width).sum() <= plain.uneven(width).sum())
+
+
+def _fit_header(text: bytes, name: str, header: _Header, lines: Lines, defects: Defects) -> None:
+    """Where every row has one field more than the header, that field has no name: R's row names, or an empty last one.
+
+    Row names are what makes the first fields differ from row to row; numbers that rise are names even if the last
+    fields are all empty.
+    """
+    full = np.flatnonzero(~lines.blank)
+    if not len(full) or not (lines.fields[full] == len(header.names) + 1).all():
+        return
+    rows = [text[lines.starts[i] : lines.stops[i]] for i in full]
+    separator = header.separator.encode()
+    firsts = [row.split(separator, 1)[0].strip(b'"') for row in rows]
+    is_empty = all(row.endswith((separator, separator + b'""')) for row in rows)
+    if is_empty and not _rising(firsts):
+        header.line, header.names = header.line + separator + b"_empty", (*header.names, "_empty")
+        defects.add(Defect(TRAILING, name, header.number, "", "every row ends with a separator; read past"))
+    elif len(set(firsts)) == len(firsts) and all(firsts):
+        header.line, header.names = b"_row" + separator + header.line, ("_row", *header.names)
+        defects.add(Defect(ROW_NAMES, name, header.number, "", "rows begin with a name of their own; read past"))
+
+
+def _rising(firsts: list[bytes]) -> bool:
+    if not all(first.isdigit() for first in firsts):
+        return False
+    numbers = [int(first) for first in firsts]
+    return all(one < other for one, other in pairwise(numbers))
+
+
+def _checked_header(line: bytes, name: str, separator: str, number: int) -> tuple[str, ...]:
     header = _fields(line, separator)
+    if not header:
+        raise TableDamagedError(name, "the first line cannot be split into names of columns", line=number)
     repeated = [column for column, count in Counter(header).items() if count > 1]
     if repeated:
         places = [str(place) for place, column in enumerate(header, start=1) if column == repeated[0]]
-        told = f"there are {len(places)} columns of this name, at {', '.join(places)}"
-        raise TableDamagedError(name, told, column=repeated[0])
+        reason = f"there are {len(places)} columns of this name, at {', '.join(places)}"
+        raise TableDamagedError(name, reason, line=number, column=repeated[0])
     return header
-
-
-def _line_end(data: bytes) -> int:
-    end = data.find(b"\n")
-    return len(data) if end < 0 else end
 
 
 def _last_break(block: bytes, *, is_quoted: bool) -> int:
@@ -255,50 +273,16 @@ def _last_break(block: bytes, *, is_quoted: bool) -> int:
 
 
 def _separator(line: bytes) -> str:
-    """Tab or comma: whichever the header holds more of."""
-    return "," if line.count(b",") > line.count(b"\t") else "\t"
+    """Tab, comma or semicolon: whichever the header holds most of."""
+    return max("\t,;", key=lambda separator: line.count(separator.encode()))
 
 
 def _fields(line: bytes, separator: str) -> tuple[str, ...]:
+    """The fields of a line; none if it is no line of a table."""
     text = line.decode("utf-8", "replace").rstrip("\r\n")
     if not text.startswith('"') and separator == "\t":
         return tuple(text.split(separator))
-    return tuple(next(csv.reader(io.StringIO(text), delimiter=separator), []))
-
-
-def _even_lines(
-    text: bytes, name: str, header: tuple[str, ...], done: int, *, separator: str, is_quoted: bool
-) -> tuple[bytes, NDArray[np.int64], list[Defect]]:
-    """The lines without blank and ragged ones, the line number of each that is left, and what was left out.
-
-    polars fills a short line with nulls without a word, so fields are counted here, over the whole text at once.
-    """
-    array = np.frombuffer(text, np.uint8)
-    ends, separators = array == _LINE_FEED, array == ord(separator)
-    breaks = np.flatnonzero(ends)
-    if is_quoted and b'"' in text:
-        # Sums of 8 bits overflow; whether they are odd survives.
-        outside = (np.cumsum(array == _QUOTE, dtype=np.uint8) & 1) == 0
-        ends, separators = ends & outside, separators & outside
-        if not (ends.any() and ends[-1]):
-            raise TableDamagedError(name, "a quote is opened and never closed", line=done + len(breaks))
-    stops = np.flatnonzero(ends)
-    starts = np.concatenate(([0], stops[:-1] + 1)) if len(stops) else stops
-    numbers = np.searchsorted(breaks, starts) + done + 1  # a quoted field may span lines
-    fields = np.diff(np.searchsorted(np.flatnonzero(separators), stops), prepend=0) + 1
-    blank = stops == starts
-    ragged = (fields != len(header)) & ~blank
-    if not (blank.any() or ragged.any()):
-        return text, numbers, []
-    defects = [
-        Defect(
-            RAGGED,
-            name,
-            int(numbers[i]),
-            header[min(int(fields[i]), len(header)) - 1],  # in which the line ends, or passes the header's end
-            f"{fields[i]} fields where the header has {len(header)}; the line is left out",
-        )
-        for i in np.flatnonzero(ragged)[:_TELLABLE]
-    ]
-    keep = np.flatnonzero(~(blank | ragged))
-    return b"".join(text[starts[i] : stops[i] + 1] for i in keep), numbers[keep], defects
+    try:
+        return tuple(next(csv.reader([text], delimiter=separator), []))
+    except csv.Error:
+        return ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.suspects import Suspect
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
 from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
@@ -18,6 +19,9 @@ PROTEIN_DEFECTS = (
     "negative_quantity",  # a quantity below zero, kept as published
     "id_count_mismatch",  # a list of ids is neither as long as the members nor collapsed to one
     "never_quantified",  # no quantity in any fraction
+    "unreadable_mark",  # whether a value was measured or filled in cannot be read
+    "malformed_id",  # a member is no UniProt accession, and is not marked as anything else
+    *Suspect,
 )
 
 INTERACTION_DEFECTS = (
@@ -29,7 +33,9 @@ INTERACTION_DEFECTS = (
     "sum_mismatch",  # SpecSum is not the sum of Spec
     "replicates_mismatch",  # NumReplicates is not the number of counts in Spec
     "score_out_of_range",  # a probability or BFDR outside 0..1
-    "bad_number",  # a number that does not parse, read as missing
+    "bad_number",  # a number that does not parse, or is not whole where it must be, read as missing
+    "other_treatment",  # the row names another treatment than its table
+    *Suspect,
 )
 
 RUN_DEFECTS = (
@@ -61,6 +67,12 @@ _REPLICATE = Column(
     pl.String(),
     "Cell line, cell type, condition and replicate: KOLF2.1J_npc_untreated_2; the file's name where one is unknown.",
 )
+_ORIGIN = (
+    Column("source_file_id", pl.Int64(), "Data file id of the ZIP that the table stands in, as in release_files; null "
+           "for a table of a MassIVE deposit.", nullable=True),
+    Column("source_sha256", pl.String(), "SHA-256 of that ZIP, or of the table pulled from the deposit.",
+           nullable=True),
+)  # fmt: skip
 _SAMPLE = (
     Column("cell_line", pl.String(), "Cell line; null if nothing names it.", nullable=True, allowed=tuple(CellLine)),
     Column(
@@ -84,7 +96,7 @@ SECMS_PROFILES = Table(
     description="Elution profiles, long form: the quantity of each protein group in each fraction of each replicate. "
     "A fraction in which a group was not quantified is null; a published zero is zero.",
     partitioning=Partitioning.CONDITION_RELEASE,
-    key=("replicate_id", "protein_group", "occurrence", "fraction"),
+    key=("replicate_id", "quantity_kind", "protein_group", "occurrence", "fraction"),
     own_columns=(
         _REPLICATE,
         *_SAMPLE,
@@ -100,6 +112,27 @@ SECMS_PROFILES = Table(
             "The producer filled this value in rather than measured it; null where the table does not say.",
             nullable=True,
         ),
+        Column(
+            "fraction_mass",
+            pl.Float64(),
+            "Column fractionMass of sec.csv as published: the molecular weight at "
+            "which the fraction elutes; null elsewhere.",
+            nullable=True,
+        ),
+        Column(
+            "norm_intensity",
+            pl.Float64(),
+            "Column norm.intensity of sec.csv as published; null elsewhere.",
+            unit="arbitrary",
+            nullable=True,
+        ),
+        Column(
+            "standard_fraction",
+            pl.Float64(),
+            "Column standardFraction of sec.csv as published; null elsewhere.",
+            nullable=True,
+        ),
+        *_ORIGIN,
     ),
     rules=(
         Rule("fraction_positive", "fractions are numbered from 1", lambda: pl.col("fraction") >= 1),
@@ -112,7 +145,7 @@ SECMS_PROTEINS = Table(
     name="secms_proteins",
     description="One row per protein group and replicate: its identifiers and what its elution profile looks like.",
     partitioning=Partitioning.CONDITION_RELEASE,
-    key=("replicate_id", "protein_group", "occurrence"),
+    key=("replicate_id", "quantity_kind", "protein_group", "occurrence"),
     own_columns=(
         _REPLICATE,
         *_SAMPLE,
@@ -149,6 +182,7 @@ SECMS_PROTEINS = Table(
         Column("source_file", pl.String(), "File the row comes from."),
         Column("source_line", pl.Int64(), "Line of the file (header is 1); null where a group spans many lines.",
                nullable=True),
+        *_ORIGIN,
         Column("defects", pl.List(pl.String()), "What is wrong with this row; empty if nothing.",
                allowed=PROTEIN_DEFECTS),
     ),
@@ -174,7 +208,10 @@ APMS_INTERACTIONS = Table(
         Column("prey", pl.String(), "Prey as published."),
         Column("occurrence", pl.Int16(), "0 for the first row of this pair, 1 for a repetition."),
         Column("prey_uniprot_id", pl.String(), "Prey as a UniProt accession; null if it is none.", nullable=True),
-        Column("prey_entry_name", pl.String(), "UniProt entry name of the prey, e.g. SAP18_HUMAN.", nullable=True),
+        Column("prey_entry_name", pl.String(), "UniProt entry name of the prey, e.g. SAP18_HUMAN; what else stands in "
+               "its place, where it is no gene symbol.", nullable=True),
+        Column("prey_gene_symbol", pl.String(), "Gene symbol of the prey, where the table states one instead of the "
+               "entry name.", nullable=True),
         Column("spectral_counts", pl.List(pl.Int32()), "Spectral counts of the prey, one per bait replicate."),
         Column("spectral_count_sum", pl.Int32(), "Sum of the spectral counts, as published.", nullable=True),
         Column("spectral_count_mean", pl.Float64(), "Mean spectral count, as published.", nullable=True),
@@ -194,6 +231,7 @@ APMS_INTERACTIONS = Table(
         Column("boosted_by", pl.String(), "Preys whose interactions raised the score.", nullable=True),
         Column("source_file", pl.String(), "File the row comes from."),
         Column("source_line", pl.Int64(), "Line of the file (header is 1)."),
+        *_ORIGIN,
         Column("defects", pl.List(pl.String()), "What is wrong with this row; empty if nothing.",
                allowed=INTERACTION_DEFECTS),
     ),
@@ -225,6 +263,7 @@ APMS_RUNS = Table(
         Column("species", pl.String(), "Species as published.", nullable=True),
         Column("source_file", pl.String(), "File the row comes from."),
         Column("source_line", pl.Int64(), "Line of the file (header is 1)."),
+        *_ORIGIN,
         Column("defects", pl.List(pl.String()), "What is wrong with this row; empty if nothing.", allowed=RUN_DEFECTS),
     ),
     source="sample annotation tables of the MassIVE deposits",

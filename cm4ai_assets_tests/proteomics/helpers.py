@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 
+from cm4ai_assets.proteomics.packages import Archive, archive_of
 from cm4ai_assets.sandbox.proteomics import mda_reports
 from cm4ai_assets.tables import Table
 from cm4ai_assets_tests.shared import SHARED
@@ -28,13 +29,13 @@ class MemoryBytes:
         return self.data[offset : offset + length]
 
 
-def zipped(name: str, files: dict[str, bytes]) -> MemoryBytes:
+def zipped(name: str, files: dict[str, bytes]) -> Archive:
     """Files below one folder of the archive's stem, as published."""
     target, top = io.BytesIO(), name.removesuffix(".zip")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
             archive.writestr(f"{top}/{path}", data)
-    return MemoryBytes(name, target.getvalue())
+    return archive_of(MemoryBytes(name, target.getvalue()), file_id=4711, sha256="ab" * 32)
 
 
 def published_header(report: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import polars as pl
@@ -11,8 +12,10 @@ from cm4ai_assets.archives.massive import inventory as massive_inventory
 from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.identifiers import GENE_SYMBOL
-from cm4ai_assets.proteomics import apms, findings
-from cm4ai_assets.proteomics.problems import TableDamagedError
+from cm4ai_assets.proteomics import apms, apms_findings, runs
+from cm4ai_assets.proteomics.apms_forms import ANNOTATION, form_of
+from cm4ai_assets.proteomics.packages import LooseTable
+from cm4ai_assets.proteomics.problems import NoTablesError, TableDamagedError
 from cm4ai_assets.sandbox import massive
 from cm4ai_assets.sandbox import proteomics as sandbox
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS
@@ -66,10 +69,12 @@ def test_the_real_row_becomes_typed_columns() -> None:
     assert table.condition is Condition.UNTREATED
     assert table.rows.row(0, named=True) == {
         "bait_symbol": "DNMT3A", "prey": "O00422", "occurrence": 0, "prey_uniprot_id": "O00422",
-        "prey_entry_name": "SAP18_HUMAN", "spectral_counts": [6, 7, 8, 10], "spectral_count_sum": 31,
+        "prey_entry_name": "SAP18_HUMAN", "prey_gene_symbol": None,
+        "spectral_counts": [6, 7, 8, 10], "spectral_count_sum": 31,
         "spectral_count_mean": 7.75, "replicates": 4, "control_counts": [0] * 8, "avg_p": 1.0, "max_p": 1.0,
         "topo_avg_p": 1.0, "topo_max_p": 1.0, "saint_score": 1.0, "log_odds_score": 13.51, "fold_change": 77.5,
-        "bfdr": 0.0, "boosted_by": None, "source_file": "apms.tsv", "source_line": 2, "defects": [],
+        "bfdr": 0.0, "boosted_by": None, "source_file": "apms.tsv", "source_line": 2, "source_file_id": None,
+        "source_sha256": None, "defects": [],
     }  # fmt: skip
 
 
@@ -87,7 +92,7 @@ def test_both_header_forms_say_the_same(*, suffixed: bool) -> None:
     assert table.rows.equals(other.rows)
     placed = APMS_INTERACTIONS.place(table.rows, release="2024-05-v1.0", condition="untreated")
     assert APMS_INTERACTIONS.violations(placed) == []
-    assert findings.interactions_sound(table.rows).passed
+    assert apms_findings.interactions_sound(table.rows).passed
 
 
 def test_where_both_forms_are_there_the_one_without_suffix_counts() -> None:
@@ -130,7 +135,7 @@ def test_a_repeated_pair_is_kept_and_flagged() -> None:
     table = apms.read_interactions(saint({}, {}), "apms.tsv").rows
     assert table["occurrence"].to_list() == [0, 1]
     assert table["defects"].to_list() == [[], ["duplicate_pair"]]
-    assert not findings.interactions_sound(table).passed
+    assert not apms_findings.interactions_sound(table).passed
 
 
 def test_a_row_without_bait_is_left_out_and_told() -> None:
@@ -149,26 +154,27 @@ def test_tables_in_an_archive_are_found_by_their_columns() -> None:
         "cm4ai_chromatin_mda-mb-468_untreated_apms_0.1_alpha.zip",
         {"apms.tsv": sandbox.saint_table(), "readme.txt": b"x", "a.tsv": sandbox.run_annotation(Condition.PACLITAXEL)},
     )
-    (table,) = apms.interactions_in(archive)
-    assert (table.condition, table.rows.height) == (Condition.UNTREATED, 48)
-    (runs,) = apms.runs_in(archive)
-    assert runs.rows.height == 40
+    assert apms.interactions_of([archive], Condition.UNTREATED).rows.height == 48
+    assert runs.runs_of([archive]).rows.height == 40
+    with pytest.raises(NoTablesError, match="None of the 2 AP-MS tables"):
+        apms.interactions_of([archive], Condition.PACLITAXEL)
 
 
 @needs_shared
 def test_the_real_annotation_header_is_read() -> None:
     lines = (SHARED / "data/apms/headers/APMS_Paclitaxel_Sample_Annotation.tsv.header.tsv").read_text().splitlines()
     header = [line.split("\t")[0] for line in lines]
-    assert apms.is_annotation(tuple(header))
+    assert form_of(tuple(header)) == ANNOTATION
     assert header == sandbox.run_annotation(Condition.PACLITAXEL).decode().splitlines()[0].split("\t")
 
 
 def test_a_dmso_run_is_untreated_whatever_its_deposit() -> None:
-    runs = apms.read_runs(sandbox.run_annotation(Condition.VORINOSTAT), "a.tsv", accession="MSV000101917")
-    assert {condition: runs.of(condition).height for condition in CONDITIONS} == {
+    data = sandbox.run_annotation(Condition.VORINOSTAT)
+    reading = runs.runs_of([], [LooseTable("a.tsv", lambda: io.BytesIO(data), "MSV000101917")])
+    assert {condition: reading.of(condition).height for condition in CONDITIONS} == {
         Condition.UNTREATED: 20, Condition.PACLITAXEL: 0, Condition.VORINOSTAT: 20,
     }  # fmt: skip
-    placed = APMS_RUNS.place(runs.of(Condition.UNTREATED), release="2026-06-v2.0", condition="untreated")
+    placed = APMS_RUNS.place(reading.of(Condition.UNTREATED), release="2026-06-v2.0", condition="untreated")
     assert APMS_RUNS.violations(placed) == []
     assert set(placed["treatment_label"]) == {"DMSO"}
     assert dict(placed.group_by("role").len().sort("role").iter_rows()) == {
@@ -182,23 +188,23 @@ def test_bad_annotations_are_flagged() -> None:
         b"Raw_file\tTagged_Line\tTreatment\tQC_Status\n"
         b"a.raw\tHDAC2\tDMSO\tmaybe\na.raw\tHDAC2\tXYZ\tTRUE\n\tPositive\tdmso\tFALSE\n"
     )
-    rows = apms.read_runs(data, "a.tsv").rows
+    rows = runs.read_runs(data, "a.tsv").rows
     assert rows["defects"].to_list() == [["unknown_qc_status"], ["unknown_treatment", "duplicate_run"], ["no_raw_file"]]
     assert rows["run_condition"].to_list() == ["untreated", None, "untreated"]
     assert rows["qc_passed"].to_list() == [None, True, False]
-    assert not findings.runs_sound(rows).passed
+    assert not apms_findings.runs_sound(rows).passed
     with pytest.raises(TableDamagedError, match="sample annotation"):
-        apms.read_runs(b"a\tb\n1\t2\n", "a.tsv")
+        runs.read_runs(b"a\tb\n1\t2\n", "a.tsv")
 
 
 def test_annotated_runs_and_deposited_files_are_held_against_each_other() -> None:
     accession = "MSV000101915"
-    runs = apms.read_runs(sandbox.run_annotation(Condition.PACLITAXEL), "a.tsv", accession=accession).rows
+    annotated = runs.read_runs(sandbox.run_annotation(Condition.PACLITAXEL), "a.tsv", accession=accession).rows
     entries = tuple(Entry(path, size) for path, size in massive.sizes(accession).items())
     files = massive_inventory.rows(Inventory(accession, "", entries, "ftps"))
-    assert findings.runs_deposited(runs, files).passed
+    assert apms_findings.runs_deposited(annotated, files).passed
     raw = files.filter(pl.col("kind") == "raw_run")["path"]
     fewer = files.filter(pl.col("path") != raw[0])
-    finding = findings.runs_deposited(runs.head(30), fewer)
+    finding = apms_findings.runs_deposited(annotated.head(30), fewer)
     assert finding.counts == {"runs": 30, "without_file": 1, "without_annotation": 10}
     assert not finding.passed

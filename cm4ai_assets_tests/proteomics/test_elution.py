@@ -83,11 +83,12 @@ def test_smoothing_is_the_mean_of_three(quantities: NDArray[np.float64]) -> None
 
 def test_the_numbers_of_a_profile() -> None:
     columns = "\t".join(f"[{n}] R_MDAMB468_Ctrl_R1_F{n:02d}_1_1_{n}.d.PG.Quantity" for n in range(7, 12))
-    data = small_report("P1;P2|P3\tG1;G2;G3\t0\tNaN\t4\t8\t2", "P4\tG4\tNaN\tNaN\tNaN\tNaN\tNaN",
-                        "P5\tG\t0\t0\t0\t0\t0", "P1;P2|P3\tG1;G2\t1\t1\t1\t1\t1", columns=columns)  # fmt: skip
+    data = small_report("P00001;P00002|P00003\tG1;G2;G3\t0\tNaN\t4\t8\t2", "P00004\tG4\tNaN\tNaN\tNaN\tNaN\tNaN",
+                        "P00005\tG\t0\t0\t0\t0\t0", "P00001;P00002|P00003\tG1;G2\t1\t1\t1\t1\t1",
+                        columns=columns)  # fmt: skip
     rows = protein_rows(read_report(data, "Biosep_MDAMB468_CTRL_1_Report.tsv"))
     one = rows.row(0, named=True)
-    assert (one["members"], one["alternatives"], one["is_ambiguous"]) == (["P1", "P2", "P3"], 2, True)
+    assert (one["members"], one["alternatives"], one["is_ambiguous"]) == (["P00001", "P00002", "P00003"], 2, True)
     assert (one["first_fraction"], one["last_fraction"], one["measured_fractions"]) == (7, 11, 5)
     assert (one["quantified_fractions"], one["zero_fractions"]) == (4, 1)
     assert one["coverage"] == pytest.approx(0.8)

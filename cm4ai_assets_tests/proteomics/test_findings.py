@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.proteomics import findings
+from cm4ai_assets.proteomics import apms_findings, findings
 from cm4ai_assets.proteomics.correlation import as_frame, compare, correlations, pairs_of
 from cm4ai_assets.proteomics.elution import Elution
 from cm4ai_assets.proteomics.secms import Reading, read_condition
@@ -125,8 +125,10 @@ def test_duplicated_groups_are_told() -> None:
 
 
 def test_every_finding_says_what_it_protects_from() -> None:
-    named = [findings.tables_present, findings.tables_usable, findings.samples_known, findings.text_sound,
+    named = [apms_findings.pairs_placed, apms_findings.treatments_known, findings.ids_sound, findings.rows_kept,
+             findings.tables_recognised, findings.tables_present, findings.tables_usable, findings.samples_known,
+             findings.text_sound,
              findings.windows_aligned, findings.elution_aligned, findings.replicates_correlate, findings.groups_unique,
              findings.quantities_sound, findings.scale_consistent, findings.scale_unchanged,
-             findings.interactions_sound, findings.runs_sound, findings.runs_deposited]  # fmt: skip
+             apms_findings.interactions_sound, apms_findings.runs_sound, apms_findings.runs_deposited]  # fmt: skip
     assert all("Protects" in (function.__doc__ or "") for function in named)

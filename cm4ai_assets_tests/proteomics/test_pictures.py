@@ -87,7 +87,7 @@ def test_replicates_of_the_same_cells_go_together(reading: Reading) -> None:
 def test_nothing_to_show_is_said() -> None:
     empty = pl.DataFrame(
         schema={"replicate_id": pl.String, "first_fraction": pl.Int16, "last_fraction": pl.Int16,
-                "measured_fractions": pl.Int16}
+                "measured_fractions": pl.Int16, "quantity_kind": pl.String}
     )  # fmt: skip
     for data in (pictures.heat_map([]), pictures.correlation_matrix([]), pictures.window_chart(empty)):
         assert opened(data).size == (320, 60)

@@ -12,8 +12,9 @@ import pytest
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.errors import ArchiveDamagedError
 from cm4ai_assets.proteomics import findings
+from cm4ai_assets.proteomics.packages import Archive, LooseTable, archive_of
 from cm4ai_assets.proteomics.problems import NoTablesError, TableDamagedError
-from cm4ai_assets.proteomics.secms import LooseTable, Reading, read_condition, read_table, survey
+from cm4ai_assets.proteomics.secms import Reading, read_condition, read_table, survey
 from cm4ai_assets.sandbox import proteomics as sandbox
 from cm4ai_assets.tables.proteomics import SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets_tests.proteomics.helpers import MemoryBytes, zipped
@@ -22,7 +23,7 @@ CRATE = {"ro-crate-metadata.json": b'{"contentUrl": "ftp://massive-ftp.ucsd.edu/
 
 
 @pytest.fixture(scope="module")
-def october() -> list[MemoryBytes]:
+def october() -> list[Archive]:
     """The two ZIPs of October 2025."""
     return [
         zipped("cm4ai_mass-spec_MDA-MB-468.zip", sandbox.mda_reports(groups=20) | CRATE),
@@ -31,7 +32,7 @@ def october() -> list[MemoryBytes]:
 
 
 @pytest.fixture(scope="module")
-def readings(october: list[MemoryBytes]) -> dict[Condition, Reading]:
+def readings(october: list[Archive]) -> dict[Condition, Reading]:
     return {condition: read_condition(october, condition) for condition in CONDITIONS}
 
 
@@ -54,7 +55,7 @@ def test_tables_hold_their_schemas_and_fit_together(readings: dict[Condition, Re
     for condition, reading in readings.items():
         for table, frame in ((SECMS_PROFILES, reading.profiles), (SECMS_PROTEINS, reading.proteins)):
             assert table.violations(table.place(frame, release="2025-10-v2.1", condition=condition)) == []
-        keys = ["replicate_id", "protein_group", "occurrence"]
+        keys = ["replicate_id", "quantity_kind", "protein_group", "occurrence"]
         totals = reading.profiles.group_by(keys, maintain_order=True).agg(
             pl.len(), pl.col("quantity").count().alias("n"), pl.col("quantity").sum()
         )
@@ -63,7 +64,7 @@ def test_tables_hold_their_schemas_and_fit_together(readings: dict[Condition, Re
         np.testing.assert_allclose(totals["quantity"], reading.proteins["total"].fill_null(0.0))
 
 
-def test_the_same_bytes_give_the_same_tables(october: list[MemoryBytes], readings: dict[Condition, Reading]) -> None:
+def test_the_same_bytes_give_the_same_tables(october: list[Archive], readings: dict[Condition, Reading]) -> None:
     again = read_condition(october, Condition.PACLITAXEL)
     assert again.profiles.equals(readings[Condition.PACLITAXEL].profiles)
     assert again.proteins.equals(readings[Condition.PACLITAXEL].proteins)
@@ -79,7 +80,7 @@ def test_an_archive_of_metadata_is_no_empty_success() -> None:
     assert "2 files and no table, and names MSV000100676" in finding.summary
 
 
-def test_tables_of_other_conditions_only_are_no_success_either(october: list[MemoryBytes]) -> None:
+def test_tables_of_other_conditions_only_are_no_success_either(october: list[Archive]) -> None:
     with pytest.raises(NoTablesError, match="None of the 11 SEC-MS tables"):
         read_condition(october[1:], Condition.VORINOSTAT)
 
@@ -143,7 +144,7 @@ def test_two_tables_that_claim_to_be_the_same_replicate_are_told_apart() -> None
 
 def test_what_is_no_zip_is_refused() -> None:
     with pytest.raises(ArchiveDamagedError):
-        survey(MemoryBytes("x.zip", b"no zip"))
+        survey(archive_of(MemoryBytes("x.zip", b"no zip")))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_long_tables_that_name_no_cells_stay_unknown() -> None:
     rows = b"sample,treatment,replicate,fraction,protein,intensity\nA,B,1,3,P1,4\n"
     with pytest.raises(NoTablesError, match="None of the 1") as caught:
         read_condition([], Condition.UNTREATED, loose=[loose("sec.csv", rows, context="")])
-    assert "condition not known" in caught.value.remedy
+    assert "condition not known" in caught.value.message
 
 
 def test_a_table_of_no_known_shape() -> None:

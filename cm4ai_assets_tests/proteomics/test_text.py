@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cm4ai_assets.proteomics.columns import read_columns
 from cm4ai_assets.proteomics.problems import TableDamagedError
 from cm4ai_assets.proteomics.rows import profile_rows, protein_rows
 from cm4ai_assets.proteomics.spectronaut import read_report
-from cm4ai_assets.proteomics.text import read_blocks, read_columns, read_text
+from cm4ai_assets.proteomics.text import read_blocks, read_text
 from cm4ai_assets_tests.proteomics.helpers import small_report
 
 F07, F08 = "[1] R_MDAMB468_Ctrl_R1_F07_1_1_1.d.PG.Quantity", "[2] R_MDAMB468_Ctrl_R1_F08_1_1_2.d.PG.Quantity"
@@ -42,8 +44,8 @@ def test_nan_is_missing_however_it_is_written() -> None:
 
 
 def test_a_quantity_that_is_no_number_is_missing_and_told() -> None:
-    rows = [f"P{n}\tG\t1\t2" for n in range(200)]
-    rows[41] = "P41\tG\t1\tabc"
+    rows = [f"P{n:05d}\tG\t1\t2" for n in range(200)]
+    rows[41] = "P00041\tG\t1\tabc"
     data = small_report(*rows, columns=BOTH)
     assert told(data) == [("non_numeric_quantity", 43, F08)]
     replicate = read_report(data, "r.tsv")
@@ -51,13 +53,13 @@ def test_a_quantity_that_is_no_number_is_missing_and_told() -> None:
     proteins = protein_rows(replicate)
     assert proteins.filter(pl.col("defects").list.len() > 0).select(
         "protein_group", "defects", "source_line"
-    ).rows() == [("P41", ["non_numeric_quantity"], 43)]
+    ).rows() == [("P00041", ["non_numeric_quantity"], 43)]
     assert proteins["total"].to_list()[41] == 1.0
 
 
 def test_many_such_quantities_are_another_format() -> None:
-    with pytest.raises(TableDamagedError, match=r"r\.tsv, line 2, column '.*F07.*': .*'1,5'"):
-        read_report(small_report("P1\tG\t1,5\t2,5", "P2\tG\t3,5\t4", columns=BOTH), "r.tsv")
+    with pytest.raises(TableDamagedError, match=r"r\.tsv, line 2, column '.*F07.*': .*'1.234,5'"):
+        read_report(small_report("P1\tG\t1.234,5\t2,5", "P2\tG\t3,5\t4", columns=BOTH), "r.tsv")
 
 
 def test_infinite_and_negative_quantities_are_told() -> None:
@@ -115,7 +117,8 @@ def test_latin_1_is_read_and_told_with_its_place() -> None:
     [
         (b"", "it is empty"),
         (b"\n\nx\n", "there is no header"),
-        ("a\tb\n".encode("utf-16"), "UTF-16"),
+        ("a\tb\n".encode("utf-16")[:-1], "UTF-16"),
+        (gzip.compress(b"a\tb\n1\t2\n")[:-9], "decompress"),
         (b"PG.ProteinGroups\tx\nP1\t\0\n", "NUL"),
         (b"a\tb\n1\t2\n", "PG.ProteinGroups"),
         (b"PG.ProteinGroups\tPG.Genes\nP1\tG\n", "no column is a run's PG.Quantity"),

@@ -13,16 +13,19 @@ import polars as pl
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
-from cm4ai_assets.defs.inputs import archives_of, fetch, opened, told_to_dagster
+from cm4ai_assets.defs.inputs import archives_of, fetch, told_to_dagster
+from cm4ai_assets.defs.pages import rows as rows_shown
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.products import table_spec, tables_if_there
+from cm4ai_assets.defs.products import check_spec, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
-from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
+from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, publish
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.proteomics import apms
+from cm4ai_assets.proteomics import findings
+from cm4ai_assets.proteomics.apms_forms import Reading
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.vocabulary import CellLine, Modality, Role
@@ -30,6 +33,12 @@ from cm4ai_assets.vocabulary import CellLine, Modality, Role
 GROUP = "proteomics"
 SECMS_TAGS = {"cm4ai/modality": Modality.SECMS.value}
 APMS_TAGS = {"cm4ai/modality": Modality.APMS.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
+
+
+def _kept(*tables: Table) -> list[dg.AssetCheckSpec]:
+    """The blocking check that too few rows are not published."""
+    description = " ".join((findings.rows_kept.__doc__ or "").split())
+    return [check_spec(findings.rows_kept.__name__, table, description, blocking=True) for table in tables]
 
 
 @tables_if_there(
@@ -42,11 +51,12 @@ APMS_TAGS = {"cm4ai/modality": Modality.APMS.value, "cm4ai/cell_line": CellLine.
             deps=("release_files",),
             # Tables that were pulled of a deposit are read where the release itself has none.
             optional=(MASSIVE_FILES.name,),
-            code_version="1",
+            code_version="2",
             skippable=True,
         )
         for table in (SECMS_PROFILES, SECMS_PROTEINS)
     ),
+    checks=_kept(SECMS_PROFILES, SECMS_PROTEINS),
     name="secms_tables",
     pool="dataverse",
 )
@@ -62,19 +72,21 @@ def secms(
     except (AccessDeniedError, NoTablesError) as state:
         not_there(context, platform, str(state))
         return
-    told = {"release": partition.release, "condition": partition.treatment}
+    place = {"release": partition.release, "condition": partition.treatment}
     yield from publish(
         context,
         platform.store,
         Draft(
             SECMS_PROFILES,
-            SECMS_PROFILES.place(reading.profiles, **told),
-            metadata={**where, **proteomics_metadata.of_profiles(reading)},
+            SECMS_PROFILES.place(reading.profiles, **place),
+            _gates(reading),
+            {**where, **proteomics_metadata.of_profiles(reading)},
         ),
         Draft(
             SECMS_PROTEINS,
-            SECMS_PROTEINS.place(reading.proteins, **told),
-            metadata={**where, **proteomics_metadata.of_proteins(reading)},
+            SECMS_PROTEINS.place(reading.proteins, **place),
+            _gates(reading),
+            {**where, **proteomics_metadata.of_proteins(reading)},
         ),
     )
 
@@ -86,9 +98,10 @@ def secms(
         kinds={"dataverse", "parquet"},
         tags=APMS_TAGS,
         deps=("release_files",),
-        code_version="1",
+        code_version="2",
         skippable=True,
     ),
+    checks=_kept(APMS_INTERACTIONS),
     name="apms_interactions",
     pool="dataverse",
 )
@@ -99,30 +112,21 @@ def apms_interactions(
     partition = partition_of(context.partition_key)
     try:
         with told_to_dagster(context):
-            files = archives_of(release_files, Modality.APMS, Role.TABLES, Role.PACKAGE, condition=partition.treatment)
-            where = fetch(context, platform, files)
-            with opened(platform, files) as sources:
-                tables = [table for source in sources for table in apms.interactions_in(source)]
-            rows = _interactions(tables, partition, [file.label for file in files])
+            where = fetch(context, platform, inputs.interaction_files(partition, release_files))
+            reading = inputs.read_interactions(platform, partition, release_files)
     except (AccessDeniedError, NoTablesError) as state:
         not_there(context, platform, str(state))
         return
-    frame = APMS_INTERACTIONS.place(rows, release=partition.release, condition=partition.condition)
+    frame = APMS_INTERACTIONS.place(reading.rows, release=partition.release, condition=partition.condition)
     metadata = {**where, **proteomics_metadata.of_interactions(frame)}
-    yield from publish(context, platform.store, Draft(APMS_INTERACTIONS, frame, metadata=metadata))
+    yield from publish(context, platform.store, Draft(APMS_INTERACTIONS, frame, _gates(reading), metadata))
 
 
-def _interactions(tables: list[apms.Interactions], partition: Partition, labels: list[str]) -> pl.DataFrame:
-    """The rows of the tables that are of this condition, or that state none."""
-    mine = [table for table in tables if table.condition in {None, Condition(partition.treatment)}]
-    if mine:
-        return apms.together(mine)
-    if not labels:
-        raise NoTablesError(f"Release {partition.release} has no AP-MS archive of {partition.condition}.")
-    raise NoTablesError(
-        f"This release has no scored interactions of {partition.condition}: no table in {', '.join(labels)} is one.",
-        remedy="The May 2024 release has those of untreated cells; apms_runs lists runs of which only raw data is out.",
-    )
+def _gates(reading: findings.Noticed) -> list[Gate]:
+    """What blocks publication beside the schema: how much of the published tables was read."""
+    kept = findings.rows_kept(reading)
+    shown = {} if kept.rows.is_empty() else {"offending": rows_shown(kept.rows)}
+    return [Gate(kept.check, kept.passed, kept.summary, {**kept.counts, **shown})]
 
 
 @tables_if_there(
@@ -134,9 +138,10 @@ def _interactions(tables: list[apms.Interactions], partition: Partition, labels:
         deps=("release_files",),
         optional=(MASSIVE_FILES.name,),
         automation_condition=follows_its_inputs(),
-        code_version="1",
+        code_version="2",
         skippable=True,
     ),
+    checks=_kept(APMS_RUNS),
     name="apms_runs",
     pool="massive",
 )
@@ -149,25 +154,25 @@ def apms_runs(
         with told_to_dagster(context):
             where = fetch(context, platform, archives_of(release_files, Modality.APMS, Role.PACKAGE))
             inputs.pull_annotations(platform, partition.release)
-            found = inputs.read_runs(platform, partition.release, release_files)
-            rows = _runs(found, partition)
+            reading = inputs.read_runs(platform, partition.release, release_files)
+            rows = _runs(reading, partition)
     except (AccessDeniedError, NoTablesError) as state:
         not_there(context, platform, str(state))
         return
     frame = APMS_RUNS.place(rows, release=partition.release, condition=partition.condition)
-    unknown = sum(runs.rows["run_condition"].null_count() for runs in found)
+    unknown = reading.rows["run_condition"].null_count()
     metadata = {**where, **proteomics_metadata.of_runs(frame, of_unknown_treatment=unknown)}
-    yield from publish(context, platform.store, Draft(APMS_RUNS, frame, metadata=metadata))
+    yield from publish(context, platform.store, Draft(APMS_RUNS, frame, _gates(reading), metadata))
 
 
-def _runs(found: list[apms.Runs], partition: Partition) -> pl.DataFrame:
+def _runs(reading: Reading, partition: Partition) -> pl.DataFrame:
     """The annotated runs of one condition."""
-    if not found:
+    if not reading.tallies:
         raise NoTablesError(
             f"Release {partition.release} has no annotated AP-MS runs: neither its archives nor the deposits that "
             "massive_files lists hold a sample annotation."
         )
-    rows = pl.concat([runs.of(Condition(partition.treatment)) for runs in found])
+    rows = reading.of(Condition(partition.treatment))
     if rows.is_empty():
         raise NoTablesError(f"None of the annotated AP-MS runs of this release is {partition.condition}.")
     return rows

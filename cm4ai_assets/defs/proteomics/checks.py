@@ -11,7 +11,7 @@ import polars as pl
 from cm4ai_assets.defs.checks import Findings, warning_checks
 from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.proteomics import findings
+from cm4ai_assets.proteomics import apms_findings, findings
 from cm4ai_assets.proteomics.correlation import PairCorrelation, pairs_of
 from cm4ai_assets.proteomics.elution import from_profiles
 from cm4ai_assets.releases import ReleaseKey
@@ -28,6 +28,7 @@ def _rows(platform: Platform, table: Table, partition: Partition) -> pl.DataFram
     SECMS_PROFILES,
     (
         findings.tables_present,
+        findings.tables_recognised,
         findings.tables_usable,
         findings.samples_known,
         findings.text_sound,
@@ -39,6 +40,7 @@ def profile_checks(platform: Platform, partition: Partition) -> Findings:
     """The tables of the release once more, and the published replicates against each other."""
     reading = inputs.read_secms(platform, partition, inputs.lock_of(platform, partition.release))
     yield findings.tables_present(reading.packages)
+    yield findings.tables_recognised(reading.packages)
     yield findings.tables_usable(reading)
     yield findings.samples_known(reading)
     yield findings.text_sound(reading)
@@ -64,6 +66,7 @@ def _pairs(profiles: pl.LazyFrame) -> list[PairCorrelation]:
         findings.windows_aligned,
         findings.groups_unique,
         findings.quantities_sound,
+        findings.ids_sound,
         findings.scale_consistent,
         findings.scale_unchanged,
     ),
@@ -74,6 +77,7 @@ def protein_checks(platform: Platform, partition: Partition) -> Findings:
     yield findings.windows_aligned(proteins)
     yield findings.groups_unique(proteins)
     yield findings.quantities_sound(proteins)
+    yield findings.ids_sound(proteins)
     yield findings.scale_consistent(proteins)
     before = _before(platform, SECMS_PROTEINS, partition)
     yield findings.scale_unchanged(
@@ -92,19 +96,50 @@ def _before(platform: Platform, table: Table, partition: Partition) -> Partition
     return max(older, key=lambda other: ReleaseKey.parse(other.release), default=None)
 
 
-@warning_checks(APMS_INTERACTIONS, (findings.interactions_sound,))
+@warning_checks(
+    APMS_INTERACTIONS,
+    (
+        apms_findings.interactions_sound,
+        apms_findings.pairs_placed,
+        findings.tables_recognised,
+        findings.tables_usable,
+        findings.text_sound,
+    ),
+)
 def interaction_checks(platform: Platform, partition: Partition) -> Findings:
-    """Bait-prey pairs."""
-    yield findings.interactions_sound(_rows(platform, APMS_INTERACTIONS, partition))
+    """Bait-prey pairs, and the tables of the release once more."""
+    yield apms_findings.interactions_sound(_rows(platform, APMS_INTERACTIONS, partition))
+    reading = inputs.read_interactions(platform, partition, inputs.lock_of(platform, partition.release))
+    yield apms_findings.pairs_placed(reading.unplaced)
+    yield from _noticed(reading)
 
 
-@warning_checks(APMS_RUNS, (findings.runs_sound, findings.runs_deposited))
+def _noticed(reading: findings.Noticed) -> Findings:
+    """What was noticed while tables of AP-MS were read."""
+    yield findings.tables_recognised(reading.packages)
+    yield findings.tables_usable(reading)
+    yield findings.text_sound(reading)
+
+
+@warning_checks(
+    APMS_RUNS,
+    (
+        apms_findings.runs_sound,
+        apms_findings.treatments_known,
+        apms_findings.runs_deposited,
+        findings.tables_recognised,
+        findings.tables_usable,
+        findings.text_sound,
+    ),
+)
 def run_checks(platform: Platform, partition: Partition) -> Findings:
     """Annotated runs by themselves, and those of all conditions against the deposited raw files."""
-    yield findings.runs_sound(_rows(platform, APMS_RUNS, partition))
+    yield apms_findings.runs_sound(_rows(platform, APMS_RUNS, partition))
     release = partition.release
     every = inputs.read_runs(platform, release, inputs.lock_of(platform, release))
-    yield findings.runs_deposited(pl.concat([runs.rows for runs in every]), inputs.deposited(platform, release))
+    yield apms_findings.treatments_known(every.rows)
+    yield apms_findings.runs_deposited(every.rows, inputs.deposited(platform, release))
+    yield from _noticed(every)
 
 
 CHECKS = (profile_checks, protein_checks, interaction_checks, run_checks)

@@ -6,16 +6,22 @@ Does not belong here: how files are fetched and opened (`defs.inputs`), and what
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import polars as pl
 
+from cm4ai_assets.archives.dataverse.acquire import stored_blob
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.archives.massive.acquire import WEB_LIMIT, DepositFile, pull
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.inputs import archives_of, opened
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.proteomics import apms, secms
+from cm4ai_assets.proteomics import apms, runs, secms
+from cm4ai_assets.proteomics.apms_forms import Reading
+from cm4ai_assets.proteomics.packages import Archive, LooseTable, Origin, archive_of
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -47,18 +53,18 @@ def read_secms(platform: Platform, partition: Partition, lock: pl.LazyFrame) -> 
         pl.col("sha256").is_not_null(), pl.col("kind").is_in(_TABLE_KINDS), pl.col("name").str.contains(_SECMS_NAMES)
     )
     loose = [
-        secms.LooseTable(path, partial(platform.open_stream, sha256), accession)
+        LooseTable(path, partial(platform.open_stream, sha256), accession, Origin(path, None, sha256))
         for accession, path, sha256 in pulled.select("accession", "path", "sha256").iter_rows()
     ]
     if not files and not loose:
         raise NoTablesError(f"Release {partition.release} has no SEC-MS archive.")
-    with opened(platform, files) as sources:
+    with _archives(platform, files) as archives:
         try:
-            return secms.read_condition(sources, condition)
+            return secms.read_condition(archives, condition)
         except NoTablesError:
             if not loose:
                 raise
-            return secms.read_condition(sources, condition, loose=loose)
+            return secms.read_condition(archives, condition, loose=loose)
 
 
 def _annotations(platform: Platform, release: str) -> list[DepositFile]:
@@ -80,22 +86,52 @@ def pull_annotations(platform: Platform, release: str) -> None:
             pull(file, client, platform.blobs, platform.settings.scratch)
 
 
-def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> list[apms.Runs]:
+def read_interactions(platform: Platform, partition: Partition, lock: pl.LazyFrame) -> Reading:
+    """The scored pairs of one condition, in the release's archives.
+
+    Raises:
+        NoTablesError: None holds any of this condition.
+        ArchiveDamagedError: An archive is no ZIP, or not safe.
+    """
+    files = interaction_files(partition, lock)
+    if not files:
+        raise NoTablesError(f"Release {partition.release} has no AP-MS archive of {partition.condition}.")
+    with _archives(platform, files) as archives:
+        return apms.interactions_of(archives, Condition(partition.treatment))
+
+
+def interaction_files(partition: Partition, lock: pl.LazyFrame) -> list[LockedFile]:
+    """The archives that may hold scored pairs of one condition."""
+    return archives_of(lock, Modality.APMS, Role.TABLES, Role.PACKAGE, condition=partition.treatment)
+
+
+def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> Reading:
     """The stored sample annotations of a release, of all conditions: in its archives, and in its deposits.
 
     Raises:
         NotMaterializedError: One is not stored.
     """
-    with opened(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as sources:
-        found = [runs for source in sources for runs in apms.runs_in(source)]
+    loose: list[LooseTable] = []
     for file in _annotations(platform, release):
         name = f"{file.accession}/{file.path}"
         blob = platform.blobs.first_use(file.identity)
         if blob is None or not platform.blobs.has(blob.sha256):
             raise NotMaterializedError(f"{name} of MassIVE is not stored.", remedy="Materialize apms_runs again.")
-        with platform.open_stream(blob.sha256) as stream:
-            found.append(apms.read_runs(stream.read(), name, accession=file.accession))
-    return found
+        origin = Origin(name, None, blob.sha256)
+        loose.append(LooseTable(name, partial(platform.open_stream, blob.sha256), file.accession, origin))
+    with _archives(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as archives:
+        return runs.runs_of(archives, loose)
+
+
+@contextmanager
+def _archives(platform: Platform, files: Sequence[LockedFile]) -> Iterator[list[Archive]]:
+    """The stored ZIPs of files, with what is known of their publication."""
+    with opened(platform, files) as sources:
+        blobs = [stored_blob(file, platform.blobs) for file in files]
+        yield [
+            archive_of(source, file_id=file.file_id, sha256=None if blob is None else blob.sha256)
+            for source, file, blob in zip(sources, files, blobs, strict=True)
+        ]
 
 
 def lock_of(platform: Platform, release: str) -> pl.LazyFrame:

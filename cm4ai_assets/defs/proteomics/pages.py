@@ -42,7 +42,7 @@ def of_profiles(reading: Reading) -> Metadata:
 def of_proteins(reading: Reading) -> Metadata:
     """Counts per replicate, and which fractions each was measured in."""
     proteins = reading.proteins
-    per_replicate = proteins.group_by("replicate_id", maintain_order=True).agg(
+    per_replicate = proteins.group_by("replicate_id", "quantity_kind", maintain_order=True).agg(
         pl.len().alias("groups"),
         pl.col("first_fraction", "last_fraction", "measured_fractions").first(),
         pl.col("coverage").median().round(3).alias("median coverage"),
