@@ -136,4 +136,4 @@ def test_no_other_module_states_a_form() -> None:
         for node in ast.walk(ast.parse(path.read_bytes()))
         if isinstance(node, ast.Constant) and any(stem in str(node.value).replace("\\\\", "\\") for stem in STEMS)
     }
-    assert found == {"identifiers.py"}
+    assert found == {"identifiers.py", "crates/iris.py"}  # there, what a DOI written as an IRI begins with

@@ -9,9 +9,12 @@ import codecs
 import gzip
 import io
 import zlib
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from cm4ai_assets.proteomics.problems import BOM, CRLF, NOT_UTF8, PACKED, UTF16, Defect, TableDamagedError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _GZIP = b"\x1f\x8b"
 _LOOK = 64 * 1024
@@ -22,47 +25,65 @@ _WHOLE_LIMIT = 512 * 1024 * 1024
 def prepared(stream: BinaryIO, name: str) -> tuple[BinaryIO, list[Defect]]:
     """The stream of a table's text from its begin: decompressed, no UTF-16, lines that end in LF; and what was undone.
 
+    The given stream is read forward only: stored bytes are verified as they are read, and cannot be sought in.
+
     Raises:
         TableDamagedError: It cannot be decompressed or decoded, or is too large for that.
     """
     defects: list[Defect] = []
-    try:
-        head = _head(stream)
-        if head.startswith(_GZIP):
-            stream = cast(BinaryIO, _Gunzipped(fileobj=stream))
-            defects.append(Defect(PACKED, name, 1, "", "compressed with gzip; read decompressed"))
-            head = _head(stream)
-        if (encoding := _wide_encoding(head)) is not None:
+    head, stream = _ahead(stream, name)
+    if head.startswith(_GZIP):
+        defects.append(Defect(PACKED, name, 1, "", "compressed with gzip; read decompressed"))
+        head, stream = _ahead(cast("BinaryIO", gzip.GzipFile(fileobj=stream)), name)
+    if (encoding := _wide_encoding(head)) is not None:
+        defects.append(Defect(UTF16, name, 1, "", "UTF-16; read as such"))
+        try:
             text = _whole(stream, name).decode(encoding).removeprefix("\ufeff")
-            defects.append(Defect(UTF16, name, 1, "", "UTF-16; read as such"))
-            return io.BytesIO(text.encode()), defects
-        if b"\r" in head and b"\n" not in head:
-            data = _whole(stream, name)
-            if b"\n" not in data:
-                defects.append(Defect(CRLF, name, 1, "", "lines end in CR; read as LF"))
-                data = data.replace(b"\r", b"\n")
-            return io.BytesIO(data), defects
-    except (OSError, EOFError, zlib.error) as error:
-        raise TableDamagedError(name, f"it does not decompress ({error})") from error
-    except UnicodeError as error:
-        raise TableDamagedError(name, f"it is no UTF-16 text ({error})") from error
+        except UnicodeError as error:
+            raise TableDamagedError(name, f"it is no UTF-16 text ({error})") from error
+        return io.BytesIO(text.encode()), defects
+    if b"\r" in head and b"\n" not in head:
+        data = _whole(stream, name)
+        if b"\n" not in data:
+            defects.append(Defect(CRLF, name, 1, "", "lines end in CR; read as LF"))
+            data = data.replace(b"\r", b"\n")
+        return io.BytesIO(data), defects
     return stream, defects
 
 
-class _Gunzipped(gzip.GzipFile):
-    """A gzip stream all of whose faults are `OSError`: a reader of text need not know how the bytes were packed."""
+class _Ahead(io.RawIOBase):
+    """A stream of which some was read already; faults of compressed bytes are damage of the table."""
 
-    def read(self, size: int | None = -1) -> bytes:
-        try:
-            return super().read(size)
-        except zlib.error as error:
-            raise OSError(str(error)) from error
+    def __init__(self, head: bytes, stream: BinaryIO, name: str) -> None:
+        self._head, self._stream, self._name = head, stream, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        room = memoryview(buffer).cast("B")
+        data = self._head[: len(room)] if self._head else read_from(self._stream, len(room), self._name)
+        self._head = self._head[len(data) :]
+        room[: len(data)] = data
+        return len(data)
 
 
-def _head(stream: BinaryIO) -> bytes:
-    head = stream.read(_LOOK)
-    stream.seek(0)
-    return head
+def read_from(stream: BinaryIO, size: int, name: str) -> bytes:
+    """Up to so many bytes of a stream that may be compressed.
+
+    Raises:
+        TableDamagedError: It does not decompress.
+    """
+    try:
+        return stream.read(size)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TableDamagedError(name, f"it does not decompress ({error})") from error
+
+
+def _ahead(stream: BinaryIO, name: str) -> tuple[bytes, BinaryIO]:
+    """The first bytes of a stream, and the stream from its begin all the same."""
+    head = read_from(stream, _LOOK, name)
+    return head, io.BufferedReader(_Ahead(head, stream, name))
 
 
 def _whole(stream: BinaryIO, name: str) -> bytes:

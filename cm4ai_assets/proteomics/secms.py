@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
-from typing import BinaryIO
 
 import polars as pl
 
@@ -92,8 +91,7 @@ def read_condition(archives: Sequence[Archive], condition: Condition, *, loose: 
     unusable = [defect for package in packages for defect in package.unreadable]
     for table in chain(tables_of(archives, packages, lambda found: _may_be_of(found, condition)), loose):
         try:
-            with table.open() as stream:
-                found = read_table(stream, table.name, context=table.context)
+            found = read_table(table)
         except TableDamagedError as error:
             unusable.append(error.defect)
             continue
@@ -117,22 +115,23 @@ def read_condition(archives: Sequence[Archive], condition: Condition, *, loose: 
     )
 
 
-def read_table(stream: BinaryIO, name: str, *, context: str = "") -> list[Replicate]:
+def read_table(table: LooseTable) -> list[Replicate]:
     """The replicates of a table, whichever published shape it has.
 
     Raises:
         TableDamagedError: It has none, or cannot be used.
     """
-    header = header_of(stream, name)
-    stream.seek(0)
+    with table.open() as stream:
+        header = header_of(stream, table.name)
     form = form_of(header)
-    if form == REPORT:
-        return [spectronaut.read_report(stream.read(), name, context=context)]
-    if form == SEC:
-        return longtables.read_sec(stream, name, context=context)
-    if form == MSSTATS:
-        return longtables.read_msstats(stream, name, context=context)
-    raise TableDamagedError(name, f"its columns are of no known table: {', '.join(header[:6])}")
+    with table.open() as stream:
+        if form == REPORT:
+            return [spectronaut.read_report(stream.read(), table.name, context=table.context)]
+        if form == SEC:
+            return longtables.read_sec(stream, table.name, context=table.context)
+        if form == MSSTATS:
+            return longtables.read_msstats(stream, table.name, context=table.context)
+    raise TableDamagedError(table.name, f"its columns are of no known table: {', '.join(header[:6])}")
 
 
 def _sample(table: FoundTable) -> Sample | None:

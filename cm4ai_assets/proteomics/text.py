@@ -81,7 +81,7 @@ def header_of(stream: BinaryIO, name: str) -> tuple[str, ...]:
         TableDamagedError: It cannot be decompressed or decoded.
     """
     plain, _ = prepared(stream, name)
-    line, _ = _first_line(plain, name)
+    line, _ = _first_line(plain)
     text, _ = decoded(line, name)
     return _fields(text, _separator(text))
 
@@ -93,7 +93,7 @@ def first_line(stream: BinaryIO, name: str) -> str:
         TableDamagedError: It cannot be decompressed or decoded.
     """
     plain, _ = prepared(stream, name)
-    return _first_line(plain, name)[0].decode("utf-8", "replace").strip()
+    return _first_line(plain)[0].decode("utf-8", "replace").strip()
 
 
 def read_text(data: bytes, name: str) -> Text:
@@ -120,9 +120,9 @@ def read_blocks(stream: BinaryIO, name: str, *, size: int = BLOCK) -> Iterator[T
     stream, prepared_defects = prepared(stream, name)
     defects = Defects(*prepared_defects)
     header = _read_header(stream, name, defects)
-    block, done = _read(stream, size, name), header.number
+    block, done = stream.read(size), header.number
     while block or done == header.number:
-        rest = _read(stream, size, name)
+        rest = stream.read(size)
         end = _last_break(block, is_quoted=header.is_quoted) if rest else len(block)
         text = _clean(block[:end], name, header, done, defects)
         yield _even(text, name, header, done, defects)
@@ -133,27 +133,17 @@ def read_blocks(stream: BinaryIO, name: str, *, size: int = BLOCK) -> Iterator[T
         block, defects = block[end:] + rest, Defects()
 
 
-def _read(stream: BinaryIO, size: int, name: str) -> bytes:
-    try:
-        return stream.read(size)
-    except (OSError, EOFError) as error:
-        raise TableDamagedError(name, f"it does not decompress ({error})") from error
-
-
-def _first_line(stream: BinaryIO, name: str) -> tuple[bytes, int]:
+def _first_line(stream: BinaryIO) -> tuple[bytes, int]:
     """The first line that is no comment, and its number."""
-    try:
-        for number in range(1, _COMMENT_LINES + 1):
-            line = stream.readline(BLOCK)
-            if not line.removeprefix(codecs.BOM_UTF8).startswith(_COMMENT):
-                return line, number
-    except (OSError, EOFError) as error:
-        raise TableDamagedError(name, f"it does not decompress ({error})") from error
+    for number in range(1, _COMMENT_LINES + 1):
+        line = stream.readline(BLOCK)
+        if not line.removeprefix(codecs.BOM_UTF8).startswith(_COMMENT):
+            return line, number
     return b"", _COMMENT_LINES
 
 
 def _read_header(stream: BinaryIO, name: str, defects: Defects) -> _Header:
-    first, number = _first_line(stream, name)
+    first, number = _first_line(stream)
     line, found = decoded(first, name)
     for defect in found:
         defects.add(defect)

@@ -216,4 +216,4 @@ def test_long_tables_that_name_no_cells_stay_unknown() -> None:
 
 def test_a_table_of_no_known_shape() -> None:
     with pytest.raises(TableDamagedError, match="no known table: a, b"):
-        read_table(io.BytesIO(b"a\tb\n1\t2\n"), "t.tsv")
+        read_table(loose("t.tsv", b"a\tb\n1\t2\n"))
