@@ -14,13 +14,13 @@ from cm4ai_assets.suspects import ID_SUSPECTS, suspect_flags
 
 _FASTA = rf"(?:sp|tr)\|({UNIPROT.pattern})\|[A-Za-z0-9]+_[A-Za-z0-9]+"
 _IRT = r"(?i)\b(biognosys)\|(irt)"
-_QUOTES = "\"'"
 
 
 def members(column: str) -> pl.Expr:
     """The ids of a cell in their order, without quotes around them; none if the cell is empty."""
     parts = _one_by_one(column).str.replace_all("|", ";", literal=True).str.split(";")
-    parts = parts.list.eval(pl.element().str.strip_chars().str.strip_chars(_QUOTES))
+    bare = pl.element().str.strip_chars().str.replace(r'^"(.*)"$', "${1}").str.replace(r"^'(.*)'$", "${1}")
+    parts = parts.list.eval(bare)
     return parts.list.eval(pl.element().filter(pl.element() != "")).fill_null(pl.lit([], pl.List(pl.String)))
 
 

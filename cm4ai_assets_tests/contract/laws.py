@@ -20,7 +20,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "errors vocabulary identifiers plain",
+        "errors vocabulary identifiers suspects plain",
         "causes conditions releases settings findings",
         "tables",
         "storage",
