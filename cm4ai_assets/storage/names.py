@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from cm4ai_assets.errors import UnsafePathError
 
@@ -19,7 +20,81 @@ MAX_PATH = 4096
 
 # Names that Windows keeps for devices, with or without an extension.
 _RESERVED = re.compile(r"^(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 _DRIVE = re.compile(r"^[A-Za-z]:")
+
+
+@dataclass(frozen=True)
+class FileName:
+    """Where a published file says that it stands.
+
+    `problem` says why that must not become a path, and is None where it may. A name that may is in NFC; one that may
+    not is as it was published.
+    """
+
+    directory: str
+    label: str
+    problem: str | None
+
+    @property
+    def path(self) -> str:
+        """Directory and label."""
+        return f"{self.directory}/{self.label}" if self.directory else self.label
+
+
+def file_names(published: Sequence[tuple[str | None, str]]) -> list[FileName]:
+    """The names of all files of a release, each with what is wrong with it, alone or beside the others.
+
+    One odd name is no reason to do without a release: bytes are stored by content, under no name at all.
+    """
+    checked = [_checked(directory, label) for directory, label in published]
+    twins = _twins([name.path for name in checked])
+    return [
+        replace(name, directory=directory or "", label=label, problem=name.problem or _would_be_one(twins[index]))
+        if index in twins
+        else name
+        for index, (name, (directory, label)) in enumerate(zip(checked, published, strict=True))
+    ]
+
+
+def _checked(directory: str | None, label: str) -> FileName:
+    folder, name = unicodedata.normalize("NFC", directory or ""), unicodedata.normalize("NFC", label)
+    if reason := _wrong_with_path(folder, name):
+        return FileName(directory or "", label, f"{reason[0].upper()}{reason[1:]}.")
+    return FileName(folder, name, None)
+
+
+def _twins(paths: Sequence[str]) -> dict[int, str]:
+    """Positions of paths that would be one file with another, or a file where another needs a folder: that other."""
+    by_key: dict[str, list[int]] = {}
+    folders: dict[str, int] = {}
+    for index, path in enumerate(paths):
+        key = _folded(path)
+        by_key.setdefault(key, []).append(index)
+        parts = key.split("/")
+        for depth in range(1, len(parts)):
+            folders.setdefault("/".join(parts[:depth]), index)
+    found = {one: paths[next(i for i in same if i != one)] for same in by_key.values() if len(same) > 1 for one in same}
+    found |= {one: paths[folders[key]] for key in by_key.keys() & folders.keys() for one in by_key[key]}
+    return found
+
+
+def _would_be_one(other: str) -> str:
+    return f"It would be one path with {other!r} on some filesystems."
+
+
+def safe_names(files: Sequence[tuple[int, str, str]]) -> dict[int, str]:
+    """A safe path for each file of a release, from its id, directory and label; no two are one path on any filesystem.
+
+    It is the published one where that may be a path, else `renamed/{file id}` with the suffix, if that is a plain one.
+    """
+    names = file_names([(directory, label) for _, directory, label in files])
+    paths: dict[int, str] = {}
+    for (number, _, _), name in zip(files, names, strict=True):
+        suffix = _SUFFIX.search(name.label)
+        paths[number] = name.path if name.problem is None else f"renamed/{number}{suffix[0] if suffix else ''}"
+    refuse_collisions(paths.values())
+    return paths
 
 
 def safe_path(directory: str | None, label: str) -> str:
@@ -33,23 +108,27 @@ def safe_path(directory: str | None, label: str) -> str:
     """
     directory = unicodedata.normalize("NFC", directory or "")
     label = unicodedata.normalize("NFC", label)
+    if reason := _wrong_with_path(directory, label):
+        raise _unsafe(directory, label, reason)
+    return f"{directory}/{label}" if directory else label
+
+
+def _wrong_with_path(directory: str, label: str) -> str | None:
     if "/" in label:
-        raise _unsafe(directory, label, "its name holds a slash")
+        return "its name holds a slash"
     path = f"{directory}/{label}" if directory else label
     if path.startswith("/"):
-        raise _unsafe(directory, label, "it is absolute")
+        return "it is absolute"
     if len(path.encode("utf-8", "surrogatepass")) > MAX_PATH:
-        raise _unsafe(directory, label, f"it is longer than {MAX_PATH} bytes")
-    for segment in path.split("/"):
-        if reason := _wrong_with(segment):
-            raise _unsafe(directory, label, reason)
-    return path
+        return f"it is longer than {MAX_PATH} bytes"
+    return next((reason for segment in path.split("/") if (reason := _wrong_with(segment))), None)
 
 
 def _wrong_with(segment: str) -> str | None:
     wrong = {
         f"it has the segment {segment!r}": segment in {"", ".", ".."},
         "it holds a backslash": "\\" in segment,
+        "it holds what was no character (U+FFFD)": "\ufffd" in segment,
         "it holds a control character": any(unicodedata.category(char) in {"Cc", "Cs"} for char in segment),
         "it begins with a drive letter": _DRIVE.match(segment) is not None,
         "a segment ends with a dot or a blank, which some systems drop": segment.endswith((".", " ")),

@@ -28,6 +28,13 @@ RELEASE_FILES = Table(
         Column("version", pl.String(), "Dataverse version, major.minor."),
         Column("directory", pl.String(), "Directory label; empty at the root. A name alone does not identify a file."),
         Column("label", pl.String(), "File name in this version. Renames keep the file id."),
+        Column(
+            "name_problem",
+            pl.String(),
+            "Why directory and label must not become a path, such as another file that differs in case only; the file "
+            "is locked all the same, and exports rename it. Null where they may.",
+            nullable=True,
+        ),
         Column("file_id", pl.Int64(), "Data file id of the archive; stays on rename, changes on replacement."),
         Column(
             "size",

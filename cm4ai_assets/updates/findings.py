@@ -43,6 +43,24 @@ def files_recognised(lock: pl.DataFrame) -> Finding:
     )
 
 
+def file_names_safe(lock: pl.DataFrame) -> Finding:
+    """Every published name can be a path on every filesystem.
+
+    Protects from files that overwrite each other or leave their folder where a release is written out under its
+    published names. Such a file is locked, stored and read like any other; exports give it a name of its own.
+    """
+    # A lock of before the flag has no such column: then no release with an odd name could be locked.
+    odd = lock.filter(pl.col("name_problem").is_not_null()) if "name_problem" in lock.columns else lock.clear()
+    message = f"{odd.height} of {lock.height} files have names that must not become paths; exports rename them."
+    return Finding(
+        "file_names_safe",
+        passed=odd.is_empty(),
+        summary=message if odd.height else f"All {lock.height} names can be paths.",
+        rows=odd.select("file_id", "directory", "label", *[c for c in ("name_problem",) if c in odd.columns]),
+        counts={"files": lock.height, "odd": odd.height},
+    )
+
+
 def image_archives_paired(lock: pl.DataFrame) -> Finding:
     """A release with image archives has exactly one for each condition.
 
@@ -84,7 +102,7 @@ def files_accessible(lock: pl.DataFrame) -> Finding:
     )
 
 
-LOCK_CHECKS = (files_recognised, image_archives_paired, files_accessible)
+LOCK_CHECKS = (files_recognised, file_names_safe, image_archives_paired, files_accessible)
 
 
 def release_due(records: Sequence[ReleaseRecord], now: datetime) -> Finding:

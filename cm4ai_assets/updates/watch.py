@@ -10,6 +10,7 @@ At last, of one locked release in turn, the files: an embargo can come back with
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +22,12 @@ from cm4ai_assets.archives.dataverse.client import DataverseClient, release_reco
 from cm4ai_assets.archives.dataverse.model import Dataset, Version
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.releases import ReleaseRecord
-from cm4ai_assets.transfer.errors import CONCERNS_THE_ARCHIVE, NetworkError, NotFoundError
+from cm4ai_assets.transfer.errors import CONCERNS_THE_ARCHIVE, NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets.updates.upstream import UpstreamStatus, upstream_status
+
+_log = logging.getLogger(__name__)
 
 # The next look is the second try, so that a look is short and a struggling archive is left alone. A garbled answer is
 # asked for once more, soon.
@@ -32,6 +35,8 @@ RETRIES = RetryPolicy(tries=1, first=0.5, stall_window=5.0, stall_floor=256.0)
 TIMEOUTS = Timeouts(connect=5.0, read=8.0)
 BUDGET = 20.0
 """Seconds for one look, far below the 60 after which Dagster ends a sensor's tick."""
+
+_UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, pl.exceptions.PolarsError)
 
 
 class TooSlowError(NetworkError):
@@ -48,7 +53,7 @@ class Observation:
         found: The released versions of those, still without a key.
         missing: Registered DOIs that the archive no longer knows.
         statuses: Whether the archive still offers locked releases, by release key.
-        problems: What could not be read of single datasets, by DOI.
+        problems: What could not be read of single datasets, by DOI; by number where an entry has none.
         stopped: Why the look ended early; None if it did not.
         requests: Questions asked.
         seconds: How long it took.
@@ -138,7 +143,9 @@ def _ask(
 
 def _questions(archive: DataverseClient, watched: Watched, seen: Observation, deadline: float) -> None:
     seen.requests += 1
-    datasets = {dataset.doi or "": dataset for dataset in archive.datasets(watched.collection)}
+    listing = archive.listing(watched.collection)
+    datasets = {dataset.doi or "": dataset for dataset in listing.datasets}
+    seen.problems |= {f"{watched.collection}#{number}": error for number, error in enumerate(listing.problems, 1)}
     seen.listed = set(datasets)
     by_doi: dict[str, list[ReleaseRecord]] = {}
     for record in watched.records:
@@ -205,6 +212,10 @@ class _Problem:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, _UNREADABLE):
+            # Values that no check of the answer's shape foresaw: still one dataset's, and said with their cause.
+            _log.warning("%s could not be read.", self._doi, exc_info=error)
+            error = ProtocolError(f"It could not be read: {type(error).__name__} {error}.")
         if not isinstance(error, Cm4aiError) or isinstance(error, CONCERNS_THE_ARCHIVE):
             return False
         self._seen.problems[self._doi] = error

@@ -23,6 +23,7 @@ from cm4ai_assets.archives.dataverse.model import Dataset, Version, unknown_fiel
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.transfer.errors import (
+    CONCERNS_THE_ARCHIVE,
     DeaccessionedError,
     GuestbookRequiredError,
     NotFoundError,
@@ -38,6 +39,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
+MAX_ENTRIES = 50_000
+"""Datasets, versions or files of one answer: each becomes an object of some kilobytes."""
+
 _PUBLISHED = frozenset({"RELEASED", "ARCHIVED", "DEACCESSIONED"})
 
 
@@ -54,6 +58,14 @@ class FileStream:
     def chunks(self) -> Iterator[bytes]:
         """The bytes as they arrive."""
         return self._answer.chunks()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a collection lists: its datasets, and what is wrong with entries that are none."""
+
+    datasets: tuple[Dataset, ...]
+    problems: tuple[ProtocolError, ...]
 
 
 class DataverseClient:
@@ -131,17 +143,41 @@ class DataverseClient:
             raise ProtocolError(f"{self.base_url} does not say which version it is.")
         return version
 
-    def datasets(self, collection: str) -> list[Dataset]:
-        """The datasets that stand directly in a collection, as the database has them now.
+    def listing(self, collection: str) -> Listing:
+        """The datasets that stand directly in a collection, as the database has them now; odd entries apart.
 
         Not the search: its index is written later than the publication and can be stale (protocol reference, 2.6).
+
+        Raises:
+            ProtocolError: It is no list, or one of nothing that can be read.
         """
         data = self._data(self._http.json(f"/api/dataverses/{quote(collection, safe=':')}/contents"))
-        entries = [entry for entry in _objects(data, "contents of a collection") if entry.get("type") != "dataverse"]
-        found = {dataset.doi: dataset for dataset in (self._parsed(Dataset, entry) for entry in entries)}
-        if None in found:
-            raise ProtocolError(f"Collection {collection} lists a dataset without a persistent id.")
-        return list(found.values())
+        if not isinstance(data, list) or len(data) > MAX_ENTRIES:
+            raise ProtocolError(f"The contents of collection {collection} are not a list of at most {MAX_ENTRIES:,}.")
+        found: dict[str, Dataset] = {}
+        problems: list[ProtocolError] = []
+        for number, entry in enumerate(data, 1):
+            if isinstance(entry, dict) and entry.get("type") == "dataverse":
+                continue
+            try:
+                dataset = self._parsed(Dataset, entry)
+            except ProtocolError as error:
+                problems.append(ProtocolError(f"Entry {number} of collection {collection}: {error.message}"))
+                continue
+            if dataset.doi:
+                found[dataset.doi] = dataset
+            else:
+                problems.append(ProtocolError(f"Entry {number} of collection {collection} has no persistent id."))
+        if problems and not found:
+            raise problems[0]
+        return Listing(tuple(found.values()), tuple(problems))
+
+    def datasets(self, collection: str) -> list[Dataset]:
+        """The datasets of a collection that can be read; others are logged. See `listing`."""
+        listing = self.listing(collection)
+        for problem in listing.problems:
+            _log.warning("%s It is left out.", problem.message)
+        return list(listing.datasets)
 
     def versions(self, doi: str) -> list[Version]:
         """The published versions of a dataset, newest first: without files, with the metadata that holds the title.
@@ -168,7 +204,11 @@ class DataverseClient:
             reply = self._version(doi, number, {"excludeFiles": "false"})
         except NotFoundError as error:
             raise self._withdrawn(doi, number) or error from None
-        version = self._parsed(Version, self._data(reply))
+        data = self._data(reply)
+        listed = data.get("files") if isinstance(data, dict) else None
+        if isinstance(listed, list) and len(listed) > MAX_ENTRIES:
+            raise ProtocolError(f"Version {number} of {doi} lists more than {MAX_ENTRIES:,} files.")
+        version = self._parsed(Version, data)
         _same_dataset(version, doi)
         if version.number != number:
             raise ProtocolError(f"Version {number} of {doi} was asked for, {version.number} was sent.")
@@ -197,13 +237,18 @@ class DataverseClient:
     def releases(self, collection: str) -> list[ReleaseRecord]:
         """Every released version of every dataset of a collection, oldest dataset first, still without a key.
 
-        A dataset that vanishes between the two calls is left out, and logged.
+        A dataset that cannot be read, or vanishes between the two calls, is left out, and logged.
+
+        Raises:
+            ArchiveError: The archive cannot be asked.
         """
         found: list[ReleaseRecord] = []
         for dataset in self.datasets(collection):
             try:
                 versions = self.versions(dataset.doi or "")
-            except NotFoundError as error:
+            except CONCERNS_THE_ARCHIVE:
+                raise
+            except ArchiveError as error:
                 _log.warning("%s is listed in %s but cannot be read: %s", dataset.doi, collection, error)
                 continue
             released = [version for version in versions if version.version_state != "DEACCESSIONED"]
@@ -291,7 +336,7 @@ class DataverseClient:
 
 
 def _objects(data: object, what: str) -> list[dict[str, Any]]:
-    if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
+    if not isinstance(data, list) or len(data) > MAX_ENTRIES or not all(isinstance(entry, dict) for entry in data):
         raise ProtocolError(f"The {what} are not a list of objects.")
     return data
 

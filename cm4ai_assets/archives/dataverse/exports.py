@@ -1,5 +1,6 @@
 """A lock in the forms that other tools read, and as a folder of files.
 
+A file whose published name must not become a path stands under another (`storage.names.safe_names`) in all of them.
 Belongs here: SHA256SUMS and MD5SUMS, a pooch registry, aria2 input, Metalink, BagIt's fetch.txt, and the tree of a
 release linked to its stored bytes. Does not belong here: Croissant and RO-Crate, which describe more than files.
 """
@@ -15,7 +16,7 @@ from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.names import refuse_collisions, safe_path
+from cm4ai_assets.storage.names import safe_names
 
 METALINK = "urn:ietf:params:xml:ns:metalink"
 
@@ -41,18 +42,18 @@ def sha256_sums(files: Sequence[LockedFile], blobs: BlobStore) -> str:
 
 
 def _sums(files: Sequence[LockedFile], digest_of: Callable[[LockedFile], str | None], missing: str) -> str:
-    lines = []
+    lines, paths = [], _paths(files)
     for file in files:
-        digest = digest_of(file)
-        lines.append(f"{digest}  {file.path}\n" if digest else f"# {missing}: {file.path}\n")
+        digest, path = digest_of(file), paths[file.file_id]
+        lines.append(f"{digest}  {path}\n" if digest else f"# {missing}: {path}\n")
     return "".join(lines)
 
 
 def pooch_registry(files: Sequence[LockedFile], archive: str) -> str:
     """A registry for `pooch.Pooch.load_registry`: path, digest, URL. Files without a digest stand as comments."""
-    lines = []
+    lines, paths = [], _paths(files)
     for file in _public(files):
-        path = shlex.quote(file.path)
+        path = shlex.quote(paths[file.file_id])
         if file.digest_type and file.digest:
             kind = file.digest_type.lower().replace("-", "")
             lines.append(f"{path} {kind}:{file.digest} {download_url(file, archive)}\n")
@@ -63,9 +64,9 @@ def pooch_registry(files: Sequence[LockedFile], archive: str) -> str:
 
 def aria2_input(files: Sequence[LockedFile], archive: str) -> str:
     """An input file for `aria2c --input-file`, which resumes and verifies."""
-    entries = []
+    entries, paths = [], _paths(files)
     for file in _public(files):
-        entry = f"{download_url(file, archive)}\n  out={file.path}\n"
+        entry = f"{download_url(file, archive)}\n  out={paths[file.file_id]}\n"
         if file.digest_type and file.digest:
             entry += f"  checksum={_hash_name(file.digest_type)}={file.digest}\n"
         entries.append(entry)
@@ -75,9 +76,9 @@ def aria2_input(files: Sequence[LockedFile], archive: str) -> str:
 def metalink(files: Sequence[LockedFile], archive: str) -> str:
     """A Metalink document (RFC 5854): names, sizes, digests and URLs."""
     ET.register_namespace("", METALINK)
-    root = ET.Element(f"{{{METALINK}}}metalink")
+    root, paths = ET.Element(f"{{{METALINK}}}metalink"), _paths(files)
     for file in _public(files):
-        entry = ET.SubElement(root, f"{{{METALINK}}}file", name=file.path)
+        entry = ET.SubElement(root, f"{{{METALINK}}}file", name=paths[file.file_id])
         if file.size is not None:
             ET.SubElement(entry, f"{{{METALINK}}}size").text = str(file.size)
         if file.digest_type and file.digest:
@@ -89,10 +90,10 @@ def metalink(files: Sequence[LockedFile], archive: str) -> str:
 
 def bagit_fetch(files: Sequence[LockedFile], archive: str) -> str:
     """The fetch.txt of a BagIt bag (RFC 8493, 2.2.3): URL, size, path below `data` with only % encoded."""
-    lines = []
+    lines, paths = [], _paths(files)
     for file in _public(files):
         size = "-" if file.size is None else file.size
-        lines.append(f"{download_url(file, archive)} {size} data/{file.path.replace('%', '%25')}\n")
+        lines.append(f"{download_url(file, archive)} {size} data/{paths[file.file_id].replace('%', '%25')}\n")
     return "".join(lines)
 
 
@@ -103,12 +104,8 @@ def link_tree(files: Sequence[LockedFile], blobs: BlobStore, folder: Path) -> li
 
     Returns:
         The files that are not stored, and so not there.
-
-    Raises:
-        UnsafePathError: A name must not become a path; nothing was linked.
     """
-    paths = {file.file_id: safe_path(file.directory, file.label) for file in files}
-    refuse_collisions(paths.values())
+    paths = _paths(files)
     missing = []
     for file in files:
         blob = stored_blob(file, blobs)
@@ -120,6 +117,11 @@ def link_tree(files: Sequence[LockedFile], blobs: BlobStore, folder: Path) -> li
         except NotMaterializedError:
             missing.append(file)
     return missing
+
+
+def _paths(files: Sequence[LockedFile]) -> dict[int, str]:
+    """The path of each file in an export: of all files of a release, so that a part of it is named as the whole is."""
+    return safe_names([(file.file_id, file.directory, file.label) for file in files])
 
 
 def _public(files: Sequence[LockedFile]) -> list[LockedFile]:

@@ -25,6 +25,7 @@ from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import lock_frame, locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.names import safe_names
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, RangeError
 from cm4ai_assets.transfer.origins import is_loopback_http, origin
 
@@ -104,7 +105,9 @@ class DataverseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Path to file, and path to what `info` says of files and folders. A numbered version does not change."""
         version = self._client.version(self.persistent_id, self.version)
         created = {file.data_file.id: file.data_file.creation_date for file in version.files or ()}
-        files = {file.path: file for file in locked_files(lock_frame(version, release=self.version))}
+        locked = locked_files(lock_frame(version, release=self.version))
+        paths = safe_names([(file.file_id, file.directory, file.label) for file in locked])
+        files = {paths[file.file_id]: file for file in locked}
         entries: dict[str, dict[str, Any]] = {"": _folder("")}
         for path, file in files.items():
             parents = path.split("/")[:-1]

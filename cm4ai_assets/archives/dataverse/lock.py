@@ -6,6 +6,8 @@ digest or access state is (`published`), what a file is about (`recognition`), f
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -19,7 +21,7 @@ from cm4ai_assets.archives.dataverse.locked_file import (
 )
 from cm4ai_assets.archives.dataverse.model import File, Version
 from cm4ai_assets.archives.dataverse.recognition import recognise
-from cm4ai_assets.storage.names import refuse_collisions, safe_path
+from cm4ai_assets.storage.names import FileName, file_names
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
 
@@ -38,32 +40,41 @@ def lock_frame(version: Version, *, release: str, today: date | None = None) -> 
         today: The day embargoes are compared with; by default the archive's own when it answered.
 
     Raises:
-        UnsafePathError: A published name must not become a path.
-        ProtocolError: The version lacks what a lock needs.
+        ProtocolError: The version lacks what a lock needs, or names two files the same.
     """
     if version.number is None or version.doi is None or version.files is None:
         raise ProtocolError("A version without number, persistent id or files cannot be locked.")
     day = today or version.seen_on or datetime.now(UTC).date()
-    rows = [_row(file, version, day) for file in version.files]
-    refuse_collisions(f"{row['directory']}/{row['label']}".lstrip("/") for row in rows)
+    names = file_names([(file.directory_label, _label(file, version)) for file in version.files])
+    _refuse_doubles(names)
+    rows = [_row(file, name, version, day) for file, name in zip(version.files, names, strict=True)]
     rows.sort(key=lambda row: (str(row["directory"]), str(row["label"])))
     return RELEASE_FILES.validated(RELEASE_FILES.from_rows(rows, release=release))
 
 
-def _row(file: File, version: Version, day: date) -> dict[str, object]:
-    data = file.data_file
-    label = file.label or data.filename
-    if not label or data.id is None:
+def _label(file: File, version: Version) -> str:
+    label = file.label or file.data_file.filename
+    if not label or file.data_file.id is None:
         raise ProtocolError(f"Version {version.number} of {version.doi} lists a file without a name or an id.")
-    path = safe_path(file.directory_label, label)
-    directory, _, label = path.rpartition("/")
+    return label
+
+
+def _refuse_doubles(names: Sequence[FileName]) -> None:
+    double = next((path for path, count in Counter(name.path for name in names).items() if count > 1), None)
+    if double is not None:
+        raise ProtocolError(f"The version lists two files as {double!r}.", remedy="Report it to the archive.")
+
+
+def _row(file: File, name: FileName, version: Version, day: date) -> dict[str, object]:
+    data = file.data_file
     digest_type, digest = published_digest(data)
-    known = recognise(directory, label)
+    known = recognise(name.directory, name.label)
     return {
         "doi": version.doi,
         "version": version.number,
-        "directory": directory,
-        "label": label,
+        "directory": name.directory,
+        "label": name.label,
+        "name_problem": name.problem,
         "file_id": data.id,
         "size": fetched_size(data),
         "digest_type": digest_type,

@@ -72,16 +72,17 @@ def published_digest(data: DataFile) -> tuple[str | None, str | None]:
     Raises:
         ProtocolError: A digest is published that is none.
     """
-    kind, value = (data.checksum.type, data.checksum.value) if data.checksum else (None, None)
-    if not (kind and value):
-        kind, value = ("MD5", data.md5) if data.md5 else (None, None)
-    if kind is None or value is None or kind.upper() not in _DIGEST_TYPES:
-        return None, None
-    name, digits = _DIGEST_TYPES[kind.upper()]
-    digest = value.strip().lower()
-    if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest):
-        raise ProtocolError(f"File {data.id} is published with {kind} {value!r}, which is not such a digest.")
-    return name, digest
+    stated = [(data.checksum.type, data.checksum.value)] if data.checksum else []
+    # Of an algorithm that is not known, the checksum says nothing; then the deprecated field counts, if it is there.
+    for kind, value in [*stated, ("MD5", data.md5)]:
+        if not kind or not value or kind.upper() not in _DIGEST_TYPES:
+            continue
+        name, digits = _DIGEST_TYPES[kind.upper()]
+        digest = value.strip().lower()
+        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest):
+            raise ProtocolError(f"File {data.id} is published with {kind} {value!r}, which is not such a digest.")
+        return name, digest
+    return None, None
 
 
 def access_state(file: File, day: date) -> str:

@@ -28,14 +28,18 @@ def _lenient_time(value: object) -> datetime | None:
     if isinstance(value, str):
         try:
             parsed = datetime.fromisoformat(value)
-        except ValueError:
+            return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        except (ValueError, OverflowError):  # the year 1 or 9999 has no other zone's time
             return None
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     return value if isinstance(value, datetime) else None
 
 
 Day = Annotated[date | None, BeforeValidator(_lenient_date)]
 Time = Annotated[datetime | None, BeforeValidator(_lenient_time)]
+
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that a table can hold. A negative size, id or version is no answer of this protocol."""
 
 
 class _Answer(BaseModel):
@@ -73,10 +77,10 @@ class License(_Answer):
 class DataFile(_Answer):
     """The bytes: id, size, digest, and the original upload where the archive made a tabular derivative of it."""
 
-    id: int | None = None
+    id: Count | None = None
     filename: str | None = None
     content_type: str | None = Field(default=None, alias="contentType")
-    filesize: int | None = None
+    filesize: Count | None = None
     description: str | None = None
     embargo: Embargo | None = None
     retention: Retention | None = None
@@ -84,7 +88,7 @@ class DataFile(_Answer):
     checksum: Checksum | None = None
     tabular_data: bool | None = Field(default=None, alias="tabularData")
     original_file_format: str | None = Field(default=None, alias="originalFileFormat")
-    original_file_size: int | None = Field(default=None, alias="originalFileSize")
+    original_file_size: Count | None = Field(default=None, alias="originalFileSize")
     original_file_name: str | None = Field(default=None, alias="originalFileName")
     creation_date: Day = Field(default=None, alias="creationDate")
 
@@ -106,11 +110,11 @@ class Version(_Answer):
     clock of this machine.
     """
 
-    id: int | None = None
-    dataset_id: int | None = Field(default=None, alias="datasetId")
+    id: Count | None = None
+    dataset_id: Count | None = Field(default=None, alias="datasetId")
     dataset_persistent_id: str | None = Field(default=None, alias="datasetPersistentId")
-    version_number: int | None = Field(default=None, alias="versionNumber")
-    version_minor_number: int | None = Field(default=None, alias="versionMinorNumber")
+    version_number: Count | None = Field(default=None, alias="versionNumber")
+    version_minor_number: Count | None = Field(default=None, alias="versionMinorNumber")
     version_state: str | None = Field(default=None, alias="versionState")
     release_time: Time = Field(default=None, alias="releaseTime")
     last_update_time: Time = Field(default=None, alias="lastUpdateTime")
@@ -162,7 +166,7 @@ class Version(_Answer):
 class Dataset(_Answer):
     """A dataset as a collection lists it: one DOI, published release after release."""
 
-    id: int | None = None
+    id: Count | None = None
     type: str | None = None
     protocol: str | None = None
     authority: str | None = None
@@ -176,7 +180,9 @@ class Dataset(_Answer):
     def doi(self) -> str | None:
         """The persistent id with its scheme, from its parts, else from the persistent URL."""
         if self.protocol and self.authority and self.identifier:
-            return f"{self.protocol}:{self.authority}{self.separator or '/'}{self.identifier}"
+            # A PermaLink may have another separator, or none at all: "".
+            separator = "/" if self.separator is None else self.separator
+            return f"{self.protocol}:{self.authority}{separator}{self.identifier}"
         if self.persistent_url and "doi.org/" in self.persistent_url:
             return "doi:" + self.persistent_url.split("doi.org/", 1)[1]
         return None

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.archives.dataverse.model import Version
 from cm4ai_assets.errors import ArchiveError, ConfigurationError
 from cm4ai_assets.transfer.errors import (
     BadTokenError,
@@ -31,11 +32,12 @@ from cm4ai_assets.transfer.errors import (
     TlsError,
 )
 from cm4ai_assets.transfer.http import HttpClient
+from cm4ai_assets.updates.watch import Watched, observe
 from cm4ai_assets_tests.fixtures import protocol
 from cm4ai_assets_tests.fixtures.protocol import DOI, TITLE
 from cm4ai_assets_tests.fixtures.refusals import INCIDENT
 from cm4ai_assets_tests.transfer.bench import DATA, FAST, FILE, TOKEN
-from cm4ai_assets_tests.transfer.server import Server, as_json, body, cut, fixture, redirect, refused, whole
+from cm4ai_assets_tests.transfer.server import Exchange, Server, as_json, body, cut, fixture, redirect, refused, whole
 
 CONTENTS = "/api/dataverses/CM4AI/contents"
 VERSIONS = "/api/datasets/:persistentId/versions"
@@ -75,6 +77,101 @@ def test_datasets_of_a_collection(archive: Server, client: DataverseClient) -> N
 def test_collections_among_the_contents_are_not_datasets(archive: Server, client: DataverseClient) -> None:
     archive.on("/api/dataverses/som/contents", body(200, fixture("collection_som_contents_mixed.json")))
     assert [dataset.doi for dataset in client.datasets("som")] == ["doi:10.5072/FK2/MIXED0"]
+
+
+def entry(**more: object) -> dict[str, object]:
+    named = {"type": "dataset", "protocol": "doi", "authority": "10.5072", "identifier": "FK2/ONE"}
+    return {**named, "publicationDate": "2025-07-02", **more}
+
+
+@pytest.mark.parametrize(
+    ("separator", "doi"),
+    [("", "perma:LTRANSIT"), ("-", "perma:LTR-ANSIT"), ("/", "perma:LTR/ANSIT"), (None, "perma:LTR/ANSIT")],
+)
+def test_a_permalink_is_named_as_the_server_writes_it(
+    archive: Server, client: DataverseClient, separator: str | None, doi: str
+) -> None:
+    stated = {} if separator is None else {"separator": separator}
+    one = entry(protocol="perma", authority="LTR", identifier="ANSIT", **stated)
+    archive.on(CONTENTS, as_json({"status": "OK", "data": [one]}))
+    assert [dataset.doi for dataset in client.datasets("CM4AI")] == [doi]
+
+
+ODD = [
+    {"type": "dataset"}, entry(authority=None), entry(identifier=None), entry(id=-5), entry(id=10**30), 7, None, [],
+    entry(identifier={"x": 1}),
+]  # fmt: skip
+
+
+def test_odd_entries_of_a_collection_are_reported_and_the_others_listed(
+    archive: Server, client: DataverseClient
+) -> None:
+    archive.on(CONTENTS, as_json({"status": "OK", "data": [*ODD, entry()]}))
+    listing = client.listing("CM4AI")
+    assert [dataset.doi for dataset in listing.datasets] == ["doi:10.5072/FK2/ONE"]
+    assert len(listing.problems) == len(ODD)
+    assert all(f"Entry {number} of collection CM4AI" in str(p) for number, p in enumerate(listing.problems, 1))
+    archive.on(CONTENTS, as_json({"status": "OK", "data": ODD[:1]}))
+    with pytest.raises(ProtocolError, match="Entry 1 of collection CM4AI has no persistent id"):
+        client.listing("CM4AI")
+
+
+def one_version(**more: object) -> dict[str, object]:
+    return {"versionNumber": 1, "versionMinorNumber": 0, "versionState": "RELEASED", **more}
+
+
+BAD_VERSIONS = [
+    [one_version(versionNumber=-1)], [one_version(versionMinorNumber=-3)], [one_version(versionNumber=10**40)],
+    [one_version(versionNumber="x")], {"not": "a list"}, [7], [one_version(datasetPersistentId="doi:10.5072/OTHER")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD_VERSIONS, ids=range(len(BAD_VERSIONS)))
+def test_one_dataset_that_cannot_be_read_takes_no_other_down(
+    archive: Server, client: DataverseClient, bad: object
+) -> None:
+    good = one_version(datasetPersistentId="doi:10.5072/FK2/TWO")
+    archive.on(CONTENTS, as_json({"status": "OK", "data": [entry(), entry(identifier="FK2/TWO")]}))
+
+    def versions(exchange: Exchange) -> None:
+        is_bad = exchange.seen.query["persistentId"].endswith("ONE")
+        as_json({"status": "OK", "data": bad if is_bad else [good]})(exchange)
+
+    archive.on(VERSIONS, versions)
+    assert [record.doi for record in client.releases("CM4AI")] == ["doi:10.5072/FK2/TWO"]
+    watched = Watched("CM4AI", [], lambda _: None, [], frozenset(), None)
+    seen = observe(lambda: DataverseClient(archive.url, retries=FAST), watched)
+    assert ([record.doi for record in seen.found], set(seen.problems)) == (
+        ["doi:10.5072/FK2/TWO"], {"doi:10.5072/FK2/ONE"},
+    )  # fmt: skip
+    assert seen.stopped is None
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "99999-01-01", "\ud800"])
+def test_times_that_no_clock_shows_are_none(archive: Server, client: DataverseClient, time: str) -> None:
+    odd = one_version(releaseTime=time, publicationDate=time, datasetPersistentId="doi:10.5072/FK2/ONE")
+    archive.on(CONTENTS, as_json({"status": "OK", "data": [entry()]}, Date="Mon, 01 Jan 99999999999 00:00:00 GMT"))
+    archive.on(VERSIONS, as_json({"status": "OK", "data": [odd]}, Date="Mon, 01 Jan 0001 00:00:00 +1400"))
+    (record,) = client.releases("CM4AI")
+    assert (record.released, record.published) == (None, date(2025, 7, 2))
+
+
+def test_values_that_nobody_foresaw_are_one_datasets_problem(
+    archive: Server, client: DataverseClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.on(CONTENTS, as_json({"status": "OK", "data": [entry(), entry(identifier="FK2/TWO")]}))
+    archive.on(VERSIONS, as_json({"status": "OK", "data": []}))
+    read = DataverseClient.versions
+
+    def failing(self: DataverseClient, doi: str) -> list[Version]:
+        if doi.endswith("ONE"):
+            raise OverflowError("date value out of range")
+        return read(self, doi)
+
+    monkeypatch.setattr(DataverseClient, "versions", failing)
+    seen = observe(lambda: client, Watched("CM4AI", [], lambda _: None, [], frozenset(), None))
+    assert "OverflowError date value out of range" in str(seen.problems["doi:10.5072/FK2/ONE"])
+    assert seen.read == {"doi:10.5072/FK2/TWO"}
 
 
 def test_versions_newest_first_without_files(archive: Server, client: DataverseClient) -> None:
@@ -356,6 +453,9 @@ def test_33_a_loop_ends(archive: Server, client: DataverseClient) -> None:
         ("https://[fd00::1]/x", "it leads to fd00::1"),
         ("https://user:pw@127.0.0.1/x", "it carries credentials"),
         ("https://0.0.0.0/", "it leads to 0.0.0.0"),
+        ("https://example.org:99999/x", "it leads to an address that is no URL"),
+        ("https://example.org:port/x", "it leads to an address that is no URL"),
+        ("https://[::1/x", "it leads to an address that is no URL"),
     ],
 )
 def test_33_where_redirects_may_not_lead(archive: Server, client: DataverseClient, target: str, told: str) -> None:

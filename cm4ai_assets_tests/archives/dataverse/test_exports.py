@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,9 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from cm4ai_assets.archives.dataverse import exports
 from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
-from cm4ai_assets.errors import UnsafePathError
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets_tests.transfer.bench import DATA, FILE, SIZE, locked, md5, sha256
+from cm4ai_assets_tests.transfer.bench import DATA, FILE, SIZE, files_below, locked, md5, sha256
 from cm4ai_assets_tests.transfer.server import Server, whole
 
 ARCHIVE = "https://dataverse.lib.virginia.edu"
@@ -119,14 +117,22 @@ def test_where_bytes_cannot_be_linked_they_are_copied(
     assert len(list((tmp_path / "tree/Images").iterdir())) == 1
 
 
-@pytest.mark.parametrize(
-    "make",
-    [lambda: [locked(label="../x")], lambda: [locked(), locked(label=locked().label.upper(), file_id=9)]],
-    ids=["climbing", "twins"],
-)
-def test_46_nothing_is_linked_outside_or_twice(
-    blobs: BlobStore, tmp_path: Path, make: Callable[[], list[exports.LockedFile]]
-) -> None:
-    with pytest.raises(UnsafePathError):
-        exports.link_tree(make(), blobs, tmp_path / "tree")
-    assert not (tmp_path / "tree").exists()
+def test_46_odd_names_are_renamed_and_nothing_is_linked_outside_or_twice(blobs: BlobStore, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(DATA)
+    blobs.add(source, sha256(DATA), {"MD5": md5(DATA)})
+    twins = [locked(), locked(label=locked().label.upper(), file_id=9)]
+    odd = [*twins, locked(label="../x", file_id=10), locked(directory="", label="a\n  out=b.csv", file_id=11)]
+    assert exports.link_tree(odd, blobs, tmp_path / "tree") == []
+    expected = ["renamed/10", "renamed/103725.zip", "renamed/11.csv", "renamed/9.ZIP"]
+    assert files_below(tmp_path / "tree") == expected
+    lines = exports.aria2_input(odd, "https://a.example").splitlines()
+    assert [line.split("out=")[1] for line in lines if "out=" in line] == [
+        "renamed/103725.zip", "renamed/9.ZIP", "renamed/10", "renamed/11.csv",
+    ]  # fmt: skip
+    for text in (
+        exports.sha256_sums(odd, blobs), exports.pooch_registry(odd, "https://a.example"),
+        exports.metalink(odd, "https://a.example"), exports.bagit_fetch(odd, "https://a.example"),
+    ):  # fmt: skip
+        assert "renamed/10" in text
+        assert ".." not in text

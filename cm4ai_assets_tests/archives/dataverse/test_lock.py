@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from cm4ai_assets.archives.dataverse.lock import lock_frame, locked_files
 from cm4ai_assets.archives.dataverse.locked_file import access_state
 from cm4ai_assets.archives.dataverse.model import File, Version
-from cm4ai_assets.errors import UnsafePathError
+from cm4ai_assets.storage.names import refuse_collisions, safe_names
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
+from cm4ai_assets.updates.findings import file_names_safe
 from cm4ai_assets_tests.fixtures.protocol import DOI, FILES, IMAGES, TOTAL_SIZE
 from cm4ai_assets_tests.transfer.server import fixture
 
@@ -100,6 +101,12 @@ def test_38_checksum_is_read_before_the_deprecated_md5_and_in_any_case() -> None
     assert row(file("file_restricted.json", checksum=None))["digest_type"] == "MD5"
 
 
+@pytest.mark.parametrize("unknown", [{"type": "SHA3-256", "value": "00"}, {"type": "SHA-1"}, {"value": "00"}, {}])
+def test_38_an_unknown_kind_of_digest_does_not_discard_a_known_one_beside_it(unknown: dict[str, str]) -> None:
+    beside = row(file("file_with_pid.json", checksum=unknown, md5="AB" * 16))
+    assert (beside["digest_type"], beside["digest"]) == ("MD5", "ab" * 16)
+
+
 def test_38_a_digest_that_is_none_is_not_locked() -> None:
     with pytest.raises(ProtocolError, match="published with MD5 'xyz', which is not such a digest"):
         row(file("file_sha1.json", checksum={"type": "MD5", "value": "xyz"}))
@@ -179,21 +186,57 @@ def test_45_same_name_in_different_folders_is_locked() -> None:
         (("a", "File.csv"), ("A", "file.csv")),
         (("a", "\u00e9.csv"), ("a", "e\u0301.csv")),
         (("", "a"), ("a", "file.csv")),
-        (("a", "same.csv"), ("a", "same.csv")),
+        (("", "CON.txt"), ("", "x:y.csv")),
     ],
 )
-def test_45_twins_are_refused(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_45_46_odd_names_are_locked_as_published_and_flagged(one: tuple[str, str], other: tuple[str, str]) -> None:
+    """Bytes are stored by content: a name that must not become a path blocks no release."""
+    published = (one, other, ("Images", "fine.csv"))
     files = [
         file("file_with_pid.json", directoryLabel=directory, label=label, id=index)
-        for index, (directory, label) in enumerate((one, other))
+        for index, (directory, label) in enumerate(published)
     ]
-    with pytest.raises(UnsafePathError, match="would be one path"):
-        lock_frame(version(*files), release=RELEASE)
+    frame = lock_frame(version(*files), release=RELEASE).sort("file_id")
+    assert RELEASE_FILES.violations(frame) == []
+    if one != ("", "a"):
+        assert frame.select("directory", "label").rows() == list(published)
+        assert [problem is None for problem in frame["name_problem"]] == [False, False, True]
+    else:  # a file where another needs a folder: the file is the odd one
+        assert [problem is None for problem in frame["name_problem"]] == [False, True, True]
+    finding = file_names_safe(frame)
+    assert not finding.passed
+    assert finding.rows["file_id"].to_list() == frame.filter(pl.col("name_problem").is_not_null())["file_id"].to_list()
+    paths = safe_names(frame.select("file_id", "directory", "label").rows())
+    refuse_collisions(paths.values())
+    assert paths[2] == "Images/fine.csv"
+    assert paths[0] == (
+        "renamed/0.csv" if one[1].endswith("csv") else f"renamed/0{'.txt' if one[1] == 'CON.txt' else ''}"
+    )
 
 
-def test_46_hostile_names_are_refused() -> None:
-    with pytest.raises(UnsafePathError, match=r"is refused: it has the segment '\.\.'"):
-        lock_frame(version(file("file_hostile_path.json")), release=RELEASE)
+def test_45_names_without_a_fault_have_no_flag() -> None:
+    frame = lock_frame(version(), release=RELEASE)
+    assert frame["name_problem"].null_count() == frame.height
+    assert file_names_safe(frame).passed
+    assert file_names_safe(frame.drop("name_problem")).passed  # a lock of before the flag
+
+
+def test_45_one_name_twice_is_no_version() -> None:
+    twice = [file("file_with_pid.json", directoryLabel="a", label="same.csv", id=number) for number in range(2)]
+    with pytest.raises(ProtocolError, match=r"lists two files as 'a/same\.csv'"):
+        lock_frame(version(*twice), release=RELEASE)
+
+
+def test_46_hostile_names_are_flagged_and_never_a_path() -> None:
+    frame = lock_frame(version(file("file_hostile_path.json")), release=RELEASE)
+    assert frame["name_problem"].item() == "It has the segment '..'."
+    assert [
+        path.split("/")[0] for path in safe_names(frame.select("file_id", "directory", "label").rows()).values()
+    ] == ["renamed"]
+
+
+def test_46_a_name_that_was_no_valid_text_is_flagged() -> None:
+    assert "U+FFFD" in row(file("file_with_pid.json", label="a\ufffd.csv"))["name_problem"]
 
 
 def test_46_odd_but_harmless_names_are_locked_in_nfc() -> None:
