@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cm4ai_assets.cli.terminal import DONE, out
+from cm4ai_assets.cli.terminal import DONE, INTERRUPTED, out
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,5 +44,5 @@ def _sandbox_build(args: argparse.Namespace) -> int:
 def _sandbox_serve(args: argparse.Namespace) -> int:
     from cm4ai_assets.sandbox import serve  # noqa: PLC0415
 
-    serve(args.directory, port=args.port)
-    return DONE
+    serve(args.directory, port=args.port)  # until it is interrupted
+    return INTERRUPTED

@@ -1,0 +1,132 @@
+"""The Dagster instance made again from the storage: what is published is recorded as materialized and checked.
+
+Belongs here: events for what stands in the storage and is not known to the instance, and running the warning checks
+again. Does not belong here: making or reading data anew (`launching`, `verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+import polars as pl
+
+from cm4ai_assets import tables
+from cm4ai_assets.defs.partitions import partition_key, partition_of
+from cm4ai_assets.defs.selection import Graph
+from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import Table
+
+# What the data version of a table is, where it is not the digest of its file.
+_VERSION_COLUMN = {"if_archive": "sha256", "if_tensors": "digest"}
+_PARTITION_TAG = "dagster/partition"
+_NOT_READ_AGAIN = (
+    "Passed when this was published: what fails is never published. Recorded again from the storage, and not read "
+    "again; `cm4ai verify` does that."
+)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One partition of which the instance knows again: recorded tables, and warning checks that were run."""
+
+    partition: Partition
+    tables: tuple[str, ...]
+    checks: int
+    failure: str = ""
+
+
+def rebuild(defs: dg.Definitions, instance: dg.DagsterInstance, store: Store) -> Iterator[Rebuilt]:
+    """Record what is published and unknown to the instance, partition by partition, and run its warning checks.
+
+    Releases must be partitions of the instance already. What the instance knows is left as it is, so that the command
+    can be run at any time.
+    """
+    graph = defs.resolve_asset_graph()
+    missing: dict[Partition, list[Table]] = {}
+    for table in tables.ALL:
+        known = _known(instance, table)
+        for partition in store.partitions(table.name):
+            if partition not in known:
+                missing.setdefault(partition, []).append(table)
+    for partition, found in sorted(missing.items(), key=lambda item: (item[0].condition is not None, str(item[0]))):
+        for table in found:
+            _record(graph, instance, store, table, partition)
+        checks = {key for table in found for key in _checks(graph, table, blocking=False)}
+        failure = _evaluate(defs, instance, checks, partition)
+        yield Rebuilt(partition, tuple(table.name for table in found), len(checks), failure)
+
+
+def _known(instance: dg.DagsterInstance, table: Table) -> set[Partition]:
+    """The partitions of a table that the instance knows to be materialized."""
+    key = dg.AssetKey(table.name)
+    if table.partitioning is tables.Partitioning.NONE:
+        return {Partition()} if instance.get_latest_materialization_event(key) else set()
+    return {partition_of(text) for text in instance.get_materialized_partitions(key)}
+
+
+def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, table: Table, partition: Partition) -> None:
+    """A materialization, and what its publication says of its blocking checks."""
+    key = None if partition == Partition() else partition_key(partition)
+    path = table_path(table, partition)
+    metadata: Mapping[str, str | int] = {
+        "dagster/row_count": int(store.table(table.name, partition).select(pl.len()).collect().item()),
+        "dagster/uri": store.location(path),
+        "path": path,
+        "recorded_from": "storage",
+    }
+    column = _VERSION_COLUMN.get(table.name)
+    version = store.table(table.name, partition).select(column).collect().item() if column else None
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            table.name,
+            partition=key,
+            metadata=metadata,
+            tags={"dagster/data_version": str(version)} if version else None,
+        )
+    )
+    for check in _checks(graph, table, blocking=True):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=True,
+                blocking=True,
+                description=_NOT_READ_AGAIN,
+                partition=key,
+            )
+        )
+
+
+def _checks(graph: Graph, table: Table, *, blocking: bool) -> set[dg.AssetCheckKey]:
+    keys = graph.get_check_keys_for_assets({dg.AssetKey(table.name)})
+    return {key for key in keys if graph.get(key).blocking is blocking}
+
+
+def _evaluate(
+    defs: dg.Definitions, instance: dg.DagsterInstance, checks: set[dg.AssetCheckKey], partition: Partition
+) -> str:
+    """Run warning checks of one partition; what went wrong, if anything."""
+    if not checks:
+        return ""
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(), asset_check_selection=checks)
+    result = job.execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+        # A job of checks alone has no partitions for Dagster; its checks know the partition by the tag.
+        tags={**_partition_tags(partition), "cm4ai/reason": "rebuilt from the storage", "dagster/max_retries": "0"},
+    )
+    return "" if result.success else f"warning checks failed to run (run {result.run_id})"
+
+
+def _partition_tags(partition: Partition) -> dict[str, str]:
+    if partition == Partition():
+        return {}
+    by_dimension = {f"{_PARTITION_TAG}/condition": partition.condition, f"{_PARTITION_TAG}/release": partition.release}
+    return {
+        _PARTITION_TAG: partition_key(partition),
+        **({name: value for name, value in by_dimension.items() if value} if partition.condition else {}),
+    }
