@@ -28,7 +28,7 @@ from cm4ai_assets.transfer.retries import RetryPolicy
 _log = logging.getLogger(__name__)
 
 RETRIES = RetryPolicy(tries=2, first=1.0, longest=5.0, limited_first=5.0, limited_longest=30.0, waf_tries=1)
-"""Little patience: a metric that cannot be had today is had next month."""
+"""Little patience: a metric that is not available today is asked for next month."""
 
 # Dataverse answers one metric a call.
 _MAKE_DATA_COUNT = {
@@ -137,9 +137,9 @@ def _citations(body: object) -> Measurement:
 def _no_number(metric: str, body: object, data: object) -> Measurement:
     # The message stands below `data`, or beside it with the feature flag UNIFY_API_RESPONSE_MESSAGE_STYLE.
     places = [data, body]
-    told = next((p["message"] for p in places if isinstance(p, Mapping) and isinstance(p.get("message"), str)), None)
-    if told is not None:
-        return Measurement("dataverse", metric, "no_data", detail=told[:500])
+    message = next((p["message"] for p in places if isinstance(p, Mapping) and isinstance(p.get("message"), str)), None)
+    if message is not None:
+        return Measurement("dataverse", metric, "no_data", detail=message[:500])
     return Measurement("dataverse", metric, "unavailable", detail="an answer of an unknown form")
 
 

@@ -58,7 +58,7 @@ class RemoteFile(Protocol):
             counted: Whether the archive's statistics should count this request.
 
         Raises:
-            ArchiveError: None are to be had; `retryable` says whether waiting helps.
+            ArchiveError: There are none; `retryable` says whether waiting helps.
         """
         ...
 
@@ -119,7 +119,7 @@ def fetch(
         wanted: What.
         scratch: Folder of partial downloads.
         counted: Whether the archive should count this download, once.
-        progress: Told how far it is, twice a second at most.
+        progress: Called with how far it is, twice a second at most.
         retries: The retry policy.
         reserve: Bytes to leave free on the disk.
         sleep: Waits between tries.
@@ -214,14 +214,14 @@ class _Transfer:
 
     def refuse_size(self, stream: Stream, offset: int) -> None:
         """Refuse an answer that announces another size than the published one, before its bytes are taken."""
-        told = f"{self.source.name} is {stream.total:,} bytes long, not {self.wanted.size:,} as published."
+        problem = f"{self.source.name} is {stream.total:,} bytes long, not {self.wanted.size:,} as published."
         if offset and stream.start == offset:
-            raise RangeError(told)
+            raise RangeError(problem)
         beginning = b""
         with suppress(ArchiveError):
             beginning = next(iter(stream.chunks()), b"")
-        path = self.part.quarantine(self.with_problem(told), None, beginning=beginning)
-        raise SizeMismatchError(told, remedy=f"Evidence: {path}. {self.suspicion()}")
+        path = self.part.quarantine(self.with_problem(problem), None, beginning=beginning)
+        raise SizeMismatchError(problem, remedy=f"Evidence: {path}. {self.suspicion()}")
 
     def suspicion(self) -> str:
         """Why the bytes may be others. A label alone is no reason: size and digest decide, whatever it says."""
@@ -246,12 +246,12 @@ class _Transfer:
     def write(self, chunk: bytes) -> None:
         """Take a chunk, unless it would make the file longer than published."""
         if self.part.length + len(chunk) > self.wanted.size:
-            told = f"{self.source.name} sends more than the {self.wanted.size:,} bytes published."
+            problem = f"{self.source.name} sends more than the {self.wanted.size:,} bytes published."
             room = self.wanted.size - self.part.length
             self.part.append(chunk[: room + 1])
-            path = self.part.quarantine(self.with_problem(told), {})
+            path = self.part.quarantine(self.with_problem(problem), {})
             self.restart()
-            raise SizeMismatchError(told, remedy=f"Evidence: {path}. {self.suspicion()}")
+            raise SizeMismatchError(problem, remedy=f"Evidence: {path}. {self.suspicion()}")
         self.part.append(chunk)
         self.digests.update(chunk)
         self.fetched += len(chunk)
@@ -268,14 +268,14 @@ class _Transfer:
         found = self.digests.digests()
         if self.wanted.digest_type is None or found[self.wanted.digest_type] == self.wanted.digest:
             return found
-        told = (
+        problem = (
             f"{self.source.name} has the {self.wanted.digest_type} {found[self.wanted.digest_type]}, not"
             f" {self.wanted.digest} {self.wanted.as_known}."
         )
-        path = self.part.quarantine(self.with_problem(told), found)
+        path = self.part.quarantine(self.with_problem(problem), found)
         self.restart()
         raise DigestMismatchError(
-            told, remedy=f"Nothing was stored. Evidence: {path}. {self.suspicion()} Report it to the archive."
+            problem, remedy=f"Nothing was stored. Evidence: {path}. {self.suspicion()} Report it to the archive."
         )
 
     def with_problem(self, problem: str) -> Evidence:

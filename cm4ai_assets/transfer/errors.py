@@ -55,9 +55,9 @@ class DeaccessionedError(NotFoundError):
 
 
 class AccessDeniedError(ArchiveError):
-    """The file exists and may not be had, at least not yet.
+    """The file exists and is not accessible, at least not yet.
 
-    `state` is one of `tables.release.ACCESS_STATES`, None where the answer does not tell; `until` the day it changes.
+    `state` is one of `tables.release.ACCESS_STATES`, None where the answer does not say; `until` the day it changes.
     """
 
     def __init__(self, message: str, *, remedy: str = "", state: str | None = None, until: date | None = None) -> None:
@@ -125,7 +125,7 @@ class RangeError(ProtocolError):
 
 
 class ReplacedError(DigestMismatchError):
-    """The archive now states another size or digest for a locked file: its bytes can no longer be had from there."""
+    """The archive now states another size or digest for a locked file: its bytes are no longer available there."""
 
 
 class UnverifiableError(ArchiveError):

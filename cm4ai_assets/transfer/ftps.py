@@ -75,16 +75,16 @@ def typed_failures(host: str) -> Iterator[None]:
     except (ftplib.error_reply, ftplib.error_proto, ValueError) as error:
         raise ProtocolError(f"{host} gave an answer that is not FTP's: {error}.") from error
     except (OSError, EOFError) as error:
-        told = f"{type(error).__name__} {error}".strip()
-        raise NetworkError(f"The connection to {host} failed: {told}.") from error
+        reason = f"{type(error).__name__} {error}".strip()
+        raise NetworkError(f"The connection to {host} failed: {reason}.") from error
 
 
-def _refusal(told: str, host: str) -> NotFoundError | AccessDeniedError | ProtocolError:
-    if told.startswith("550"):
-        return NotFoundError(f"{host} does not have it, or does not give it: {told}.")
-    if told.startswith(("530", "532")):
-        return AccessDeniedError(f"{host} refuses anonymous logins: {told}.", state="restricted")
-    return ProtocolError(f"{host} refused: {told}.")
+def _refusal(reply: str, host: str) -> NotFoundError | AccessDeniedError | ProtocolError:
+    if reply.startswith("550"):
+        return NotFoundError(f"{host} does not have it, or does not give it: {reply}.")
+    if reply.startswith(("530", "532")):
+        return AccessDeniedError(f"{host} refuses anonymous logins: {reply}.", state="restricted")
+    return ProtocolError(f"{host} refused: {reply}.")
 
 
 @dataclass(frozen=True)

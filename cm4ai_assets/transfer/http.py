@@ -67,7 +67,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response whose body has not been read: `url` and `headers` may be told, they carry no secrets."""
+    """A response whose body has not been read: `url` and `headers` may be shown, they carry no secrets."""
 
     status: int
     headers: Mapping[str, str]
@@ -182,7 +182,7 @@ class HttpClient:
         return patiently(ask, self._retries, self._sleep)
 
     def _json_once(self, url: str, body: object) -> Reply:
-        told = redacted(url, home=self.home)
+        shown = redacted(url, home=self.home)
         with self.stream(url, body=body) as answer:
             if answer.status != HTTPStatus.OK:
                 raise self._refusal(answer)
@@ -190,9 +190,9 @@ class HttpClient:
             for chunk in answer.chunks():
                 raw += chunk
                 if len(raw) > json_answers.BYTE_LIMIT:
-                    raise ProtocolError(f"The answer to {told} is longer than {json_answers.BYTE_LIMIT} bytes.")
-        parsed = json_answers.parsed(bytes(raw), what=told, content_type=_stated_form(answer.headers))
-        if failure := error_envelope(parsed, what=told):
+                    raise ProtocolError(f"The answer to {shown} is longer than {json_answers.BYTE_LIMIT} bytes.")
+        parsed = json_answers.parsed(bytes(raw), what=shown, content_type=_stated_form(answer.headers))
+        if failure := error_envelope(parsed, what=shown):
             raise failure
         return Reply(parsed, _http_date(answer.headers.get("date")))
 
@@ -207,12 +207,12 @@ class HttpClient:
             body: JSON to post.
 
         Raises:
-            ArchiveError: No answer could be had.
+            ArchiveError: No answer came.
         """
         headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if start or length is not None:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
-        told = redacted(url, home=self.home)
+        shown = redacted(url, home=self.home)
         at_home = origin(url) == self.home
         for _ in range(MAX_HOPS + 1):
             response = self._send(url, headers, with_token=at_home, body=body)
@@ -224,13 +224,13 @@ class HttpClient:
             finally:
                 response.close()
             if not location or body is not None:
-                raise ProtocolError(f"{told} answered with a redirect that leads nowhere.")
+                raise ProtocolError(f"{shown} answered with a redirect that leads nowhere.")
             url = _joined(url, location)
-            allow_redirect(url, home=self.home, what=told)
+            allow_redirect(url, home=self.home, what=shown)
             # Whoever the archive sent us to may send us back, but not with our token.
             at_home = at_home and origin(url) == self.home
         raise RedirectRefusedError(
-            f"A redirect was refused ({told}): there were more than {MAX_HOPS}.", remedy="Report it to the archive."
+            f"A redirect was refused ({shown}): there were more than {MAX_HOPS}.", remedy="Report it to the archive."
         )
 
     def _send(self, url: str, headers: Mapping[str, str], *, with_token: bool, body: object) -> httpx2.Response:
@@ -298,25 +298,25 @@ def _http_date(value: str | None) -> datetime | None:
 
 
 @contextmanager
-def _typed_failures(told: str) -> Iterator[None]:
+def _typed_failures(shown: str) -> Iterator[None]:
     """Turn what the HTTP library raises into our errors. Its messages hold no URL; ours hold the redacted one."""
     try:
         yield
     except httpx2.ProxyError as error:
-        raise ProxyRefusedError(f"The proxy refused ({told}): {error}.", remedy="See HTTPS_PROXY.") from error
+        raise ProxyRefusedError(f"The proxy refused ({shown}): {error}.", remedy="See HTTPS_PROXY.") from error
     except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
-        raise RedirectRefusedError(f"Not a URL that can be followed ({told}): {error}.") from error
+        raise RedirectRefusedError(f"Not a URL that can be followed ({shown}): {error}.") from error
     except (httpx2.TransportError, httpx2.StreamError) as error:
         causes = list(_causes(error))
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             raise TlsError(
-                f"The certificate of the server is not trusted ({told}): {error}.",
+                f"The certificate of the server is not trusted ({shown}): {error}.",
                 remedy="If your network has its own authority, point SSL_CERT_FILE at its certificate.",
             ) from error
         if any(isinstance(cause, socket.gaierror) for cause in causes):
-            raise NetworkError(f"The name of the host cannot be resolved ({told}): {error}.") from error
+            raise NetworkError(f"The name of the host cannot be resolved ({shown}): {error}.") from error
         kind = type(error).__name__
-        raise NetworkError(f"The connection failed ({told}): {kind} {error}".rstrip() + ".") from error
+        raise NetworkError(f"The connection failed ({shown}): {kind} {error}".rstrip() + ".") from error
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

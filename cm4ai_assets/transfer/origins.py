@@ -1,4 +1,4 @@
-"""Origins and redirects: who may see the token, where a redirect may lead, and what of a URL may be told.
+"""Origins and redirects: who may see the token, where a redirect may lead, and what of a URL may be shown.
 
 Belongs here: rules about URLs and addresses. Does not belong here: sending anything (`http`).
 """

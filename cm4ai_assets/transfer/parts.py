@@ -138,7 +138,7 @@ class Part:
         os.close(self._descriptor)
 
     def _settle(self) -> None:
-        """Take the outcome of what was written back: the kernel tells an error of the disk once, and only here."""
+        """Take the outcome of what was written back: the kernel reports an error of the disk once, and only here."""
         flush, self._flush = self._flush, None
         if flush is not None:
             with typed_disk_errors(self.path):

@@ -54,16 +54,16 @@ class RateLimit:
             lock.release()
 
     def _free_slot(self, host: str) -> FileLock:
-        told = False
+        is_logged = False
         while True:
             for number in range(self._slots):
                 lock = FileLock(self._file(host, f"{number}.lock"))
                 with suppress(Timeout):
                     lock.acquire(timeout=0)
                     return lock
-            if not told:
+            if not is_logged:
                 _log.info("Waiting for one of the %d transfer slots of %s.", self._slots, host)
-                told = True
+                is_logged = True
             time.sleep(_POLL)
 
     def wait(self, host: str) -> None:

@@ -49,16 +49,16 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, what: str, 
         what: What was asked for, without secrets, for the message.
         now: The time a `Retry-After` date is held against.
     """
-    told = _message(body)
+    message = _message(body)
     if error := _turned_away(status, headers, body, what):
         return error
     if status in {400, 401, 403}:
-        return _denied(status, told, body, what)
+        return _denied(status, message, body, what)
     if status in {404, 410}:
-        return _absent(told, body, what)
+        return _absent(message, body, what)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        return RangeError(f"The server cannot send the piece that was asked for ({what}): {told}")
-    return _busy(status, told, body, what, retry_after(headers.get("retry-after"), now))
+        return RangeError(f"The server cannot send the piece that was asked for ({what}): {message}")
+    return _busy(status, message, body, what, retry_after(headers.get("retry-after"), now))
 
 
 def error_envelope(body: object, *, what: str) -> ArchiveError | None:
@@ -94,55 +94,55 @@ def _turned_away(status: int, headers: Mapping[str, str], body: bytes, what: str
     )
 
 
-def _busy(status: int, told: str, body: bytes, what: str, wait: float | None) -> ArchiveError:
+def _busy(status: int, message: str, body: bytes, what: str, wait: float | None) -> ArchiveError:
     if status == HTTPStatus.TOO_MANY_REQUESTS or _S3_CODE.findall(_text(body))[:1] == ["SlowDown"]:
         return RateLimitedError(
-            f"Too many requests ({what}): {told}", retry_after=wait,
+            f"Too many requests ({what}): {message}", retry_after=wait,
             remedy="All guests of an archive share one allowance; wait, or set DATAVERSE_API_TOKEN.",
         )  # fmt: skip
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and "endpoint blocked" in told.lower():
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and "endpoint blocked" in message.lower():
         return EndpointBlockedError(
-            f"The archive's administrator has closed this endpoint ({what}): {told}", remedy="Ask the archive."
+            f"The archive's administrator has closed this endpoint ({what}): {message}", remedy="Ask the archive."
         )
     if status in _TRANSIENT:
         incident = _field(body, "incidentId")
         note = f" (incident {incident})" if incident else ""
         return ServerUnavailableError(
-            f"The server cannot answer now, HTTP {status}{note} ({what}): {told}",
+            f"The server cannot answer now, HTTP {status}{note} ({what}): {message}",
             retry_after=wait, incident_id=incident,
         )  # fmt: skip
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return ProxyRefusedError(f"The proxy wants credentials ({what}).", remedy="Set them in HTTPS_PROXY.")
-    return ProtocolError(f"Unexpected answer HTTP {status} ({what}): {told}")
+    return ProtocolError(f"Unexpected answer HTTP {status} ({what}): {message}")
 
 
-def _denied(status: int, told: str, body: bytes, what: str) -> ArchiveError:
+def _denied(status: int, message: str, body: bytes, what: str) -> ArchiveError:
     if code := _S3_CODE.search(_text(body)):
-        return LinkExpiredError(f"The object store refused the presigned link ({what}): {code[1]}. {told}")
-    if book := _GUESTBOOK.search(told):
+        return LinkExpiredError(f"The object store refused the presigned link ({what}): {code[1]}. {message}")
+    if book := _GUESTBOOK.search(message):
         return GuestbookRequiredError(
             f"The archive wants guestbook {book[1]} filled in first ({what}).", guestbook_id=int(book[1]),
             remedy="Fill it in on the archive's page, or configure the answers to give.",
         )  # fmt: skip
     if status == HTTPStatus.BAD_REQUEST:
-        return ProtocolError(f"The archive calls the request malformed ({what}): {told}")
-    if status == HTTPStatus.UNAUTHORIZED and "not permitted" not in told:
+        return ProtocolError(f"The archive calls the request malformed ({what}): {message}")
+    if status == HTTPStatus.UNAUTHORIZED and "not permitted" not in message:
         return BadTokenError(
-            f"The archive refuses the API token ({what}): {told}",
+            f"The archive refuses the API token ({what}): {message}",
             remedy="Renew DATAVERSE_API_TOKEN, or unset it to go on as a guest.",
         )
-    return AccessDeniedError(f"Access is not permitted ({what}): {told}")
+    return AccessDeniedError(f"Access is not permitted ({what}): {message}")
 
 
-def _absent(told: str, body: bytes, what: str) -> ArchiveError:
-    if told.lower().startswith("datafile"):
-        return BytesLostError(f"The archive has lost the bytes ({what}): {told}", remedy="Report it to the archive.")
+def _absent(message: str, body: bytes, what: str) -> ArchiveError:
+    if message.lower().startswith("datafile"):
+        return BytesLostError(f"The archive has lost the bytes ({what}): {message}", remedy="Report it to the archive.")
     if code := _S3_CODE.search(_text(body)):
-        return BytesLostError(f"The object store does not have the bytes ({what}): {code[1]}. {told}")
+        return BytesLostError(f"The object store does not have the bytes ({what}): {code[1]}. {message}")
     if _field(body, "status") is None:
         return NotFoundError(f"A web server, not the archive's API, answered: no such page ({what}).",
                              remedy="Check CM4AI_DATAVERSE_URL.")  # fmt: skip
-    return NotFoundError(f"The archive does not have it ({what}): {told}")
+    return NotFoundError(f"The archive does not have it ({what}): {message}")
 
 
 def _text(body: bytes) -> str:
@@ -160,5 +160,5 @@ def _field(body: bytes, name: str) -> str | None:
 
 def _message(body: bytes) -> str:
     """What a refusal says, in one line: its JSON message, else its text without markup."""
-    told = _field(body, "message") or re.sub(r"<[^>]*>", " ", _text(body))
-    return re.sub(r"\s+", " ", told).strip()[:300] or "no message"
+    message = _field(body, "message") or re.sub(r"<[^>]*>", " ", _text(body))
+    return re.sub(r"\s+", " ", message).strip()[:300] or "no message"

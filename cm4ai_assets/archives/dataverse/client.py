@@ -74,7 +74,7 @@ class DataverseClient:
     Args:
         base_url: Where it is, without `/api`.
         token: API token, for what guests may not see. Sent to exactly this origin.
-        rate_limit: Courtesy shared with other processes; None for a client that is alone, until it is told to `share`.
+        rate_limit: Courtesy shared with other processes; None for a client that is alone, until it has to `share`.
         retries: How patiently calls are repeated, and downloads by default.
         guestbook: The answers to give where a file asks for a guestbook response (`name`, `email`, `institution`,
             `position`, `answers`); without them such a file is reported. Nobody's form is filled in unasked.
@@ -348,9 +348,9 @@ def _same_dataset(version: Version, doi: str) -> None:
 
 def _deaccessioned(version: Version, doi: str) -> DeaccessionedError:
     note, link = version.withdrawal
-    told = f": {note}" if note else "."
+    reason = f": {note}" if note else "."
     return DeaccessionedError(
-        f"Version {version.number} of {doi} was withdrawn{told}",
+        f"Version {version.number} of {doi} was withdrawn{reason}",
         remedy=f"What is stored is kept. {f'See {link}.' if link else ''}".strip(), note=note, link=link,
     )  # fmt: skip
 
@@ -358,7 +358,7 @@ def _deaccessioned(version: Version, doi: str) -> DeaccessionedError:
 def release_record(
     doi: str, dataset: Dataset | None, version: Version, versions: list[Version], archive: str
 ) -> ReleaseRecord | None:
-    """A version as a release, still without a key; None, and logged, if nothing tells when it was published.
+    """A version as a release, still without a key; None, and logged, if nothing states when it was published.
 
     Args:
         doi: Persistent id of the dataset.

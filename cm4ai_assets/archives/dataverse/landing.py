@@ -19,7 +19,7 @@ def json_ld(client: HttpClient, doi: str, version: str) -> bytes:
 
     Raises:
         NotFoundError: The archive describes another version by now.
-        ArchiveError: It could not be had.
+        ArchiveError: It could not be fetched.
     """
     body = client.json(EXPORT, {"exporter": "schema.org", "persistentId": doi}).body
     if not isinstance(body, dict):

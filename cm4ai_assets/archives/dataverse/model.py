@@ -54,14 +54,14 @@ class Checksum(_Answer):
 
 
 class Embargo(_Answer):
-    """Not to be had before `date_available`."""
+    """Not accessible before `date_available`."""
 
     date_available: Day = Field(default=None, alias="dateAvailable")
     reason: str | None = None
 
 
 class Retention(_Answer):
-    """Not to be had from `date_unavailable` on."""
+    """Not accessible from `date_unavailable` on."""
 
     date_unavailable: Day = Field(default=None, alias="dateUnavailable")
     reason: str | None = None

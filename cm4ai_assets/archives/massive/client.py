@@ -179,7 +179,7 @@ class MassiveClient:
 
         Raises:
             NotFoundError: There is no such file.
-            ArchiveError: It could not be had; a page that was sent instead of it is a `ProtocolError`.
+            ArchiveError: It is not available; a page that was sent instead of it is a `ProtocolError`.
         """
         _require_accession(accession)
         with self._web.stream(

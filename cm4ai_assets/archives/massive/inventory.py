@@ -186,8 +186,8 @@ def differences(one: Inventory, other: Inventory) -> pl.DataFrame:
         .when(pl.col("in_one").is_null()).then(pl.lit(f"only in {other.source}"))
         .when(pl.col("size") != pl.col("size_other")).then(pl.lit("other size"))
     )  # fmt: skip
-    told = joined.select("path", "size", "size_other", difference.alias("difference"))
-    return told.drop_nulls("difference").sort("path")
+    differing = joined.select("path", "size", "size_other", difference.alias("difference"))
+    return differing.drop_nulls("difference").sort("path")
 
 
 def plan_pull(files: pl.DataFrame, budget_bytes: int) -> PullPlan:

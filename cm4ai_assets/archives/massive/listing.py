@@ -172,7 +172,7 @@ def _listed(connection: ftplib.FTP_TLS, path: str) -> list[tuple[str, Entry | No
             if line and not line.startswith("total "):
                 raise ProtocolError(f"{connection.host} lists {path} in a form that is not known: {line[:80]!r}.")
         elif match["name"] not in {".", ".."} and match["type"] != "l":
-            # LIST tells a time without a year, or without a zone: none is better than a wrong one.
+            # LIST states a time without a year, or without a zone: none is better than a wrong one.
             entry = None if match["type"] == "d" else Entry(match["name"], int(match["size"]))
             found.append((_name(match["name"]), entry))
     return found

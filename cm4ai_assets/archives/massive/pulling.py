@@ -67,11 +67,11 @@ def pull_all(
         blobs: Where the bytes are kept.
         scratch: Folder of partial downloads.
         target: A folder that gets each file under accession and path as well, without a second copy where possible.
-        progress: Told how far each file is.
+        progress: Called with how far each file is.
 
     Raises:
         ReplacedError: A folder is not any more as it was listed.
-        ArchiveError: A file could not be had. What came before is kept, and the same call goes on from there.
+        ArchiveError: A file could not be fetched. What came before is kept, and the same call goes on from there.
     """
     folders = plan.files.filter("is_folder")["accession"].unique(maintain_order=True)
     members = {accession: _members(client, accession) for accession in folders}
