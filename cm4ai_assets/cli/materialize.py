@@ -41,7 +41,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--select",
         default="*",
         metavar="SELECTION",
-        help="asset names with commas, or Dagster's syntax: if_fields,if_cells, +if_tensors, "
+        help="asset names with commas, or Dagster's syntax: if_fields,if_quality, +if_tensors, "
         "'group:images or key:release_files' (default: all)",
     )
     parser.set_defaults(run=_materialize)
