@@ -22,7 +22,7 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.verified_dates import VerifiedDates
-from cm4ai_assets.tables import table
+from cm4ai_assets.tables import Document, table
 from cm4ai_assets.verification import Verified, check, scrub, verify
 from cm4ai_assets.withdrawal import withdraw
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
@@ -332,3 +332,45 @@ def test_scrubbing_reads_what_was_not_read_for_the_longest_time_within_its_budge
     assert first.problems
     (second, *_) = scrub(store, budget=1)
     assert second.what != first.what
+
+
+def test_a_release_that_shares_anothers_tables_refers_to_them(store: Store) -> None:
+    """A version that only renames files has a lock of its own and no tables: readers get those of the same bytes."""
+    twin = "2026-07-v1.0"
+    lock = store.table("release_files", Partition(RELEASE)).collect().with_columns(pl.lit(twin).alias("release"))
+    with store.stage_table("release_files", Partition(twin), lock) as staged:
+        store.publish_table(staged)
+    paths = {one.path for one in references(store, twin)}
+    assert layout.table_path(table("release_files"), Partition(twin)) in paths
+    assert layout.table_path(table("if_fields"), WHERE) in paths
+    assert tensor_of(store) in paths
+    assert layout.table_path(table("release_files"), Partition(RELEASE)) not in paths
+    assert layout.release_path(RELEASE) not in paths
+    assert found(store, twin) == []
+    shard = next(path for path in Path(store.address(tensor_of(store))).rglob("0") if path.is_file())
+    flip(shard, 80_000)
+    assert [item.what for item in found(store, twin)] == [f"tensor {tensor_of(store)}"]
+
+
+def test_documents_are_read_again_too(store: Store) -> None:
+    report = Document("report", "A report.", entry="index.html")
+    files = {"index.html": b"<!DOCTYPE html><html></html>", "data.json": b"{}"}
+    with store.stage_document(report, Partition(RELEASE), files) as staged:
+        published = store.publish_document(staged)
+    (item,) = [item for item in verify(store, release=RELEASE) if item.what.startswith("document ")]
+    assert (item.what, item.problems, item.size) == (f"document report {RELEASE}", (), 30)
+    folder = published.folder.rsplit("/", 1)[0]
+    reference = next(one for one in references(store, RELEASE) if one.path == folder)
+    for name in store.find(folder):
+        path = Path(store.address(name))
+        whole = path.read_bytes()
+        for bit in range(8 * len(whole)):
+            flip(path, bit)
+            assert "aterialize" in check(store, reference).problems[-1], (name, bit)
+            path.write_bytes(whole)
+        path.unlink()
+        assert check(store, reference).problems
+        path.write_bytes(whole)
+    Path(store.address(f"{published.folder}/data.json")).write_bytes(b"{ }")
+    withdraw(store, folder)
+    assert not store.has_document(report, Partition(RELEASE))

@@ -123,7 +123,7 @@ def publish(store: Store, staged: StagedDocument) -> PublishedDocument:
         "entry": staged.document.entry,
         "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in files.items()},
     }
-    store.staging.publish_bytes(json.dumps(record, indent=1).encode(), f"{base}/{CURRENT}")
+    store.staging.publish_bytes(_rendered(record), f"{base}/{CURRENT}")
     for old in store.children(base):
         if old not in {CURRENT, version, before}:
             store.remove(f"{base}/{old}")
@@ -137,13 +137,30 @@ def read_current(store: Store, base: str) -> PublishedDocument:
         FileNotFoundError: None is published.
         DocumentError: Its record is damaged.
     """
+    data = store.read(f"{base}/{CURRENT}")
     try:
-        record = json.loads(store.read(f"{base}/{CURRENT}"))
-        files = {str(n): DocumentFile(int(f["size"]), str(f["sha256"])) for n, f in record["files"].items()}
-        folder = f"{base}/{record['version']}"
-        return PublishedDocument(f"{folder}/{record['entry']}", folder, files, _digest(files))
+        return _published(data, base)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DocumentError(f"{base}/{CURRENT} is damaged: {error!r}.", remedy=_REMEDY) from error
+
+
+def _published(data: bytes, base: str) -> PublishedDocument:
+    """The version that a record names.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is not what was written.
+    """
+    record = json.loads(data)
+    files = {str(n): DocumentFile(int(f["size"]), str(f["sha256"])) for n, f in record["files"].items()}
+    digest = _digest(files)
+    if record["version"] != digest[:_VERSION_DIGITS] or record["entry"] not in files or _rendered(record) != data:
+        raise ValueError("it is not what was written")
+    folder = f"{base}/{record['version']}"
+    return PublishedDocument(f"{folder}/{record['entry']}", folder, files, digest)
+
+
+def _rendered(record: Mapping[str, object]) -> bytes:
+    return json.dumps(record, indent=1).encode()
 
 
 def damage(store: Store, published: PublishedDocument) -> list[str]:
