@@ -24,7 +24,8 @@ from imagecodecs import zstd_encode
 
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.storage import tensors
-from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, shard_key
+from cm4ai_assets.storage.disk import write_whole
+from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, ARRAY, FIELDS_PER_SHARD, shard_key
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 
 # Level 3 is twice as slow for 1 % less.
@@ -43,8 +44,6 @@ _LICENSE: Final = {
     "license_text": "Derived from images published by Cell Maps for Artificial Intelligence (CM4AI) under Creative "
     "Commons Attribution-NonCommercial-ShareAlike 4.0 International: name the source, no commercial use, share alike.",
 }
-# An entry of the index without a chunk: offset and length both all ones (Zarr v3, sharding codec).
-_ABSENT: Final = np.iinfo("<u8").max
 
 
 def compress(plane: Plane) -> list[bytes]:
@@ -122,7 +121,7 @@ class StoreWriter:
             self._file = None
 
     def _empty_index(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-        return np.full((FIELDS_PER_SHARD, self._chunks_per_field, 2), _ABSENT, dtype="<u8")
+        return np.full((FIELDS_PER_SHARD, self._chunks_per_field, 2), ABSENT_CHUNK, dtype="<u8")
 
     def _close_shard(self, file: BinaryIO) -> None:
         index = self._index.tobytes()
@@ -188,13 +187,5 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
-    """Write in one step, so that a crash leaves either the whole file or none."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(
-            content, file, indent=2
-        )  # not sorted: the order of keys is fixed above; ASCII only, whatever the names
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    # Not sorted: the order of keys is fixed above. ASCII only, whatever the names.
+    write_whole(path, (json.dumps(content, indent=2) + "\n").encode("ascii"))

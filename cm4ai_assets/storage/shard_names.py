@@ -9,6 +9,8 @@ from typing import Final
 
 ARRAY: Final = "image"
 FIELDS_PER_SHARD: Final = 16
+ABSENT_CHUNK: Final = 2**64 - 1
+"""Offset and length of an index entry without a chunk (Zarr v3, sharding codec)."""
 REMEDY: Final = "Materialize if_tensors again."
 
 

@@ -17,9 +17,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
+from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
 
-_ABSENT = np.iinfo("<u8").max  # an index entry without a chunk (Zarr v3, sharding codec)
 _CHECKSUM = 4  # bytes of crc32c after the index
 
 
@@ -61,7 +60,7 @@ class WholeShards(WrapperStore[Store]):
         index = data.to_bytes()[-self._index_size : -_CHECKSUM]
         fields = min(FIELDS_PER_SHARD, self._fields - shard * FIELDS_PER_SHARD)
         entries = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u8").reshape(-1, 2)
-        if (entries[: fields * self._chunks_per_field] == _ABSENT).any():
+        if (entries[: fields * self._chunks_per_field] == ABSENT_CHUNK).any():
             raise TensorStoreError(f"{self._name}: the index of {key} lacks chunks of stored fields.", remedy=REMEDY)
 
 

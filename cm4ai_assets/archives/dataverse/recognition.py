@@ -30,7 +30,7 @@ _DOCUMENT = rf"(?P<document>{'|'.join(re.escape(name) for name in _DOCUMENTS)})"
 
 
 @dataclass(frozen=True)
-class Rule:
+class FileRule:
     """One way in which files are named.
 
     `pattern` is held against "directory/label" as a whole. Its groups `condition`, `cell_line` and `document` are what
@@ -47,45 +47,47 @@ class Rule:
 _IN_ANY = r"(?:.*/)?"
 _CONDITION = r"(?P<condition>[^/]+?)"
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[FileRule, ...] = (
     # Immunofluorescence: cm4ai_ifimages_MDA-MB-468_paclitaxel.zip (since 2025-10-31) and
     # cm4ai-ifimages-mda-mb-468-paclitaxel.zip (2025-10-22).
-    Rule("if-images", rf"{_IN_ANY}cm4ai[-_]if[-_]?images[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip",
+    FileRule("if-images", rf"{_IN_ANY}cm4ai[-_]if[-_]?images[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip",
          Modality.IF, Role.IMAGES),
     # cm4ai-v0.6-beta-if-images-paclitaxel.zip (March 2025) and Images-paclitaxel.zip (July 2025, by the CFDE tables).
     # These do not name the cell line; the descriptions and crates of those releases do.
-    Rule("if-images-v0.6", rf"{_IN_ANY}cm4ai[-_]v[\d.]+[-_](?:alpha|beta)[-_]if[-_]?images[-_]{_CONDITION}\.zip",
+    FileRule("if-images-v0.6", rf"{_IN_ANY}cm4ai[-_]v[\d.]+[-_](?:alpha|beta)[-_]if[-_]?images[-_]{_CONDITION}\.zip",
          Modality.IF, Role.IMAGES, _MDA),
-    Rule("if-images-2025-07", rf"{_IN_ANY}images[-_]{_CONDITION}\.zip", Modality.IF, Role.IMAGES, _MDA),
+    FileRule("if-images-2025-07", rf"{_IN_ANY}images[-_]{_CONDITION}\.zip", Modality.IF, Role.IMAGES, _MDA),
     # Looks like images of a cell line or a form of name not seen so far.
-    Rule("if-images-like", rf"{_IN_ANY}cm4ai[-_](?:[^/]*[-_])?if[-_]?images[-_]{_CONDITION}\.zip",
+    FileRule("if-images-like", rf"{_IN_ANY}cm4ai[-_](?:[^/]*[-_])?if[-_]?images[-_]{_CONDITION}\.zip",
          Modality.IF, Role.IMAGES),
-    Rule("if-documents", rf"{_IN_ANY}images-{_CONDITION}-{_DOCUMENT}", Modality.IF, None, _MDA),
+    FileRule("if-documents", rf"{_IN_ANY}images-{_CONDITION}-{_DOCUMENT}", Modality.IF, None, _MDA),
     # SEC-MS. The ZIPs held the report tables in October 2025 and, under the same names, only metadata in June 2026: the
     # name does not tell, so neither does the role.
-    Rule("secms-package", rf"{_IN_ANY}cm4ai[-_]mass-spec[-_]{_CELL_LINE}\.zip", Modality.SECMS, Role.PACKAGE),
-    Rule("secms-documents-cancer", rf"{_IN_ANY}mass-spec-cancer-cells-{_DOCUMENT}", Modality.SECMS, None, _MDA),
-    Rule("secms-documents-ipsc", rf"{_IN_ANY}mass-spec-ipscs-{_DOCUMENT}", Modality.SECMS, None, _KOLF),
+    FileRule("secms-package", rf"{_IN_ANY}cm4ai[-_]mass-spec[-_]{_CELL_LINE}\.zip", Modality.SECMS, Role.PACKAGE),
+    FileRule("secms-documents-cancer", rf"{_IN_ANY}mass-spec-cancer-cells-{_DOCUMENT}", Modality.SECMS, None, _MDA),
+    FileRule("secms-documents-ipsc", rf"{_IN_ANY}mass-spec-ipscs-{_DOCUMENT}", Modality.SECMS, None, _KOLF),
     # AP-MS: metadata of June 2026, and the scored table of May 2024.
-    Rule("apms-package", rf"{_IN_ANY}cm4ai[-_]apms[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip", Modality.APMS, Role.PACKAGE),
-    Rule("apms-2024", rf"{_IN_ANY}cm4ai[-_]chromatin[-_]{_CELL_LINE}[-_]{_CONDITION}[-_]apms[-_][\d.]+[-_]alpha\.zip",
+    FileRule("apms-package", rf"{_IN_ANY}cm4ai[-_]apms[-_]{_CELL_LINE}[-_]{_CONDITION}\.zip",
+         Modality.APMS, Role.PACKAGE),
+    FileRule("apms-2024",
+         rf"{_IN_ANY}cm4ai[-_]chromatin[-_]{_CELL_LINE}[-_]{_CONDITION}[-_]apms[-_][\d.]+[-_]alpha\.zip",
          Modality.APMS, Role.TABLES),
     # Perturb-seq: on Dataverse only metadata of it, and one table of sequencing statistics (.tab where it is ingested).
-    Rule("perturbseq-package", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]cell[-_]atlas\.zip",
+    FileRule("perturbseq-package", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]cell[-_]atlas\.zip",
          Modality.PERTURBSEQ, Role.PACKAGE),
-    Rule("perturbseq-raw", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]raw[-_]sra\.zip",
+    FileRule("perturbseq-raw", rf"{_IN_ANY}cm4ai[-_]perturb-seq[-_]{_CELL_LINE}[-_]raw[-_]sra\.zip",
          Modality.PERTURBSEQ, Role.RAW_INDEX),
-    Rule("perturbseq-documents", rf"{_IN_ANY}perturb-seq-(?:cell-atlas|sra)-{_DOCUMENT}",
+    FileRule("perturbseq-documents", rf"{_IN_ANY}perturb-seq-(?:cell-atlas|sra)-{_DOCUMENT}",
          Modality.PERTURBSEQ, None, _KOLF),
-    Rule("perturbseq-statistics", rf"{_IN_ANY}[^/]*_cellranger_statistics\.(?:csv|tab)",
+    FileRule("perturbseq-statistics", rf"{_IN_ANY}[^/]*_cellranger_statistics\.(?:csv|tab)",
          Modality.PERTURBSEQ, Role.STATISTICS, _KOLF),
     # Files of March 2025 that share one name and are told apart by their directory.
-    Rule("perturbseq-crate-2025", rf"crispr perturbation[^/]*/{_DOCUMENT}", Modality.PERTURBSEQ, None, _KOLF),
-    Rule("secms-crate-2025", rf"protein-protein interaction sec-ms/{_DOCUMENT}", Modality.SECMS, None, _KOLF),
-    Rule("if-crate-2025", rf"protein localization subcellular images/{_DOCUMENT}", Modality.IF, None, _MDA),
+    FileRule("perturbseq-crate-2025", rf"crispr perturbation[^/]*/{_DOCUMENT}", Modality.PERTURBSEQ, None, _KOLF),
+    FileRule("secms-crate-2025", rf"protein-protein interaction sec-ms/{_DOCUMENT}", Modality.SECMS, None, _KOLF),
+    FileRule("if-crate-2025", rf"protein localization subcellular images/{_DOCUMENT}", Modality.IF, None, _MDA),
     # The release as a whole.
-    Rule("release-bundle", rf"{_IN_ANY}cm4ai[-_]release[-_]metadata\.zip", Modality.RELEASE, Role.CRATE_BUNDLE),
-    Rule("release-documents", rf"(?:release-)?{_DOCUMENT}", Modality.RELEASE),
+    FileRule("release-bundle", rf"{_IN_ANY}cm4ai[-_]release[-_]metadata\.zip", Modality.RELEASE, Role.CRATE_BUNDLE),
+    FileRule("release-documents", rf"(?:release-)?{_DOCUMENT}", Modality.RELEASE),
 )  # fmt: skip
 
 _COMPILED = tuple((rule, re.compile(rule.pattern, re.IGNORECASE)) for rule in RULES)
@@ -120,7 +122,7 @@ def recognise(directory: str | None, label: str) -> Recognition:
     return Recognition(reason="No rule knows this directory and name.")
 
 
-def _recognition(rule: Rule, said: dict[str, str | None]) -> Recognition:
+def _recognition(rule: FileRule, said: dict[str, str | None]) -> Recognition:
     document, cell_line, treatment = (said.get(part) for part in ("document", "cell_line", "condition"))
     condition = condition_or_none(treatment) if treatment else None
     unknown = treatment is not None and condition is None
