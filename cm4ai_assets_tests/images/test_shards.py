@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage import tensors
-from cm4ai_assets.storage.tensors import Failure, StoreRecord, open_array
+from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, open_array
 
 LOCAL = fsspec.filesystem("file")
 
@@ -102,7 +102,11 @@ def test_the_array_explains_itself(tmp_path: Path) -> None:
     ]
     assert told["channels"][2]["stain"] == "DAPI"
     assert told["license"] == "CC BY-NC-SA 4.0"
-    assert (told["source_sha256"], told["edge"], told["pixel_code_version"]) == ("5a" * 32, 16, 1)
+    assert (told["source_sha256"], told["edge"], told["pixel_code_version"]) == (
+        "5a" * 32,
+        16,
+        PIXEL_CODE_VERSION,
+    )
     assert "micro" not in json.dumps(told).replace("microtubules", "")  # no pixel size is published
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 0

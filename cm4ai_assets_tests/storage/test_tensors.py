@@ -67,7 +67,7 @@ def flip(path: Path, offset: int) -> None:
 
 
 def test_a_tensor_is_named_by_what_it_depends_on() -> None:
-    assert tensor_id("0123456789abcdef" + "f" * 48, 1024) == "0123456789abcdef-1024-v1"
+    assert tensor_id("0123456789abcdef" + "f" * 48, 1024) == f"0123456789abcdef-1024-v{tensors.PIXEL_CODE_VERSION}"
     assert tensor_id("0" * 64, 2048, 7) == "0000000000000000-2048-v7"
 
 
