@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from cm4ai_assets.identifiers import ANTIBODY, ENSEMBL_GENE, UNIPROT
 from cm4ai_assets.images.manifest import Manifest, ManifestRow
+from cm4ai_assets.suspects import suspects_of
 
 # NEGATIVE in manifests since March 2025, NEGATIVE-CTRL in the tables of 2024 (data reference, section 1.6).
 _CONTROL = "NEGATIVE"
@@ -112,7 +113,8 @@ def _id_rows(targets: Targets) -> list[dict[str, str]]:
 
 def _malformed(ids: dict[str, str]) -> list[str]:
     forms = {"bad_ensembl_id": ("ensembl_gene_id", ENSEMBL_GENE), "bad_uniprot_id": ("uniprot_id", UNIPROT)}
-    return [flag for flag, (kind, form) in forms.items() if kind in ids and not form.fits(ids[kind])]
+    suspects = suspects_of(*([ids[kind]] if kind in ids else [] for kind in ("gene_symbol", "uniprot_id")))
+    return [flag for flag, (kind, form) in forms.items() if kind in ids and not form.fits(ids[kind])] + suspects
 
 
 def _wells(rows: list[ManifestRow]) -> list[str]:

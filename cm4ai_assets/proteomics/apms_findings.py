@@ -16,11 +16,11 @@ def interactions_sound(interactions: pl.DataFrame) -> Finding:
     """Pairs, ids, counts and scores have their form and fit together. Protects networks from false nodes and edges."""
     bad = interactions.filter(pl.col("defects").list.len() > 0)
     counts = dict(bad.select(pl.col("defects").explode().value_counts()).unnest("defects").iter_rows())
-    told = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+    which = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
     return Finding(
         "interactions_sound",
         passed=bad.is_empty(),
-        summary=f"{bad.height} of {interactions.height} bait-prey pairs have a defect{f': {told}' if told else ''}.",
+        summary=f"{bad.height} of {interactions.height} bait-prey pairs have a defect{f': {which}' if which else ''}.",
         rows=bad.select("bait_symbol", "prey", "source_file", "source_line", "defects").head(ROWS_SHOWN),
         counts={"pairs": interactions.height, **counts},
     )

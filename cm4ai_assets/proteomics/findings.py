@@ -44,14 +44,14 @@ def tables_present(packages: Sequence[Package]) -> Finding:
     )
     tables = int(rows["tables"].sum())
     empty = rows.filter(pl.col("tables") == 0)
-    told = "; ".join(
+    message = "; ".join(
         f"{archive} holds {others} files and no table" + (f", and names {', '.join(names)}" if names else "")
         for archive, _, others, names in empty.iter_rows()
     )
     return Finding(
         "tables_present",
         passed=empty.is_empty() and tables > 0,
-        summary=f"{told}." if told else f"{tables} tables in {rows.height} archives.",
+        summary=f"{message}." if message else f"{tables} tables in {rows.height} archives.",
         rows=rows,
         counts={"tables": tables, "archives_without": empty.height},
     )
@@ -125,7 +125,7 @@ def tables_usable(reading: Noticed) -> Finding:
 
 
 def samples_known(reading: Reading) -> Finding:
-    """Each table tells what it is of. Protects from replicates counted twice, or under a condition that was guessed."""
+    """Each table states what it is of. Protects from replicates counted twice, or under a guessed condition."""
     unknown = [(r.replicate_id, ", ".join(r.sample.flags)) for r in reading.replicates if r.sample.flags]
     unknown += [(table, UNKNOWN_CONDITION) for table in reading.unplaced]
     unknown += [(r.replicate_id, "another table claims the same") for r in reading.replicates if "#" in r.replicate_id]
@@ -175,14 +175,14 @@ def windows_aligned(proteins: pl.DataFrame) -> Finding:
     )
     several = shared.filter(pl.col("len") > 1)
     gaps = rows.filter(pl.col("gaps") > 0).height
-    told = "; ".join(
+    message = "; ".join(
         f"{line or 'unknown'} ({kind or 'unknown'}): {count} windows, which share F{begin:02d} to F{end:02d}"
         for line, kind, count, begin, end in several.iter_rows()
     )
     return Finding(
         "windows_aligned",
         passed=several.is_empty() and not gaps,
-        summary=(f"{told}." if told else "Replicates of the same cells have the same window.")
+        summary=(f"{message}." if message else "Replicates of the same cells have the same window.")
         + (f" {gaps} replicates lack fractions within." if gaps else ""),
         rows=rows.head(ROWS_SHOWN),
         counts={"windows": windows.height, "cells_with_several": several.height, "replicates_with_gaps": gaps},

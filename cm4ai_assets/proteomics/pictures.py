@@ -123,9 +123,9 @@ def window_chart(proteins: pl.DataFrame, *, width: int = 640) -> bytes:
         if begin <= end:
             draw.rectangle(_bar(left, step, (begin, end), y, line), fill=_BAR)
         gaps = stop - first + 1 - measured
-        told = f"F{first:02d} to F{stop:02d}" + (f", {gaps} missing" if gaps else "")
+        window = f"F{first:02d} to F{stop:02d}" + (f", {gaps} missing" if gaps else "")
         ink = _WARNING if gaps else INK
-        draw.text((left + step * (last + 1) + 6, y + line / 2), told, fill=ink, font=font(11), anchor="lm")
+        draw.text((left + step * (last + 1) + 6, y + line / 2), window, fill=ink, font=font(11), anchor="lm")
     centred(draw, ((left + width) / 2, foot + 31), "SEC fraction; dark: measured in all", FAINT)
     return png(canvas)
 

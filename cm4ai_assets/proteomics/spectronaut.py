@@ -53,7 +53,7 @@ def read_report(data: bytes, file: str, *, context: str = "") -> Replicate:
 
     Args:
         data: The file's bytes.
-        file: Its name, for the sample and for what is told of defects.
+        file: Its name, for the sample and for the places of defects.
         context: Where it was found (archive, accession): names the cell line where file and runs do not.
 
     Raises:

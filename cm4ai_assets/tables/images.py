@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.suspects import Suspect
 from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
 
 GREY_LEVELS = 256
@@ -123,8 +124,8 @@ IF_ANTIBODIES = Table(
         Column(
             "defects",
             pl.List(pl.String()),
-            "Ids of an unexpected form, or rows that disagree.",
-            allowed=("bad_ensembl_id", "bad_uniprot_id", "bad_antibody_id", "rows_disagree", "no_gene"),
+            "Ids of an unexpected form, marked or damaged ones, or rows that disagree.",
+            allowed=("bad_ensembl_id", "bad_uniprot_id", "bad_antibody_id", "rows_disagree", "no_gene", *Suspect),
         ),
     ),
     source="manifest.csv in the ZIP",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.defs.proteomics.deposits import DEPOSITS
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.proteomics.apms_forms import Reading
 from cm4ai_assets.proteomics.names import quantity_column
+from cm4ai_assets.proteomics.problems import Tally
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox import massive as sandbox_massive
 from cm4ai_assets.sandbox import proteomics as sandbox
@@ -252,6 +255,27 @@ def test_bytes_other_than_published_are_refused(own: Workbench, archive: Sandbox
     assert not outcome.succeeded
     assert "cm4ai_mass-spec_MDA-MB-468.zip" in outcome.failure
     assert own.platform.store.partitions("secms_profiles") == []
+
+
+def test_a_table_that_lost_rows_never_takes_the_place_of_what_was_published(
+    own: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (_, *outcomes) = own.run(MAY_2024, "untreated", selection="key:release_files or key:apms_interactions")
+    assert all(outcome.succeeded for outcome in outcomes)
+    partition = Partition(MAY_2024, "untreated")
+    before = own.platform.store.table("apms_interactions", partition).collect()
+    whole = inputs.read_interactions
+
+    def half(*args: Any) -> Reading:
+        return replace(
+            whole(*args), rows=before.head(0).drop("release", "condition"), tallies=(Tally("apms.tsv", 48, 48),)
+        )
+
+    monkeypatch.setattr(inputs, "read_interactions", half)
+    (outcome,) = own.run(MAY_2024, "untreated", selection="apms_interactions")
+    assert not outcome.succeeded
+    assert "apms_interactions.rows_kept: 48 of 48 lines of apms.tsv were left out" in outcome.failure
+    assert own.platform.store.table("apms_interactions", partition).collect().equals(before)
 
 
 # --- a service that is down

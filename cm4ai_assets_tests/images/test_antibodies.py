@@ -76,6 +76,8 @@ def test_wells_and_rows_are_counted() -> None:
         ("CAB000001", ",,,", ["no_gene"]),
         ("CAB000001", "ENSG00000132507,A0A024R161,EIF5A,17", []),
         ("CAB000001", "ENSG00000132507.12,P04637-2,EIF5A,17", []),
+        ("CAB000001", "ENSG00000132507,P63241,2-Sep,17", ["spreadsheet_damage"]),
+        ("CAB000001", "ENSG00000132507,CON__P63241,EIF5A,17", ["bad_uniprot_id", "contaminant"]),
     ],
 )
 def test_malformed_ids_are_flagged_and_kept(antibody: str, ids: str, flags: list[str]) -> None:

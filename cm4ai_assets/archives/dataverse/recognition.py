@@ -1,4 +1,4 @@
-"""What a published file is, told by its directory and name alone: rules as data.
+"""What a published file is, by its directory and name alone: rules as data.
 
 Belongs here: the table of rules and what each name in the wild means. Does not belong here: spellings of treatments
 (`conditions`), and guesses: a name that no rule knows is reported with a reason, and so is an unknown treatment.
@@ -34,7 +34,7 @@ class FileRule:
     """One way in which files are named.
 
     `pattern` is held against "directory/label" as a whole. Its groups `condition`, `cell_line` and `document` are what
-    the name itself tells; the other fields are what every file so named is.
+    the name itself states; the other fields are what every file so named is.
     """
 
     name: str

@@ -57,7 +57,7 @@ DEPOSITS = tuple(_deposit(accession, description) for accession, description in 
 
 @dataclass
 class _Listed:
-    """The inventories that could be had, and what is to be told of the others."""
+    """The inventories that were found, and notes on the others."""
 
     inventories: list[Inventory] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
