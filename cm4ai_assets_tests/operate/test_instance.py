@@ -15,7 +15,10 @@ import pytest
 from cm4ai_assets.defs import instance as opening
 from cm4ai_assets.defs.binding import bind, require_bound
 from cm4ai_assets.defs.instance import open_instance, prepare_home
+from cm4ai_assets.defs.updates.sensor import build_release_sensor
 from cm4ai_assets.errors import ConfigurationError, RunError
+from cm4ai_assets.platform import Platform
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.identity import storage_id
 from cm4ai_assets.storage.store import Store
 
@@ -145,3 +148,13 @@ def test_a_storage_that_was_moved_is_still_the_same(tmp_path: Path, store: Store
 def test_an_instance_without_a_folder_is_bound_to_none(store: Store) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         require_bound(instance, store)
+
+
+def test_a_daemon_over_another_storage_registers_nothing(home: Path, tmp_path: Path, store: Store) -> None:
+    with open_instance(store):
+        pass
+    other = Platform(Settings(storage=str(tmp_path / "other"), scratch=tmp_path / "scratch"))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        found = build_release_sensor()(dg.build_sensor_context(instance=instance, resources={"platform": other}))
+    assert "belongs to the storage" in str(found.skip_reason)
+    assert not (tmp_path / "other").exists()

@@ -18,6 +18,7 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs import pages as md
+from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.checks import evaluation
 from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.defs.partitions import RELEASE, releases
@@ -243,6 +244,7 @@ def build_release_sensor(tick_seconds: int = TICK_SECONDS) -> dg.SensorDefinitio
     )
     def release_sensor(context: dg.SensorEvaluationContext, platform: dg.ResourceParam[Platform]) -> dg.SensorResult:
         try:
+            require_bound(context.instance, platform.store)
             return tick(context, platform, datetime.now(UTC))
         except Cm4aiError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
