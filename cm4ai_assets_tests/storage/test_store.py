@@ -77,9 +77,10 @@ def test_the_same_rows_give_the_same_bytes(store: Store) -> None:
 
 
 def test_files_explain_themselves(store: Store) -> None:
-    path = Path(store.root) / publish(store, rows("HPA000001"))
+    with store.stage_table("if_antibodies", WHERE, rows("HPA000001"), credit={"license": "CC0 1.0"}) as staged:
+        path = Path(store.root) / store.publish_table(staged)
     metadata = pq.read_metadata(path).metadata
-    assert metadata[b"license"] == b"CC BY-NC-SA 4.0"
+    assert metadata[b"license"] == b"CC0 1.0"
     assert metadata[b"table"] == b"if_antibodies"
 
 
