@@ -252,3 +252,16 @@ def test_a_whole_release_lists(archive: Server) -> None:
     assert len(fs.find("")) == len(PUBLISHED)
     assert fs.du("") == TOTAL_SIZE
     assert fs.info("Images/cm4ai_ifimages_MDA-MB-468_untreated.zip")["size"] == IMAGES[1].size
+
+
+def test_46_odd_names_stand_under_safe_ones_and_a_copy_stays_in_its_folder(archive: Server, tmp_path: Path) -> None:
+    odd = [published(4, "a/..", DATA), published(5, "Data.csv", DATA), published(6, "data.csv", DATA)]
+    version = {"versionNumber": 3, "versionMinorNumber": 0, "versionState": "RELEASED", "files": odd}
+    archive.on(f"{VERSIONS}/3.0", as_json({"status": "OK", "data": version}))
+    for number in (4, 5, 6):
+        archive.on(f"/api/access/datafile/{number}", whole(DATA))
+    host = archive.url.removeprefix("http://")
+    fs = fsspec.filesystem("dataverse", host=host, persistent_id=DOI, version="3.0")
+    assert sorted(fs.find("")) == ["renamed/4", "renamed/5.csv", "renamed/6.csv"]
+    fs.get("renamed/4", str(tmp_path / "out" / "renamed" / "4"))
+    assert (tmp_path / "out" / "renamed" / "4").read_bytes() == DATA
