@@ -59,5 +59,5 @@ def antibodies_agree(entities: pl.DataFrame, if_antibodies: pl.DataFrame) -> Fin
         ("manifest.csv", antibody, kind, identifier, "not in the crates")
         for antibody, kind, identifier in manifest_only.select(keys).iter_rows()
     ]
-    told = f"{len(rows)} ids of {both.height} antibodies stand in the crates or the manifests only"
-    return finding("antibodies_agree", sorted(rows, key=lambda row: row[1:]), told)
+    summary = f"{len(rows)} ids of {both.height} antibodies stand in the crates or the manifests only"
+    return finding("antibodies_agree", sorted(rows, key=lambda row: row[1:]), summary)

@@ -4,8 +4,8 @@ Belongs here: checks of `crate_entities` and `crate_edges` that warn, one functi
 datasheets (`datasheet_claims`), provenance pages (`provenance`), the crate in an image ZIP against that ZIP
 (`images.crates`).
 
-The archive's word wins: a claim that disagrees is told, never used. The claims are copied from release to release: the
-crates of June 2025 and June 2026 carry digests of March 2025, some of them those of other data.
+The archive's word wins: a claim that disagrees is reported, never used. The claims are copied from release to release:
+the crates of June 2025 and June 2026 carry digests of March 2025, some of them those of other data.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a file or a crate is about, as far as its path tells."""
+    """What a file or a crate is about, as far as its path shows."""
 
     modality: Modality | None
     condition: Condition | None
@@ -127,8 +127,8 @@ def crate_digests(claims: Claims) -> Finding:
             rows.append((entity["crate_file"], _called(entity), "md5", md5, actual))
         elif md5 not in here:
             of_others += 1
-    told = f"{len(rows)} digests in crates are not those of what they describe"
-    return finding("crate_digests", rows, f"{told}; {of_others} others are of files kept elsewhere, not compared")
+    summary = f"{len(rows)} digests in crates are not those of what they describe"
+    return finding("crate_digests", rows, f"{summary}; {of_others} others are of files kept elsewhere, not compared")
 
 
 def _verdict(

@@ -110,7 +110,7 @@ class _Stated:
     def lists(
         self, key: str, values: Sequence[Raw | None], read: Callable[[bytes], tuple[str, ...] | None]
     ) -> list[tuple[str, ...]]:
-        """The lists under a key. One of an unknown form goes to `extra`, what can be had of it into the column."""
+        """The lists under a key. One of an unknown form goes to `extra`, what can be read of it into the column."""
         found = [() if value is None else read(bytes(value)) for value in values]
         if None in found:
             for index, (value, of_one) in enumerate(zip(values, found, strict=True)):

@@ -1,8 +1,8 @@
-"""Whether a datasheet is what D4D (Datasheets for Datasets, Bridge2AI) says it should be, told at each fault's place.
+"""Whether a datasheet is what D4D (Datasheets for Datasets, Bridge2AI) says it should be, with each fault at its place.
 
 Belongs here: slots, types, patterns and vocabularies of D4D 2.0.0, held against statements. Does not belong here:
 reading the datasheet (`loose_yaml`). `d4d.json` holds nothing but the names and types of the schema's classes; it is
-made by `cm4ai_assets_tests/crates/d4d_compact.py`, and a test holds it against the schema itself. Deviations are told,
+made by `cm4ai_assets_tests/crates/d4d_compact.py`, and a test holds it against the schema itself. Deviations are noted,
 never refused: of the published datasheets none is free of them.
 """
 

@@ -183,7 +183,7 @@ def _rows(document: Document) -> Iterator[dict[str, object]]:
 
 
 def _is_worth_a_row(statement: Statement) -> bool:
-    """Values, and containers that are empty or deviate: the others are told by what stands in them."""
+    """Values, and containers that are empty or deviate: the others say nothing beside what stands in them."""
     return statement.kind not in ("object", "list") or bool(statement.deviations) or not statement.children
 
 

@@ -31,7 +31,7 @@ _DIGESTS = {"md5": "MD5", "sha256": "SHA-256"}  # field to the archive's word fo
 _CREATIVE_COMMONS = re.compile(
     r"\b(?:cc[ -]|creativecommons\.org/(?:licenses|publicdomain)/)([a-z-]+)[ /-]v?(\d\.\d)", re.IGNORECASE
 )
-# A format that can be told from the end of a name, and what else it is called.
+# A format that the end of a name shows, and what else it is called.
 _FORMATS = {
     ".html": ("html",),
     ".json": ("json",),

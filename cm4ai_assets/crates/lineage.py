@@ -13,7 +13,7 @@ from cm4ai_assets.crates.vocabulary import MADE_WITH
 
 # A report is five steps from its cell line: computation, raw data, experiment, sample, cell line.
 STEPS = 8
-# What tells that a thing is a product: something made it, or it was stained.
+# What shows that a thing is a product: something made it, or it was stained.
 _MAKERS = ("generated_by", "derived_from", "stained_with")
 
 AnyFrame = pl.DataFrame | pl.LazyFrame

@@ -1,4 +1,4 @@
-"""YAML however broken: read as statements with their lines, every repair and every line that could not be read told.
+"""YAML however broken: read as statements with their lines, with every repair and every line that could not be read.
 
 Belongs here: repairs of the text, and the tree made from it. Does not belong here: what the fields mean (`datasheet`),
 and whether they follow a schema (`d4d`).

@@ -1,4 +1,4 @@
-"""JSON that is almost JSON: what is repaired so that a crate can be read at all, each repair told.
+"""JSON that is almost JSON: what is repaired so that a crate can be read at all, with a note of each repair.
 
 Belongs here: byte order marks, other encodings, commas too many, numbers and characters JSON does not know. Does not
 belong here: what the JSON says (`decoding`). What these repairs do not make readable is reported as unreadable.
@@ -36,15 +36,15 @@ def read_json(data: bytes) -> tuple[object, str | None]:
 
 
 def mend(data: bytes) -> tuple[bytes, list[str]]:
-    """The JSON with its slips repaired, and what was repaired. Sound JSON comes back as it is, with nothing to tell."""
-    told: dict[str, int] = {}
+    """The JSON with its slips repaired, and what was repaired. Sound JSON comes back as it is, without a note."""
+    notes: dict[str, int] = {}
 
     def note(what: str) -> None:
-        told[what] = told.get(what, 0) + 1
+        notes[what] = notes.get(what, 0) + 1
 
     text = _text(data, note)
     text = _TOKEN.sub(lambda match: _repaired(match, note), text)
-    return text.encode(), [f"{what} ({count} times)" if count > 1 else what for what, count in told.items()]
+    return text.encode(), [f"{what} ({count} times)" if count > 1 else what for what, count in notes.items()]
 
 
 def _text(data: bytes, note: Callable[[str], None]) -> str:

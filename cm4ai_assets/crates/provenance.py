@@ -181,8 +181,8 @@ def _unlike_nodes(graph: ProvenanceGraph, names: Mapping[str, set[str | None]]) 
         elif node.id not in names:
             yield graph.source, node.id, "node", node.name or node.id, "unknown to the crates"
         elif node.name is not None and node.name not in names[node.id]:
-            told = ", ".join(sorted(filter(None, names[node.id])))
-            yield graph.source, node.id, "name", node.name, f"in the crates: {told}"
+            names_there = ", ".join(sorted(filter(None, names[node.id])))
+            yield graph.source, node.id, "name", node.name, f"in the crates: {names_there}"
 
 
 def _unlike_links(

@@ -3,7 +3,7 @@
 Belongs here: files and ZIP members that are crates, and their repairs. Does not belong here: the graph and its root in
 the JSON (`frame`), what an entity says (`decoding`), tables (`frames`).
 
-Nothing here fails because of what a file holds: a file that is no JSON, or a member that cannot be had, becomes a
+Nothing here fails because of what a file holds: a file that is no JSON, or a member that cannot be read, becomes a
 `Problem`. Every element of `@graph` becomes one entity, be it readable or not. A key that stands twice in one JSON
 object counts once, the later one, as JSON parsers have it.
 """
@@ -76,7 +76,7 @@ class Crate:
 
 
 def crates_in_zip(source: ByteSource) -> tuple[list[CrateFile], list[Problem]]:
-    """The crate files in a ZIP, named `archive.zip!folder/ro-crate-metadata.json`, and what could not be had."""
+    """The crate files in a ZIP, named `archive.zip!folder/ro-crate-metadata.json`, and what could not be read."""
     try:
         directory = read_directory(source)
     except ArchiveDamagedError as error:

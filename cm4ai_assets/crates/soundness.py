@@ -30,17 +30,19 @@ def entities_sound(entities: pl.DataFrame) -> Finding:
         .agg(pl.len().alias("entities"), pl.col("stated_id").drop_nulls().first().alias("for_example"))
         .sort("crate_file", "defects")
     )
-    told = f"{int(flawed['entities'].sum()):,} defects of {flawed['defects'].n_unique()} kinds in entities of crates"
-    return _of_rows("entities_sound", flawed, told)
+    summary = f"{int(flawed['entities'].sum()):,} defects of {flawed['defects'].n_unique()} kinds in entities of crates"
+    return _of_rows("entities_sound", flawed, summary)
 
 
 def datasheets_conform(datasheet: pl.DataFrame) -> Finding:
     """Statements of datasheets have the form that their format asks for. Protects readers that go by the format."""
     deviating = datasheet.filter(pl.col("deviations").list.len() > 0)
-    told = f"{deviating.height} statements deviate from the format of their datasheet"
-    return _of_rows("datasheets_conform", deviating.select("source", "line", "field", "value", "detail"), told)
+    summary = f"{deviating.height} statements deviate from the format of their datasheet"
+    return _of_rows("datasheets_conform", deviating.select("source", "line", "field", "value", "detail"), summary)
 
 
-def _of_rows(check: str, rows: pl.DataFrame, told: str) -> Finding:
+def _of_rows(check: str, rows: pl.DataFrame, summary: str) -> Finding:
     shown = rows.head(ROWS_SHOWN)
-    return Finding(check, rows.is_empty(), "nothing found" if rows.is_empty() else told, shown, {"rows": rows.height})
+    return Finding(
+        check, rows.is_empty(), "nothing found" if rows.is_empty() else summary, shown, {"rows": rows.height}
+    )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,18 @@ def test_a_sound_crate_passes_every_check() -> None:
     assert all(check.__doc__ and "Protects" in check.__doc__ for check in claims.CHECKS)
 
 
+def test_dois_of_others_are_no_claim_about_the_release() -> None:
+    preprint = "https://doi.org/10.1101/2024.05.21.589311"
+    said = found(stub("part", "mass-spec-iPSCs-ro-crate-metadata.json", identifier=preprint))
+    assert said["crate_dois"].passed
+
+
+def test_a_crate_of_one_part_is_no_release_crate() -> None:
+    part = stub("part", "mass-spec-iPSCs-ro-crate-metadata.json")
+    assert found(part, version="1.0")["crate_version"].passed
+    assert not found(part, stub("other", "x-ro-crate-metadata.json"), version="1.0")["crate_version"].passed
+
+
 def test_antibodies_of_crates_and_manifests() -> None:
     entities = tables(image()).entities
     assert crate_antibodies(entities).select("antibody_id", "kind", "id").rows() == [
@@ -244,6 +257,27 @@ def test_files_of_one_name_are_told_apart_by_their_folders() -> None:
     text = "id: x\nsubsets:\n  - {path: b/x.json}\n  - {path: a/x.json}\n"
     datasheet = datasheet_table([Document("d4d.yaml", "d4d", text.encode())], release=RELEASE)
     assert datasheet_claims.datasheet_files(Statements(datasheet, Published(twins))).passed
+
+
+def test_a_name_is_followed_back_through_all_versions() -> None:
+    def version(number: str, label: str, day: int) -> Published:
+        key = f"2025-06-v{number}"
+        record = ReleaseRecord(key, "", 2, 0, "", date(2025, 7, 1), datetime(2025, 10, day, tzinfo=UTC), "")
+        return Published(lock(("Images", label, 1, NEW), release=key, version=number), record)
+
+    text = f"id: x\nsubsets:\n  - {{path: Images/first.zip, md5: {NEW}}}\n"
+    datasheet = datasheet_table([Document("d4d.yaml", "d4d", text.encode())], release=RELEASE)
+    earlier = [version("2.0", "second.zip", 20), version("1.0", "first.zip", 3)]
+    found = datasheet_claims.datasheet_files(Statements(datasheet, version("2.1", ZIP, 31), earlier))
+    assert found.rows["actual"].to_list() == [f"{ZIP}; so named in 2025-06-v1.0, for 17 days, until 2025-06-v2.0"]
+
+
+def test_what_crates_state_of_their_version_is_not_held_against_the_datasheets() -> None:
+    said = json.dumps(crate(root_says={"version": "1.0", "identifier": "https://doi.org/10.18130/V3/OTHERX"}))
+    datasheet = datasheet_table([Document("crate", "crate_root", said.encode())], release=RELEASE)
+    subject = Statements(datasheet, Published(HERE))
+    assert datasheet_claims.datasheet_version(subject).passed
+    assert datasheet_claims.datasheet_doi(subject).passed
 
 
 def test_licences_have_one_name() -> None:

@@ -119,6 +119,23 @@ def test_a_landing_page_as_html() -> None:
     assert by_field(table("landing_page", "<html></html>"))[""]["deviations"] == ["not_json"]
 
 
+def test_a_line_that_quoting_did_not_help_is_kept_as_it_was() -> None:
+    frame = table("d4d", "b: 1\n   a: x: y\nc: 2\n")
+    (row,) = frame.filter(pl.col("deviations").list.contains("unparsed")).iter_rows(named=True)
+    assert (row["line"], row["value"]) == (2, "a: x: y")
+    assert by_field(frame)["c"]["value"] == "2"
+
+
+def test_a_quoted_value_under_an_odd_key_is_a_mapping_and_no_prose() -> None:
+    assert by_field(table("d4d", 'l:\n  - Foo: "bar"\n'))["l[0].Foo"]["value"] == "bar"
+
+
+def test_properties_of_one_name_are_all_kept() -> None:
+    twice = [{"name": "Limitations", "value": "one"}, {"name": "Limitations", "value": "two"}]
+    frame = table("crate_root", json.dumps(crate(root_says={"additionalProperty": twice})))
+    assert {"one", "two"} <= set(frame["value"].drop_nulls())
+
+
 def script(content: str) -> str:
     return f'<script type="application/ld+json">{content}</script>'
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cm4ai_assets.crates.frame import OUTER, frame_of
+from cm4ai_assets.crates.frame import OUTER, frame_of, is_crate_name
 from cm4ai_assets.crates.reader import read_crate
 from cm4ai_assets_tests.crates.twins import CONTEXT, EVI, file, ref, tables
 
@@ -112,6 +112,15 @@ def test_ids_are_resolved_against_the_base_in_both_tables() -> None:
     )  # fmt: skip
 
 
+def test_the_last_base_counts_and_a_descriptor_of_1_0_is_one() -> None:
+    contexts = [{"@base": "https://example.com/"}, {"@base": BASE}]
+    assert frame_of(json.dumps({"@context": contexts, "@graph": []}).encode()).base == BASE
+    assert root_of(graph(ref("of-1.0"), "of-1.0", "ro-crate-metadata.jsonld")) == ("the root", [])
+    assert is_crate_name("x/ro-crate-metadata.jsonld")
+
+
 def test_the_outer_object_keeps_its_place() -> None:
+    outer = {"@id": "ark:59852/x", "name": "the root", "@graph": [{"@id": "./"}, {"@id": "a", "@type": "ROCrate"}]}
+    assert root_of(outer) == ("the root", [])
     assert frame_of(b'{"@id": "ark:59852/x", "@graph": []}').root_position == OUTER
     assert frame_of(b'{"@context": {"@base": null}, "@graph": []}').base is None

@@ -70,3 +70,34 @@ def test_images_that_name_their_stain_themselves() -> None:
     assert provenance_of(found.entities, found.edges, IMAGE).collect()["relation"].to_list() == [
         "cell_line", "stained_with", "used_treatment",
     ]  # fmt: skip
+
+
+def chain(length: int) -> list[dict[str, object]]:
+    return [
+        {"@id": f"ark:59852/{number}", "@type": "Dataset", "derivedFrom": ref(f"ark:59852/{number + 1}")}
+        for number in range(length)
+    ]
+
+
+def test_a_walk_goes_as_many_steps_as_asked_and_no_further() -> None:
+    found = tables(crate(*chain(6)))
+    reached = provenance_of(found.entities, found.edges, "ark:59852/0", steps=3).collect()
+    assert reached["entity_id"].to_list() == [f"ark:59852/{number}" for number in (1, 2, 3)]
+    assert reached["step"].to_list() == [1, 2, 3]
+
+
+def test_every_branch_is_walked() -> None:
+    both = {"@id": "ark:59852/x", "@type": "Dataset", "derivedFrom": [ref("ark:59852/0"), ref("ark:59852/9")]}
+    other = {"@id": "ark:59852/9", "@type": "Dataset", "derivedFrom": ref("ark:59852/99")}
+    found = tables(crate(both, other, *chain(1)))
+    reached = provenance_of(found.entities, found.edges, "ark:59852/x").collect()
+    assert set(reached["entity_id"]) == {f"ark:59852/{name}" for name in ("0", "1", "9", "99")}
+
+
+def test_of_several_descriptions_the_fullest_is_shown() -> None:
+    made = {"@id": "ark:59852/x", "@type": "Dataset", "derivedFrom": ref("ark:59852/y")}
+    poor = {"@id": "ark:59852/y", "@type": "Dataset", "name": "poor"}
+    rich = {"@id": "ark:59852/y", "@type": "Dataset", "name": "rich", "rowCount": 1, "columnCount": 2}
+    for entities in ((made, poor, rich), (made, rich, poor)):
+        found = tables(crate(*entities))
+        assert provenance_of(found.entities, found.edges, "ark:59852/x").collect()["name"].to_list() == ["rich"]

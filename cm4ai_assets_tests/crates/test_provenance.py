@@ -74,6 +74,19 @@ def test_disagreements_are_told() -> None:
     }
 
 
+def test_a_maker_that_names_what_it_generated_says_the_same_as_the_product() -> None:
+    run = {"@id": "ark:59853/run", "@type": f"{EVI}Computation", "generated": [ref("ark:59853/made")]}
+    made = {"@id": "ark:59853/made", "@type": f"{EVI}Dataset"}
+    found = tables(crate({**made, "generatedBy": ref("ark:59853/run")}, {**run, "generated": []}))
+    graph = read_graph(page(keyed(run=run, made=made), generation=2), source="p")
+    assert disagreements([graph], found.entities, found.edges).passed
+
+
+def test_a_link_that_a_page_states_twice_is_one() -> None:
+    run = {"@id": "ark:59853/run", "usedDataset": [ref("ark:59853/a"), ref("ark:59853/a")]}
+    assert len(read_graph(page(keyed(run=run), generation=2), source="p").links) == 1
+
+
 def test_groups_stand_for_their_members() -> None:
     members = [f"ark:59853/raw-{number}" for number in range(3)]
     run = {"@id": "ark:59853/run", "@type": f"{EVI}Computation", "usedDataset": [ref(one) for one in members]}

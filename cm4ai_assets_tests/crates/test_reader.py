@@ -163,6 +163,11 @@ def test_every_reference_of_a_mixed_list_is_an_edge_and_what_is_none_is_a_defect
     assert json.loads(row["extra"]) == {"usedDataset": value}
 
 
+def test_a_defect_is_noted_once() -> None:
+    row = only({"@id": "ark:59852/x", "@type": "Dataset", "usedDataset": 5, "generatedBy": 5, "name": {}})
+    assert row["defects"] == ["unexpected_form"]
+
+
 def test_authors_without_an_id_are_a_defect() -> None:
     row = only({"@id": "ark:59852/x", "@type": "Dataset", "author": [ref("a"), {"@type": "Person", "name": "B"}]})
     assert (row["authors"], row["defects"]) == (["a"], ["unexpected_form"])

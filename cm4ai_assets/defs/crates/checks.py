@@ -1,7 +1,7 @@
 """Checks of a release's own metadata; all of them warn.
 
 Belongs here: how findings about crates and datasheets are run and shown. Does not belong here: what is checked
-(`crates`). Where a claim disagrees with the archive, the archive's word stands in every table; the claim is told here.
+(`crates`). Where a claim disagrees with the archive, the archive's word stands in every table; the claim is reported.
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
@@ -58,8 +58,8 @@ def _antibodies(platform: Platform, partition: Partition, entities: pl.DataFrame
     try:
         manifests = platform.store.release_table(IF_ANTIBODIES.name, partition.release).collect()
     except NotMaterializedError:
-        told = "not compared: if_antibodies is not published for this release"
-        return Finding(antibodies_agree.__name__, passed=True, summary=told)
+        summary = "not compared: if_antibodies is not published for this release"
+        return Finding(antibodies_agree.__name__, passed=True, summary=summary)
     return antibodies_agree(entities, manifests)
 
 

@@ -44,7 +44,7 @@ Fetch = Callable[[LockedFile], object]
 
 @dataclass
 class Found:
-    """The documents of a release; `left_out` names the files that could not be had, and why.
+    """The documents of a release; `left_out` names the files that could not be read, and why.
 
     Names carry the directory: March 2025 has three files of one name. `files` are those that were read.
     """
@@ -78,8 +78,8 @@ def gather(context: dg.AssetExecutionContext, platform: Platform, lock: pl.DataF
     """The documents of a release, fetched where they are not stored."""
     with told_to_dagster(context):
         found = read(platform, lock, lambda file: acquire_file(context, platform, file))
-    for told in found.left_out:
-        context.log.warning(f"Left out: {told}")
+    for reason in found.left_out:
+        context.log.warning(f"Left out: {reason}")
     return found
 
 
@@ -87,13 +87,13 @@ def read(platform: Platform, lock: pl.DataFrame, fetch: Fetch | None = None) -> 
     """The documents of a release; without `fetch` those that are stored.
 
     Raises:
-        ArchiveError: A file could not be had, though it may be.
+        ArchiveError: A file could not be fetched, though access is open.
     """
     found = Found()
     for file, is_data in _with_crates(lock):
-        told = None if stored_blob(file, platform.blobs) else _absent(file, None if is_data else fetch)
-        if told is not None:
-            found.left_out.append(told)
+        reason = None if stored_blob(file, platform.blobs) else _absent(file, None if is_data else fetch)
+        if reason is not None:
+            found.left_out.append(reason)
             continue
         with opened(platform, [file]) as (source,):
             source.name = file.path
@@ -151,7 +151,7 @@ def _add_document(found: Found, name: str, data: bytes) -> None:
 
 
 def landing_page(platform: Platform, release: str, found: Found) -> Document | None:
-    """What the archive's page says of a release; None, told in `left_out`, where that cannot be had now."""
+    """What the archive's page says of a release; None, and the reason in `left_out`, where it is not available."""
     record = platform.registry.get(release)
     later = [other.key for other in platform.registry.all() if other.doi == record.doi and _later(other, record)]
     try:
@@ -186,7 +186,7 @@ def _later(one: ReleaseRecord, other: ReleaseRecord) -> bool:
 
 
 def described_before(platform: Platform, release: str) -> pl.DataFrame:
-    """What the landing page said when it could be had: the archive describes the latest version of a dataset only."""
+    """What the landing page said while it was available: the archive describes the latest version of a dataset only."""
     partition = Partition(release)
     if not platform.store.has_table(RELEASE_DATASHEET.name, partition):
         return RELEASE_DATASHEET.empty()

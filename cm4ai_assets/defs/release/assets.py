@@ -102,8 +102,8 @@ def release_changes(
     before, lock = _before(record, platform, context.log)
     against = before.key if before else None
     frame = changes.compare(lock, release_files.collect(), release=record.key, against=against)
-    told = changes.summary(frame)
-    context.log.info(f"{record.key} against {against or 'nothing'}: {told}")
+    summary = changes.summary(frame)
+    context.log.info(f"{record.key} against {against or 'nothing'}: {summary}")
     differing = frame.filter((pl.col("change") != "unchanged") | pl.col("access_changed"))
     yield from publish(
         context,
@@ -113,7 +113,7 @@ def release_changes(
             frame,
             metadata={
                 "against": against or "nothing: no release came out before",
-                "summary": told,
+                "summary": summary,
                 **dict(frame["change"].value_counts().iter_rows()),
                 "access_changed": int(frame["access_changed"].sum()),
                 "new_bytes": changes.new_bytes(frame),
