@@ -1,4 +1,4 @@
-# Everything a developer's day needs. Each target sets up what it uses; PYTHON chooses the interpreter (3.11 to 3.13).
+# Everything a developer's day needs. Each target sets up what it uses; PYTHON chooses the interpreter (3.11 to 3.14).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,8 +10,8 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.created:
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "Python 3.11, 3.12 or 3.13 is needed; call make with PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+	  || { echo "Python 3.11 to 3.14 is needed; call make with PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
 	touch $@
@@ -47,7 +47,7 @@ docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
 
 lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
 	$(BIN)/python -m pip install --quiet uv
-	echo '# Tested versions, for Python 3.11 to 3.13. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
+	echo '# Tested versions, for Python 3.11 to 3.14. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
 	$(BIN)/uv pip compile setup.cfg --extra dev --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
 
 bench: $(VENV)/.dev ## the benchmarks, some minutes; see benchmarks/README.md
