@@ -7,6 +7,7 @@ in a temporary tree is judged exactly as the package is.
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "errors vocabulary identifiers suspects plain",
+        "errors vocabulary identifiers suspects plain drawing",
         "causes conditions releases settings findings",
         "tables",
         "storage",
@@ -29,7 +30,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "crates",
         "images proteomics updates sandbox loading",
         "references",
-        "access platform verification guard",
+        "access platform verification guard overview",
         "withdrawal",
         "defs",
         "definitions",
@@ -213,6 +214,13 @@ def private_dagster(root: Path) -> dict[str, set[str]]:
             if any(part.startswith("_") for part in source.split(".")) and source.startswith("dagster"):
                 found[module.name].add(f"{source}.{name}".strip("."))
     return dict(found)
+
+
+def words(root: Path, banned: Mapping[str, str]) -> dict[str, int]:
+    """How often each banned word stands in the package, as a word of prose or as (part of) a name."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py")))
+    counts = {word: len(re.findall(rf"(?<![a-z]){word}(?![a-z])", text, re.IGNORECASE)) for word in banned}
+    return {word: count for word, count in counts.items() if count}
 
 
 def checks_on_the_network(root: Path) -> list[str]:

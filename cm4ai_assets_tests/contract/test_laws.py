@@ -60,23 +60,12 @@ def test_a_planted_violation_is_seen(law: Law, path: str, text: str, said: str, 
     assert any(said in found for found in law(tree(tmp_path, {path: text})))
 
 
-# Modules in which a law is broken until they are mended; the list only shrinks.
-TO_MEND: tuple[str, ...] = ("defs.proteomics.checks",)
-
-
-def still(found: list[str]) -> set[str]:
-    """What is found beside the modules that are to be mended."""
-    return {
-        one for one in found if not one.startswith(tuple(f"{module}{mark}" for module in TO_MEND for mark in ", ."))
-    }
-
-
 def test_rooms_import_downward_only() -> None:
     assert laws.upward_imports(ROOT) == []
 
 
 def test_there_is_no_circle() -> None:
-    assert still(laws.circles(ROOT)) == set()
+    assert laws.circles(ROOT) == []
 
 
 def test_nothing_below_defs_knows_dagster() -> None:
@@ -84,7 +73,7 @@ def test_nothing_below_defs_knows_dagster() -> None:
 
 
 def test_defs_is_dagster_only() -> None:
-    assert still(laws.defs_without_dagster(ROOT)) == set()
+    assert laws.defs_without_dagster(ROOT) == []
 
 
 def test_only_transfer_and_archives_open_connections() -> None:
@@ -92,18 +81,25 @@ def test_only_transfer_and_archives_open_connections() -> None:
 
 
 def test_only_storage_builds_paths() -> None:
-    assert still(laws.storage_paths(ROOT)) == set()
+    assert laws.storage_paths(ROOT) == []
 
 
 def test_no_check_and_no_page_touches_the_network() -> None:
     # `still_published` asks whether the archive still offers what is locked: that question is the check.
-    found = still(laws.checks_on_the_network(ROOT))
-    assert found == {"defs.release.checks.still_published reaches archive"}
+    assert laws.checks_on_the_network(ROOT) == ["defs.release.checks.still_published reaches archive"]
 
 
 # What is imported from Dagster's internals, and why nothing public does. Whoever adds to it says why.
 GRAPH = "dagster._core.definitions.assets.graph.base_asset_graph.BaseAssetGraph"
 INTERNALS = {
+    # An executor that can be seen to live: Dagster offers to make one, but not to extend the one it has.
+    "defs.executor": {
+        "dagster._core.events.DagsterEvent",
+        "dagster._core.execution.context.system.PlanOrchestrationContext",
+        "dagster._core.execution.plan.plan.ExecutionPlan",
+        "dagster._core.execution.retries.RetryMode",
+        "dagster._core.executor.in_process.InProcessExecutor",
+    },
     # Runs without a daemon or a webserver: an id before the run exists, and the type of what a run reports.
     "defs.launching": {"dagster._core.events.DagsterEvent", "dagster._core.utils.make_new_run_id"},
     # The type that `Definitions.resolve_asset_graph` returns, which nothing public names.
@@ -128,3 +124,24 @@ INTERNALS = {
 
 def test_each_import_of_dagsters_internals_is_listed_with_its_reason() -> None:
     assert laws.private_dagster(ROOT) == INTERNALS
+
+
+# Words that readers stumble over, and what the field says instead.
+BANNED = {
+    "told": "message, reason, summary, or a sentence with its subject first", "be had": "available",
+    "pacing": "retries", "standing": "upstream status", "arrivals": "needs",
+}  # fmt: skip
+# How often they still stand there. The numbers only fall; at none the line goes.
+STILL = {"told": 121, "be had": 14, "standing": 4}
+
+
+def test_banned_words_only_become_fewer() -> None:
+    found = laws.words(ROOT, BANNED)
+    assert {word: count for word, count in found.items() if count > STILL.get(word, 0)} == {}, BANNED
+
+
+def test_a_banned_word_is_seen_in_names_and_prose(tmp_path: Path) -> None:
+    text = "def pacing_of(told):  # what can be had\n    understanding = folded(notstanding, standing_)"
+    assert laws.words(tree(tmp_path, {"images/bad.py": text}), BANNED) == {
+        "told": 1, "be had": 1, "pacing": 1, "standing": 1,
+    }  # fmt: skip
