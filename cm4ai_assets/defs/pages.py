@@ -7,6 +7,7 @@ Belongs here: turning our descriptions into Dagster metadata. Does not belong he
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
@@ -43,7 +44,11 @@ def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:
 
     Dagster's UI shows Markdown of more than 1,000 characters behind a link, [Show Markdown]; so it does every picture.
     """
-    return dg.MetadataValue.md(f"![{for_markdown(alt)}](data:{mime};base64,{base64.b64encode(data).decode()})")
+    return dg.MetadataValue.md(_image(data, alt=alt, mime=mime))
+
+
+def _image(data: bytes, *, alt: str, mime: str) -> str:
+    return f"![{for_markdown(alt)}](data:{mime};base64,{base64.b64encode(data).decode()})"
 
 
 def size(number: int) -> str:
@@ -54,6 +59,13 @@ def size(number: int) -> str:
     """
     power = min(max(0, (len(str(abs(number))) - 1) // 3), len(_UNITS) - 1)
     return f"{number / 1000**power:.2f} {_UNITS[power]}" if power else f"{number:,} bytes"
+
+
+def pictures_beside(shown: Sequence[tuple[str, bytes]], *, mime: str) -> dg.MarkdownMetadataValue:
+    """Pictures in one row of a table, each below its caption. Each counts against the limit of `picture`."""
+    captions = " | ".join(_cell(caption) for caption, _ in shown)
+    images = " | ".join(_image(data, alt=caption, mime=mime) for caption, data in shown)
+    return dg.MetadataValue.md(f"| {captions} |\n|{' --- |' * len(shown)}\n| {images} |")
 
 
 def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import GRID, INK, LABEL, PAPER, centred, font, png, shortened, webp
-from cm4ai_assets.images.colour import full_level
+from cm4ai_assets.images.colour import PAINTED_PLANES, full_level
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.quality import LEVELS, percentile
 from cm4ai_assets.storage.tensors import Pixels
@@ -52,7 +52,7 @@ def overlay(planes: Pixels, edge: int) -> _RGB:
         edge: Edge length of the picture.
     """
     small = [cv2.resize(plane, (edge, edge), interpolation=cv2.INTER_AREA) for plane in planes[:3]]
-    return np.dstack([_stretched(np.asarray(plane, np.uint8)) for plane in small])
+    return np.dstack([stretched(np.asarray(plane, np.uint8)) for plane in small])
 
 
 def thumbnail(planes: Pixels, *, edge: int = 256) -> bytes:
@@ -68,17 +68,23 @@ def contact_sheet(fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edg
         columns: Tiles in a row.
         edge: Edge length of a tile.
     """
-    tiles = [_tile(label, overlay(planes, edge), edge) for label, planes in fields]
-    if not tiles:
-        tiles = [_tile("no field to show", np.zeros((edge, edge, 3), np.uint8), edge)]
-    gap, (width, height) = 4, tiles[0].size
-    columns = min(columns, len(tiles))
-    rows = math.ceil(len(tiles) / columns)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), PAPER)
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, columns)
-        sheet.paste(tile, (column * (width + gap), row * (height + gap)))
-    return webp(sheet)
+    return _sheet([_tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge)
+
+
+def channel_sheet(fields: Iterable[tuple[str, Pixels]], *, edge: int = 128) -> bytes:
+    """A field in each row: its four channels in tensor order, each in its colour, and the overlay; as a WebP picture.
+
+    Args:
+        fields: Labels and planes; taken one by one.
+        edge: Edge length of a tile.
+    """
+    tiles = []
+    for label, planes in fields:
+        for channel, plane in zip(PLANES, planes, strict=True):
+            small = np.asarray(cv2.resize(plane, (edge, edge), interpolation=cv2.INTER_AREA), np.uint8)
+            tiles.append(_tile(f"{label} {channel}", _painted(stretched(small), channel), edge))
+        tiles.append(_tile(label, overlay(planes, edge), edge))
+    return _sheet(tiles, len(PLANES) + 1, edge)
 
 
 def intensity_plot(histograms: Mapping[str, Counts], *, title: str = "Intensities") -> bytes:
@@ -96,7 +102,26 @@ def intensity_plot(histograms: Mapping[str, Counts], *, title: str = "Intensitie
     return canvas.png()
 
 
-def _stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _painted(plane: NDArray[np.uint8], channel: str) -> _RGB:
+    painted = np.zeros((*plane.shape, 3), np.uint8)
+    painted[:, :, list(PAINTED_PLANES[channel])] = plane[:, :, None]
+    return painted
+
+
+def _sheet(tiles: list[Image.Image], columns: int, edge: int) -> bytes:
+    tiles = tiles or [_tile("no field to show", np.zeros((edge, edge, 3), np.uint8), edge)]
+    gap, (width, height) = 4, tiles[0].size
+    columns = min(columns, len(tiles))
+    rows = math.ceil(len(tiles) / columns)
+    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), PAPER)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        sheet.paste(tile, (column * (width + gap), row * (height + gap)))
+    return webp(sheet)
+
+
+def stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A plane with its 99.9th percentile at white; one that is nearly black stays dark."""
     counts = np.bincount(plane.ravel(), minlength=LEVELS)
     white = max(percentile(np.cumsum(counts), 999), _DARKEST_WHITE)
     return np.asarray(np.minimum(plane.astype(np.uint16) * 255 // white, 255), np.uint8)

@@ -12,6 +12,7 @@ from PIL import Image
 from cm4ai_assets.drawing import LIMIT, PNG, WEBP
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.pictures import (
+    channel_sheet,
     contact_sheet,
     evenly,
     intensity_plot,
@@ -74,6 +75,15 @@ def test_a_contact_sheet_takes_one_field_at_a_time() -> None:
             assert alive == 0
 
     contact_sheet(fields())
+
+
+def test_a_channel_sheet_shows_each_channel_in_its_colour_and_the_overlay() -> None:
+    planes = np.full((4, 64, 64), 100, np.uint8)
+    picture = np.asarray(opened(channel_sheet([("A1 R1", planes), ("A1 R2", planes)], edge=64), WEBP)).astype(int)
+    assert picture.shape == (2 * 84 - 4, 5 * 68 - 4, 3)
+    for column, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255))):
+        tile = picture[8:56, 68 * column + 8 : 68 * column + 56].reshape(-1, 3)
+        assert np.abs(np.median(tile, axis=0) - colour).max() < 20
 
 
 def test_no_fields_is_a_sheet_that_says_so() -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, read_again, skipped
 from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
@@ -126,12 +127,12 @@ def if_archive(
     ]
     metadata: dict[str, Any] = {
         **where,
-        "size": stored.size,
+        "size": md.size(stored.size),
         "sha256": stored.sha256,
         "published_digest": f"{file.digest_type}:{file.digest}" if file.digest else "none published",
         "verified_against": against,
         "stored_at": platform.store.location(stored.path),
-        "bytes_fetched": stored.fetched_bytes,
+        "bytes_fetched": md.size(stored.fetched_bytes),
         "reused": stored.reused,
         "members": members,
     }
@@ -284,7 +285,7 @@ def if_pixels(
                 IF_TENSORS,
                 IF_TENSORS.from_rows([_tensor_row(product, archive["license"])], **where),
                 [Gate(TENSOR_CHECK.name, passed=report.passed, description=report.summary)],
-                image_metadata.of_tensor(product, platform.store, report),
+                image_metadata.of_tensor(product, platform.store, report, frame, array),
                 data_version=product.record.digest,
             ),
             Draft(IF_QUALITY, quality, metadata=image_metadata.of_quality(quality)),

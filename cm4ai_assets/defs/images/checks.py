@@ -45,9 +45,11 @@ def _checks_of(name: str) -> dg.AssetChecksDefinition:
 
 
 def _page(finding: Finding, platform: Platform, partition: Partition) -> Metadata:
-    """The fields that a finding is about, as pictures."""
+    """The fields that a finding is about, as pictures; blurred images beside sharp ones."""
     if "field_id" not in finding.rows.columns or finding.rows.is_empty():
         return {}
+    if finding.check == findings.in_focus.__name__:
+        return image_metadata.of_blurred(finding.rows, platform.store, partition)
     return image_metadata.of_offenders(finding.rows["field_id"].to_list(), platform.store, partition)
 
 

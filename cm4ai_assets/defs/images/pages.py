@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs.pages import picture, rows
+from cm4ai_assets.defs.pages import picture, pictures_beside, rows, size
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
+from cm4ai_assets.images.comparison import Pair, at_full_scale, pairs
 from cm4ai_assets.images.names import parse_field_id
-from cm4ai_assets.images.pictures import Counts, contact_sheet, evenly, intensity_plot
+from cm4ai_assets.images.pictures import Counts, channel_sheet, contact_sheet, evenly, intensity_plot
 from cm4ai_assets.images.quality import summed
 from cm4ai_assets.images.tensors import Product
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import Pixels, open_array, read_field
+from cm4ai_assets.storage.tensors import Pixels, open_array, read_field, read_plane
 from cm4ai_assets.tables.images import CHANNELS
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SHEET_FIELDS = 24
 OFFENDERS_SHOWN = 6
+CHANNELS_OF = 3  # fields whose channels are shown one by one
+PAIRS_SHOWN = 3
 
 
 def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
@@ -46,19 +49,24 @@ def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
     }
 
 
-def of_tensor(product: Product, store: Store, audit: TensorAudit) -> Metadata:
-    """What is stored where, from what, how fast, and whether it was made now."""
+def of_tensor(
+    product: Product, store: Store, audit: TensorAudit, fields: pl.DataFrame, array: zarr.Array[Any]
+) -> Metadata:
+    """What is stored where, from what, how fast, whether it was made now, and what the channels of some fields show."""
     record = product.record
+    stored = fields.filter(pl.col("tensor_index").is_not_null()).sort("tensor_index")
+    shown = _labelled(stored[evenly(stored.height, CHANNELS_OF)], array)
     return {
         "store": store.location(product.path),
         "shape": " x ".join(str(length) for length in record.shape),
         "channels": ", ".join(CHANNELS),
         "source_sha256": record.source_sha256,
         "pixels_sha256": record.digest,
-        "size": record.size,
+        "size": size(record.size),
         "share_of_raw_size": round(record.size / record.raw_size, 4) if record.raw_size else 0.0,
         "fields_left_out": len(record.failures),
         "audit": audit.summary,
+        "channels_shown": picture(channel_sheet(shown), alt="channels of some fields, and their overlay", mime=WEBP),
         "images_decoded": product.images,
         "reused": "yes: same ZIP, same edge length, same code" if product.reused else "no: decoded in this run",
         **({} if product.reused else {"seconds": round(product.seconds, 2), "images_per_second": _rate(product)}),
@@ -103,6 +111,28 @@ def of_offenders(field_ids: Sequence[str], store: Store, partition: Partition) -
         return {}
     array = open_array(store.fs, store.address(tensor.select("path").collect().item()))
     return {"pictures": _sheet(_labelled(found, array), alt="fields that this check names")}
+
+
+def of_blurred(blurred: pl.DataFrame, store: Store, partition: Partition) -> Metadata:
+    """Blurred images at the scale of their pixels, each beside a sharp one of the same channel and protein."""
+    names = ("if_fields", "if_quality", "if_tensors")
+    try:
+        fields, quality, tensor = (store.table(name, partition).collect() for name in names)
+    except NotMaterializedError:
+        return {}
+    array = open_array(store.fs, f"{store.root}/{tensor['path'].item()}")
+    found = pairs(blurred.sort("focus"), fields, quality)[:PAIRS_SHOWN]
+    return {f"compared_{number}": _beside(pair, array) for number, pair in enumerate(found, start=1)}
+
+
+def _beside(pair: Pair, array: zarr.Array[Any]) -> dg.MarkdownMetadataValue:
+    shown = [(f"{pair.blurred_id} {pair.channel}: focus {pair.blurred_focus:.4g}", pair.blurred_index)]
+    if pair.sharp_index is not None:
+        relation = "same protein" if pair.same_protein else "another protein"
+        shown.append((f"{pair.sharp_id} {pair.channel}, {relation}: focus {pair.sharp_focus:.4g}", pair.sharp_index))
+    planes = [read_plane(array, index, CHANNELS.index(pair.channel)) for _, index in shown]
+    captions = [caption for caption, _ in shown]
+    return pictures_beside(list(zip(captions, at_full_scale(planes), strict=True)), mime=WEBP)
 
 
 def _rate(product: Product) -> float:
