@@ -15,6 +15,7 @@ from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.progress import DownloadLog
+from cm4ai_assets.defs.publishing import not_evaluated
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.transfer.acquire import Acquired
@@ -97,11 +98,4 @@ def skipped(
         context.log_event(
             dg.AssetObservation(key, partition=context.partition_key, description=reason, metadata=metadata)
         )
-    for check in checks:
-        yield dg.AssetCheckResult(
-            asset_key=check.asset_key,
-            check_name=check.name,
-            passed=False,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"Not evaluated: {reason}",
-        )
+    yield from not_evaluated(checks, reason)

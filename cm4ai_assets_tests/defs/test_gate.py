@@ -87,8 +87,11 @@ def test_bytes_other_than_published_are_never_stored(own: Workbench, archive: Sa
     finally:
         archive.faults.clear()
     assert not outcome.succeeded
-    (failed,) = [check for check in outcome.checks if not check.passed]
+    missed = [check for check in outcome.checks if not check.passed]
+    (failed,) = [check for check in missed if check.severity is dg.AssetCheckSeverity.ERROR]
     assert failed.check_name == "digest_and_size"
+    others = {check.check_name: check.description for check in missed if check is not failed}
+    assert others == dict.fromkeys(("zip_safe", "schema"), "Not evaluated: digest_and_size failed before.")
     assert "paclitaxel.zip" in str(failed.description)
     assert published(own) == before
     assert list((own.platform.settings.scratch / "quarantine").rglob("*.json"))
@@ -114,6 +117,12 @@ def test_a_wrong_plane_is_caught_before_anything_is_published_and_the_old_conten
     (second,) = own.run(RELEASE, "paclitaxel", selection=IMAGES)
     assert not second.succeeded
     assert "tensor_matches_images" in second.failure
+    of_step = [check for check in second.checks if check.asset_key.to_user_string() in second.unmade]
+    outcomes = {(check.asset_key.to_user_string(), check.check_name): check.passed for check in of_step}
+    assert outcomes == {
+        **{(name, "schema"): True for name in second.unmade},
+        ("if_tensors", "tensor_matches_images"): False,
+    }
     assert second.unmade == ("if_fields", "if_quality", "if_tensors")
     for name in ("if_fields", "if_quality", "if_tensors"):
         for path in (root / "tables" / name).rglob("*.parquet"):

@@ -20,7 +20,7 @@ from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
 from cm4ai_assets.defs.products import check_spec, schema_check, table_asset, table_spec
 from cm4ai_assets.defs.progress import PassLog
-from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, evaluations, publish, refuse
+from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, evaluations, not_evaluated, publish, refuse
 from cm4ai_assets.errors import (
     ArchiveDamagedError,
     ArchiveError,
@@ -105,6 +105,7 @@ def if_archive(
     except (DigestMismatchError, SizeMismatchError, StoredBytesDamagedError) as error:
         outcome = [(IF_ARCHIVE, Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where))]
         yield from evaluations(outcome)
+        yield from not_evaluated([ZIP_CHECK, schema_check(IF_ARCHIVE)], f"{DIGEST_CHECK.name} failed before.")
         refuse(context.partition_key, outcome)
         return
     except ArchiveError as error:
