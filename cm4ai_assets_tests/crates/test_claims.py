@@ -162,6 +162,11 @@ def test_antibodies_of_crates_and_manifests() -> None:
     ]  # fmt: skip
     agreeing = manifest.with_columns(uniprot_id=pl.lit("P63241"))
     assert antibodies_agree(entities, agreeing).passed
+    # Controls have no target, and antibodies that the crates do not describe are not compared.
+    control = manifest.with_columns(is_control=pl.lit(value=True))
+    assert antibodies_agree(entities, pl.concat([agreeing, control])).passed
+    unknown = manifest.with_columns(antibody_id=pl.lit("HPA000009"))
+    assert antibodies_agree(entities, pl.concat([agreeing, unknown])).passed
 
 
 DATASHEET = f"""\
