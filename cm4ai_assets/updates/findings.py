@@ -32,7 +32,8 @@ def files_recognised(lock: pl.DataFrame) -> Finding:
     reasons = sorted(set(unknown["unrecognised_reason"]))
     message = (
         f"{unknown.height} of {lock.height} files are not known. {' '.join(reasons)} Nothing is made from them. Add a "
-        "new treatment to cm4ai_assets/conditions.py, a new kind of name to cm4ai_assets/archives/recognition.py."
+        "new treatment to cm4ai_assets/conditions.py, a new kind of name to "
+        "cm4ai_assets/archives/dataverse/recognition.py."
     )
     return Finding(
         "files_recognised",

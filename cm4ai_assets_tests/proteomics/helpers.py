@@ -56,3 +56,13 @@ def own_columns(table: Table) -> dict[str, object]:
 def small_report(*rows: str, columns: str = "[1] R_MDAMB468_Ctrl_R1_F07_1_1_1.d.PG.Quantity") -> bytes:
     """A report of a few lines: group, gene, then what `columns` (tab separated) name."""
     return "\n".join([f"PG.ProteinGroups\tPG.Genes\t{columns}", *rows, ""]).encode()
+
+
+RUN = "[{0}] Biosep_MDAMB468_VRST_{1}_F0{0}_1_1_9.d.PG.Quantity"
+ROWS = ["P12345\tAAA\t1.5\t2.5"]
+
+
+def report(series: str = "121221", rows: list[str] = ROWS) -> str:
+    """A report of two fractions of one replicate of vorinostat-treated cells."""
+    header = "\t".join(["PG.ProteinGroups", "PG.Genes", RUN.format(1, series), RUN.format(2, series)])
+    return "\n".join([header, *rows, ""])
