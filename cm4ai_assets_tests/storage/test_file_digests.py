@@ -181,6 +181,25 @@ def test_a_folder_that_is_kept_keeps_its_record(tmp_path: Path, monkeypatch: pyt
     assert store.digests.read(TREE) == Recorded({"zarr.json": digest(b"first")})
 
 
+def test_a_folder_that_is_kept_is_recorded_as_it_stands_while_its_publisher_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "storage"), scratch=tmp_path / "scratch")
+    real = store.staging.publish_tree
+
+    def overtaken(staged: Path, path: str, *, last: str) -> bool:
+        other = tmp_path / "storage" / TREE
+        other.mkdir(parents=True)
+        (other / "zarr.json").write_bytes(b"first")  # placed, and not yet recorded
+        return real(staged, path, last=last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.staging, "publish_tree", overtaken)
+        publish_tree(store, {"zarr.json": b"second"})
+    assert store.read(f"{TREE}/zarr.json") == b"first"
+    assert store.digests.damage(TREE) == []
+
+
 def test_every_flipped_bit_of_a_record_is_found_and_the_file_is_not_blamed(store: Store) -> None:
     publish(store, b"one")
     path = layout.file_digests_path(FILE)
