@@ -6,6 +6,8 @@ import io
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics import apms, findings
+from cm4ai_assets.proteomics.correlation import pairs_of
+from cm4ai_assets.proteomics.elution import from_profiles
 from cm4ai_assets.proteomics.longtables import read_msstats, read_sec
 from cm4ai_assets.proteomics.rows import Replicate, profile_rows, protein_rows
 from cm4ai_assets.proteomics.secms import read_condition
@@ -122,6 +124,18 @@ def test_two_kinds_of_quantity_share_a_replicate_in_whatever_order() -> None:
             assert table.violations(table.place(frame, release="2026-06-v2.0", condition="untreated")) == []
         assert findings.windows_aligned(reading.proteins).passed
         assert findings.samples_known(reading).passed
+
+
+def test_pairs_of_two_kinds_of_quantity_are_named_apart() -> None:
+    numbers = (1, 2)
+    one = "\n".join([SEC, *(f"NPC_Rep{n},NPC,{n},10,P12345,4" for n in numbers)]).encode()
+    other = "\n".join([MSSTATS, *(f"NPC\tNPC_Rep{n}_F10\t{n}\tP12345\t9\tNPC_{n}" for n in numbers)]).encode()
+    archive = zipped("cm4ai_mass-spec_KOLF2.zip", {"a.csv": one, "b.tsv": other})
+    reading = read_condition([archive], Condition.UNTREATED)
+    assert len(from_profiles(reading.profiles)) == len(reading.replicates) == 4
+    pairs = pairs_of(reading.replicates)
+    first = "KOLF2.1J_npc_untreated_1"
+    assert [pair.first for pair in pairs] == [f"{first} (sec_intensity)", f"{first} (feature_intensity_sum)"]
 
 
 def test_which_of_two_claims_is_numbered_does_not_depend_on_their_order() -> None:
