@@ -11,6 +11,7 @@ import pytest
 from cm4ai_assets.crates import d4d, loose_yaml
 from cm4ai_assets.crates.datasheet import Document, carried_over, datasheet_table, read_document
 from cm4ai_assets.crates.loose_yaml import read_yaml
+from cm4ai_assets.crates.mending import read_json
 from cm4ai_assets.crates.statements import Statement, from_json
 from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 from cm4ai_assets_tests.crates.d4d_compact import as_text, compact
@@ -347,3 +348,16 @@ def test_json_too_deep_is_told() -> None:
         value = [value]
     codes = [code for one in from_json(value).walk() for code, _ in one.deviations]
     assert codes == ["too_deep"]
+
+
+def test_a_whole_character_in_two_halves_is_not_mended() -> None:
+    assert read_json(b'{"a": "\\ud83d\\ude00",}') == ({"a": "\N{GRINNING FACE}"}, None)
+
+
+def test_a_number_that_is_not_whole_is_no_integer() -> None:
+    text = (
+        "id: x\nfile_collections:\n  - id: c\n    resources:\n      - {id: f, bytes: 1.5}\n      - {id: g, bytes: 2}\n"
+    )
+    rows = by_field(table("d4d", text))
+    assert rows["file_collections[0].resources[0].bytes"]["deviations"] == ["wrong_type"]
+    assert rows["file_collections[0].resources[1].bytes"]["deviations"] == []
