@@ -120,7 +120,7 @@ def of_blurred(blurred: pl.DataFrame, store: Store, partition: Partition) -> Met
         fields, quality, tensor = (store.table(name, partition).collect() for name in names)
     except NotMaterializedError:
         return {}
-    array = open_array(store.fs, f"{store.root}/{tensor['path'].item()}")
+    array = open_array(store.fs, store.address(tensor["path"].item()))
     found = pairs(blurred.sort("focus"), fields, quality)[:PAIRS_SHOWN]
     return {f"compared_{number}": _beside(pair, array) for number, pair in enumerate(found, start=1)}
 
