@@ -16,11 +16,11 @@ import polars as pl
 
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition, condition_of
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Partitioning
 from cm4ai_assets.updates.availability import missing
 from cm4ai_assets.updates.inputs import feed_of, holder
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage.choice import LOCK
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Partitioning
 from cm4ai_assets.updates.inputs import feed_of, holder
 
 TENSORS, ARCHIVE = "if_tensors", "if_archive"

@@ -17,11 +17,12 @@ from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.massive.acquire import DepositFile
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Partitioning, Table
+from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.images import IF_TENSORS
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES

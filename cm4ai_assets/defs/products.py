@@ -15,7 +15,8 @@ import dagster as dg
 from cm4ai_assets.defs.pages import column_schema
 from cm4ai_assets.defs.partitions import condition_releases, releases
 from cm4ai_assets.defs.publishing import DOCUMENT_CHECK, SCHEMA_CHECK, AssetResult
-from cm4ai_assets.tables import Document, Partitioning, Table
+from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.tables import Document, Table
 from cm4ai_assets.tables import table as table_named
 
 _OPTIONAL = "made_without_if_absent"

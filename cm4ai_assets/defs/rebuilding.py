@@ -15,6 +15,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.defs.partitions import partition_key, partition_of
 from cm4ai_assets.defs.selection import Graph
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Table
@@ -62,7 +63,7 @@ def rebuild(defs: dg.Definitions, instance: dg.DagsterInstance, store: Store) ->
 def _known(instance: dg.DagsterInstance, table: Table) -> set[Partition]:
     """The partitions of a table that the instance knows to be materialized."""
     key = dg.AssetKey(table.name)
-    if table.partitioning is tables.Partitioning.NONE:
+    if table.partitioning is Partitioning.NONE:
         return {Partition()} if instance.get_latest_materialization_event(key) else set()
     return {partition_of(text) for text in instance.get_materialized_partitions(key)}
 

@@ -19,8 +19,8 @@ from cm4ai_assets.causes import sentence
 from cm4ai_assets.defs.partitions import condition_releases
 from cm4ai_assets.defs.products import optional_inputs
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables import Partitioning
 
 Graph = BaseAssetGraph[Any]
 IsPublished = Callable[[str, Partition], bool]

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import ReleaseKeyError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseKey
-from cm4ai_assets.tables import Document, Partitioning, Table
+
+if TYPE_CHECKING:  # a table library is slow to import, and a download needs none
+    from cm4ai_assets.tables import Document, Table
 
 STAGING = ".staging"
 TABLES = "tables"

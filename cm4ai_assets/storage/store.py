@@ -18,6 +18,7 @@ import fsspec
 import polars as pl
 
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
@@ -25,7 +26,7 @@ from cm4ai_assets.storage.file_digests import FileDigests
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.staging import Staging
-from cm4ai_assets.tables import Document, Partitioning, Table, Violation, table
+from cm4ai_assets.tables import Document, Table, Violation, table
 
 
 @dataclass(frozen=True)

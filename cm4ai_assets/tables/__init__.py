@@ -10,7 +10,7 @@ from __future__ import annotations
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.tables import crates as metadata
 from cm4ai_assets.tables import images, proteomics, release
-from cm4ai_assets.tables.schema import Column, Document, Partitioning, Rule, Table, Violation
+from cm4ai_assets.tables.schema import Column, Document, Rule, Table, Violation
 
 ALL: tuple[Table, ...] = (*release.TABLES, *metadata.TABLES, *images.TABLES, *proteomics.TABLES)
 _BY_NAME = {table.name: table for table in ALL}
@@ -28,4 +28,4 @@ def table(name: str) -> Table:
         raise NotMaterializedError(f"There is no table {name!r}.", remedy=f"Tables: {', '.join(_BY_NAME)}.") from None
 
 
-__all__ = ["ALL", "Column", "Document", "Partitioning", "Rule", "Table", "Violation", "table"]
+__all__ = ["ALL", "Column", "Document", "Rule", "Table", "Violation", "table"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.tables.schema import Column, Rule, Table
 
 # What an edge states, read from its source to its target. `crates.vocabulary` maps the crates' keys to these.
 RELATION_NAMES = (

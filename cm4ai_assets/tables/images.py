@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.suspects import Suspect
-from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+from cm4ai_assets.tables.schema import Column, Rule, Table
 
 GREY_LEVELS = 256
 CHANNELS = ("red", "green", "blue", "yellow")

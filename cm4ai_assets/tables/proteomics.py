@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.suspects import Suspect
-from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+from cm4ai_assets.tables.schema import Column, Rule, Table
 from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
 # Defects of one protein group in one replicate. None of them removes the row.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from cm4ai_assets.conditions import CONDITIONS
-from cm4ai_assets.tables.schema import Column, Partitioning, Rule, Table
+from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.tables.schema import Column, Rule, Table
 from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 ACCESS_STATES = (

@@ -9,19 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import polars as pl
 
 from cm4ai_assets.errors import SchemaViolationError
-
-
-class Partitioning(StrEnum):
-    """Which dimensions an asset is partitioned by."""
-
-    RELEASE = "release"
-    CONDITION_RELEASE = "condition_release"
-    NONE = "none"
+from cm4ai_assets.partitioning import Partitioning
 
 
 @dataclass(frozen=True)

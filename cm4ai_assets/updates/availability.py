@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Partitioning, table
+from cm4ai_assets.tables import table
 from cm4ai_assets.updates.inputs import Feed, feed_of, lock_of
 from cm4ai_assets.updates.needs import why_closed
 

@@ -21,7 +21,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "errors vocabulary identifiers suspects plain drawing",
+        "errors vocabulary identifiers suspects partitioning plain drawing",
         "causes conditions releases settings findings",
         "tables",
         "storage",

@@ -21,6 +21,7 @@ from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.launching import Outcome
 from cm4ai_assets.defs.selection import waves
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.sandbox import SandboxServer
@@ -28,7 +29,6 @@ from cm4ai_assets.sandbox.build import DATASHEETS
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Partitioning
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates.inputs import FEEDS
 from cm4ai_assets.updates.needs import plan

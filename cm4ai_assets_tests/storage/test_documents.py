@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from cm4ai_assets.errors import DocumentError, NotMaterializedError, ReleaseKeyError
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import documents
 from cm4ai_assets.storage.documents import PublishedDocument, problems_of
 from cm4ai_assets.storage.layout import CURRENT, Partition, document_folder, document_partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Document, Partitioning
+from cm4ai_assets.tables import Document
 from cm4ai_assets_tests.storage.filesystems import PlainRemote
 
 WHERE = Partition("2025-06-v2.1")

@@ -5,7 +5,8 @@ import pytest
 
 from cm4ai_assets import tables
 from cm4ai_assets.errors import NotMaterializedError, SchemaViolationError
-from cm4ai_assets.tables import Column, Partitioning, Rule, Table
+from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.tables import Column, Rule, Table
 from cm4ai_assets.tables.dictionary import dictionary
 
 TABLE = Table(

@@ -15,8 +15,9 @@ from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.partitions import releases
 from cm4ai_assets.defs.products import schema_check, table_spec
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.tables.schema import Column, Partitioning, Table
+from cm4ai_assets.tables.schema import Column, Table
 
 GATHERED = Table(
     name="gathered",

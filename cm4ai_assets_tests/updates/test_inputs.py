@@ -10,7 +10,7 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs.jobs import JOBS
-from cm4ai_assets.tables import Partitioning
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.updates.inputs import FEEDS, Feed, Spread, feed_of
 from cm4ai_assets_tests.updates.conftest import Daemon
 from cm4ai_assets_tests.updates.test_changes import ZIP, file, lock
