@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class Cm4aiError(Exception):
-    """A failure that a person is told about in one line: what happened, and what to do.
+    """A failure that a person reads in one line: what happened, and what to do.
 
     Args:
         message: What happened, naming the file, row or URL.

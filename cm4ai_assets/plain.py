@@ -22,6 +22,8 @@ _INVISIBLE = re.compile(
 # nearly every file name.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
 
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
 
 def for_terminal(text: str) -> str:
     r"""A text on one line without any character that acts on a terminal or cannot be seen; U+FFFD stands for each.
@@ -45,3 +47,13 @@ def for_markdown(text: str) -> str:
     '\\[x\\](y) \\| a_b'
     """
     return _MARKUP.sub(r"\\\g<0>", for_terminal(text))
+
+
+def size_in_words(number: int) -> str:
+    """A number of bytes in words, in powers of 1000: `13.54 GB`.
+
+    >>> size_in_words(999), size_in_words(1_000), size_in_words(13_539_902_273)
+    ('999 bytes', '1.00 kB', '13.54 GB')
+    """
+    power = min(max(0, (len(str(abs(number))) - 1) // 3), len(_UNITS) - 1)
+    return f"{number / 1000**power:.2f} {_UNITS[power]}" if power else f"{number:,} bytes"

@@ -15,8 +15,8 @@ from rich.table import Table as Grid
 
 from cm4ai_assets.cli.terminal import PlainConsole
 from cm4ai_assets.defs.loggers import _Line
-from cm4ai_assets.defs.pages import picture, rows, size
-from cm4ai_assets.plain import for_markdown, for_terminal
+from cm4ai_assets.defs.pages import picture, rows
+from cm4ai_assets.plain import for_markdown, for_terminal, size_in_words
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])  # what GitHub adds inside a line and around it
 HOSTILE = {
@@ -84,7 +84,7 @@ def test_a_cell_stays_in_its_table(text: str) -> None:
     [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.00 kB"), (4_067_695_317, "4.07 GB"), (10**18, "1000.00 PB")],
 )
 def test_sizes_in_words(number: int, words: str) -> None:
-    assert size(number) == words
+    assert size_in_words(number) == words
     page = str(
         rows(pl.DataFrame({"size": [number, None], "previous_size": [None, number], "rows": [number] * 2})).value
     )

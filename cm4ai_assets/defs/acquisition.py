@@ -1,6 +1,6 @@
 """Getting published files inside a step: progress in the log, states that are no failures, retries where waiting helps.
 
-Belongs here: what Dagster is told about an acquisition. Does not belong here: the acquisition
+Belongs here: what an acquisition means to Dagster. Does not belong here: the acquisition
 (`archives.dataverse.acquire`).
 """
 
@@ -29,7 +29,7 @@ def acquire_file(context: dg.AssetExecutionContext, platform: Platform, file: Lo
     """The stored bytes of a locked file, fetched if no release before had them.
 
     Raises:
-        AccessDeniedError: It may not be had, or not yet. A state; see `skipped`.
+        AccessDeniedError: It is not available, or not yet. A state; see `skipped`.
         SizeMismatchError: Other bytes came than were published.
         DigestMismatchError: The same.
         ArchiveError: Anything else; `as_dagster` says what becomes of it.
@@ -60,7 +60,7 @@ def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Except
     return dg.Failure(str(error), allow_retries=False)
 
 
-def origin(platform: Platform, file: LockedFile) -> dict[str, Any]:
+def source_of(platform: Platform, file: LockedFile) -> dict[str, Any]:
     """Where a file comes from, for the page of what is made from it."""
     return {
         "doi": file.doi,

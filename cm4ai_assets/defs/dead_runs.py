@@ -85,14 +85,14 @@ def wait_for_pools(instance: dg.DagsterInstance, pools: Iterable[str], waiting: 
     Raises:
         RunError: The slots were not free within the limit.
     """
-    told, until = False, time.monotonic() + waiting.limit
+    announced, until = False, time.monotonic() + waiting.limit
     while holders := _holders(instance, pools):
-        if not told:
+        if not announced:
             runs = "; ".join(f"{pool} is used by run {', '.join(ids)}" for pool, ids in holders.items())
             waiting.tell(
                 f"Waiting at most {waiting.limit / 60:.0f} min for another run to end: {runs}. Ctrl-C stops waiting."
             )
-            told = True
+            announced = True
         if time.monotonic() >= until:
             names = ", ".join(sorted({run for ids in holders.values() for run in ids}))
             raise RunError(

@@ -15,7 +15,7 @@ import polars as pl
 from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin
+from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, source_of
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.errors import ArchiveError, Cm4aiError, NotMaterializedError
 from cm4ai_assets.platform import Platform
@@ -39,17 +39,17 @@ def fetch(context: dg.AssetExecutionContext, platform: Platform, files: Sequence
     """See that the files are stored; where they come from, for the page of what is made from them.
 
     Raises:
-        AccessDeniedError: One may not be had, or not yet.
-        ArchiveError: One could not be had.
+        AccessDeniedError: One is not available, or not yet.
+        ArchiveError: One could not be fetched.
     """
-    told = [acquire_file(context, platform, file) for file in files]
+    acquired = [acquire_file(context, platform, file) for file in files]
     return {
-        **(origin(platform, files[0]) if len(files) == 1 else _release_of(files)),
+        **(source_of(platform, files[0]) if len(files) == 1 else _release_of(files)),
         "files": ", ".join(file.label for file in files),
-        "sha256": ", ".join(one.sha256 for one in told),
-        "size": sum(one.size for one in told),
-        "bytes_fetched": sum(one.fetched_bytes for one in told),
-        "verified": "; ".join(_how_verified(platform, one) for one in told),
+        "sha256": ", ".join(one.sha256 for one in acquired),
+        "size": sum(one.size for one in acquired),
+        "bytes_fetched": sum(one.fetched_bytes for one in acquired),
+        "verified": "; ".join(_how_verified(platform, one) for one in acquired),
     }
 
 
@@ -96,7 +96,7 @@ def opened(platform: Platform, files: Sequence[LockedFile]) -> Iterator[list[Byt
 
 
 @contextmanager
-def told_to_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
+def errors_for_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Errors as what Dagster does about them; states of a release pass as they are (`acquisition.skipped`)."""
     try:
         yield

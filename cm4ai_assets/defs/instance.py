@@ -103,11 +103,11 @@ def _made_by_one(home: Path, tell: Tell) -> Iterator[None]:
 
 def _wait_for_databases(home: Path, tell: Tell) -> None:
     """Wait while another process holds a database of the instance: with a message, and not for ever."""
-    until, told = time.monotonic() + PATIENCE, False
+    until, announced = time.monotonic() + PATIENCE, False
     while locked := [path for path in sorted(home.glob("*/*.db")) if _is_locked(path)]:
-        if not told:
+        if not announced:
             tell(f"Waiting at most {PATIENCE:.0f} s: another process holds {locked[0]}.")
-            told = True
+            announced = True
         if time.monotonic() > until:
             raise RunError(
                 f"Another process has held {locked[0]} for {PATIENCE:.0f} s (database is locked).",

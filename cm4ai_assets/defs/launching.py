@@ -68,7 +68,7 @@ def materialize(
         is_published: Given, what the selection reads and is not published is made as well.
         announce: Called before each run.
         leave_out: Called for each asset that is not made, because an input was to be made and was not.
-        wait: How long a run waits for the pool of another one, and who is told.
+        wait: How long a run waits for the pool of another one, and who gets the message.
 
     Raises:
         ConfigurationError: The selection selects nothing.

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.plain import for_markdown
+from cm4ai_assets.plain import for_markdown, size_in_words
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 160
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -51,16 +50,6 @@ def _image(data: bytes, *, alt: str, mime: str) -> str:
     return f"![{for_markdown(alt)}](data:{mime};base64,{base64.b64encode(data).decode()})"
 
 
-def size(number: int) -> str:
-    """A number of bytes in words, in powers of 1000: `13.54 GB`.
-
-    >>> size(999), size(1_000), size(13_539_902_273)
-    ('999 bytes', '1.00 kB', '13.54 GB')
-    """
-    power = min(max(0, (len(str(abs(number))) - 1) // 3), len(_UNITS) - 1)
-    return f"{number / 1000**power:.2f} {_UNITS[power]}" if power else f"{number:,} bytes"
-
-
 def pictures_beside(shown: Sequence[tuple[str, bytes]], *, mime: str) -> dg.MarkdownMetadataValue:
     """Pictures in one row of a table, each below its caption. Each counts against the limit of `picture`."""
     captions = " | ".join(_cell(caption) for caption, _ in shown)
@@ -78,7 +67,8 @@ def rows(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
     sizes = [name.removeprefix("previous_") == "size" for name in shown.columns]
     for row in shown.iter_rows():
         cells = (
-            _cell(size(one) if is_size and one is not None else one) for one, is_size in zip(row, sizes, strict=True)
+            _cell(size_in_words(one) if is_size and one is not None else one)
+            for one, is_size in zip(row, sizes, strict=True)
         )
         lines.append(" | ".join(["", *cells, ""]).strip())
     if frame.height > shown.height:

@@ -1,6 +1,6 @@
 """Progress of long work: sentences in the run's log, and a bar where a person watches a terminal.
 
-Belongs here: how often and in which words progress is told. Does not belong here: measuring it (`transfer.download`,
+Belongs here: how often and in which words progress is shown. Does not belong here: measuring it (`transfer.download`,
 `images.pixels`).
 """
 
@@ -28,7 +28,7 @@ def bars_on(console: Console) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[told]}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[brief]}"))
     with Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True) as bars:
         token = _terminal.set(bars)
         try:
@@ -43,15 +43,15 @@ class _Log:
     what = ""
 
     def __init__(self, log: DagsterLogManager) -> None:
-        self._log, self._told = log, time.monotonic()
+        self._log, self._shown_at = log, time.monotonic()
         self._bar: TaskID | None = None
 
     def _tell(self, done: float, total: float, sentence: str, brief: str) -> None:
         last = done >= total
         self._show(done, total, brief, last=last)
         now = time.monotonic()
-        if last or now - self._told >= EVERY_SECONDS:
-            self._told = now
+        if last or now - self._shown_at >= EVERY_SECONDS:
+            self._shown_at = now
             self._log.info(sentence)
 
     def _show(self, done: float, total: float, brief: str, *, last: bool) -> None:
@@ -59,8 +59,8 @@ class _Log:
         if bars is None:
             return
         if self._bar is None:
-            self._bar = bars.add_task(self.what, total=total, told=brief)
-        bars.update(self._bar, completed=done, total=total, told=brief, visible=not last)
+            self._bar = bars.add_task(self.what, total=total, brief=brief)
+        bars.update(self._bar, completed=done, total=total, brief=brief, visible=not last)
 
 
 class DownloadLog(_Log):

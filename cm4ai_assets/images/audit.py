@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import zarr
 
 SAMPLE: Final = 6
-PROBLEMS_TOLD: Final = 5
+PROBLEMS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class TensorAudit:
     def summary(self) -> str:
         """The outcome in a sentence."""
         if self.problems:
-            more = f"; and {len(self.problems) - PROBLEMS_TOLD} more" if len(self.problems) > PROBLEMS_TOLD else ""
-            return "; ".join(self.problems[:PROBLEMS_TOLD]) + more
+            more = f"; and {len(self.problems) - PROBLEMS_SHOWN} more" if len(self.problems) > PROBLEMS_SHOWN else ""
+            return "; ".join(self.problems[:PROBLEMS_SHOWN]) + more
         return (
             f"{self.rows:,} rows are the fields that the tables name, in their order; {self.planes} planes of "
             f"{len(self.sampled)} fields, decoded again from the ZIP by Pillow, equal the stored ones"
@@ -130,17 +130,20 @@ def reference_plane(data: bytes, channel: str, edge: int) -> Plane:
 
 def array_problems(array: zarr.Array[Any], record: StoreRecord) -> Iterator[str]:
     """The array is not what the record says it is."""
-    told = array.attrs.asdict()
+    attributes = array.attrs.asdict()
     expected: Mapping[str, tuple[object, object]] = {
         "shape": (tuple(array.shape), record.shape),
         "dtype": (str(array.dtype), "uint8"),
         "dimensions": (tuple(getattr(array.metadata, "dimension_names", None) or ()), DIMENSIONS),
         "fields and channels per chunk": (tuple(array.chunks[:2]), (1, 1)),
-        "channels": (tuple(channel.get("name") for channel in _channels(told)), CHANNELS),
-        "source planes": (tuple(channel.get("source_plane") for channel in _channels(told)), tuple(PLANES.values())),
-        "source_sha256": (told.get("source_sha256"), record.source_sha256),
-        "edge": (told.get("edge"), record.edge),
-        "pixel_code_version": (told.get("pixel_code_version"), record.version),
+        "channels": (tuple(channel.get("name") for channel in _channels(attributes)), CHANNELS),
+        "source planes": (
+            tuple(channel.get("source_plane") for channel in _channels(attributes)),
+            tuple(PLANES.values()),
+        ),
+        "source_sha256": (attributes.get("source_sha256"), record.source_sha256),
+        "edge": (attributes.get("edge"), record.edge),
+        "pixel_code_version": (attributes.get("pixel_code_version"), record.version),
     }
     for name, (actual, wanted) in expected.items():
         if actual != wanted:

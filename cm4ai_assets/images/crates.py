@@ -4,7 +4,7 @@ Belongs here: the crate inside an image ZIP, read lightly and tolerantly: the ro
 that are listed. Does not belong here: the crates of a release as entities and edges, which are tables of their own.
 
 A crate inside a ZIP cannot know that ZIP's digest. The published ones carry the digest and size of an earlier build
-(data reference, section 1.8), so what they state is told, never believed.
+(data reference, section 1.8), so what they state is reported, never believed.
 """
 
 from __future__ import annotations

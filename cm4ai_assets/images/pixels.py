@@ -240,14 +240,14 @@ class _Reporter:
 
     def __init__(self, progress: Callable[[PassProgress], None] | None, *, total: int, started: float) -> None:
         self._progress, self._total, self._started = progress, total, started
-        self._told = started
+        self._shown_at = started
 
     def tell(self, done: int, failed: int, *, last: bool = False) -> None:
         """Report, if it is time to."""
         now = time.monotonic()
-        if self._progress is None or not (last or now - self._told >= PROGRESS_INTERVAL):
+        if self._progress is None or not (last or now - self._shown_at >= PROGRESS_INTERVAL):
             return
-        self._told = now
+        self._shown_at = now
         fields_per_second = done / max(now - self._started, 1e-9)
         eta = (self._total - done) / fields_per_second if done else None
         self._progress(PassProgress(done, self._total, failed, fields_per_second * len(PLANES), eta))

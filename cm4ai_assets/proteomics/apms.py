@@ -14,7 +14,7 @@ import polars as pl
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.identifiers import GENE_SYMBOL
-from cm4ai_assets.proteomics.apms_forms import SAINT, Reading, form_of, with_origin
+from cm4ai_assets.proteomics.apms_forms import SAINT, Reading, form_of, with_source_file
 from cm4ai_assets.proteomics.columns import flag_list, note_lines, only_whole, read_columns, whole_number
 from cm4ai_assets.proteomics.groups import accession
 from cm4ai_assets.proteomics.names import conditions_in
@@ -100,7 +100,7 @@ def interactions_of(archives: Sequence[Archive], condition: Condition) -> Readin
         if len(read.stated) > 1:
             unplaced.append(f"{table.name}: its name and its archive's state {' and '.join(sorted(read.stated))}")
         elif read.condition in {None, condition}:
-            mine.append((table.name, replace(read, rows=with_origin(read.rows, table.origin))))
+            mine.append((table.name, replace(read, rows=with_source_file(read.rows, table.source_file))))
     if not mine:
         require_usable("AP-MS", unusable, used=len(unplaced))
         raise no_tables("AP-MS", packages, (), condition, [*map(str, unusable), *unplaced])

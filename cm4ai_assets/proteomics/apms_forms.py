@@ -1,4 +1,4 @@
-"""The tables of AP-MS that are published, told apart by their columns, and what a reading of several of them holds.
+"""The tables of AP-MS that are published, distinguished by their columns, and what a reading of several of them holds.
 
 Does not belong here: reading them (`apms`, `runs`).
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.proteomics.packages import Origin, Package
+from cm4ai_assets.proteomics.packages import Package, SourceFile
 from cm4ai_assets.proteomics.problems import Defect, Defects, Tally
 
 SAINT, ANNOTATION = "saint", "sample_annotation"
@@ -39,9 +39,9 @@ def form_of(header: tuple[str, ...]) -> str | None:
     return ANNOTATION if {"Raw_file", "Tagged_Line", "Treatment"} <= set(header) else None
 
 
-def with_origin(rows: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+def with_source_file(rows: pl.DataFrame, source_file: SourceFile) -> pl.DataFrame:
     """The rows with the published file that they come from."""
     return rows.with_columns(
-        pl.lit(origin.file_id, pl.Int64).alias("source_file_id"),
-        pl.lit(origin.sha256, pl.String).alias("source_sha256"),
+        pl.lit(source_file.file_id, pl.Int64).alias("source_file_id"),
+        pl.lit(source_file.sha256, pl.String).alias("source_sha256"),
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.proteomics.names import Sample
-from cm4ai_assets.proteomics.packages import NOWHERE, Origin
+from cm4ai_assets.proteomics.packages import NOWHERE, SourceFile
 from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
 Matrix = NDArray[np.float64]
@@ -51,7 +51,7 @@ class Elution:
     interpolated: Marks | None
     quantity_kind: QuantityKind
     extras: Mapping[str, Matrix] = field(default_factory=dict)
-    origin: Origin = NOWHERE
+    source_file: SourceFile = NOWHERE
 
     @property
     def family(self) -> tuple[str | None, str | None, str | None, QuantityKind]:

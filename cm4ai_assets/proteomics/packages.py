@@ -45,7 +45,7 @@ FormOf = Callable[[tuple[str, ...]], str | None]
 
 
 @dataclass(frozen=True)
-class Origin:
+class SourceFile:
     """The published file that a table comes from: its name, its id in the archive (None elsewhere), its SHA-256."""
 
     name: str = ""
@@ -53,7 +53,7 @@ class Origin:
     sha256: str | None = None
 
 
-NOWHERE = Origin()
+NOWHERE = SourceFile()
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Archive:
     """A ZIP whose members are looked through."""
 
     source: ByteSource
-    origin: Origin
+    source_file: SourceFile
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class LooseTable:
     name: str
     open: Callable[[], BinaryIO]
     context: str = ""
-    origin: Origin = NOWHERE
+    source_file: SourceFile = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Package:
 
 def archive_of(source: ByteSource, *, file_id: int | None = None, sha256: str | None = None) -> Archive:
     """A ZIP with what is known of its publication."""
-    return Archive(source, Origin(source.name, file_id, sha256))
+    return Archive(source, SourceFile(source.name, file_id, sha256))
 
 
 def survey(archive: Archive, form_of: FormOf) -> Package:
@@ -116,7 +116,7 @@ def survey(archive: Archive, form_of: FormOf) -> Package:
     others: list[str] = []
     accessions: set[str] = set()
     for name, data in _members(archive.source):
-        place = f"{archive.origin.name}!{name}"
+        place = f"{archive.source_file.name}!{name}"
         if isinstance(data, Defect):
             unreadable.append(data)
             continue
@@ -126,14 +126,14 @@ def survey(archive: Archive, form_of: FormOf) -> Package:
             unreadable.append(error.defect)
             continue
         if (form := form_of(header)) is not None:
-            tables.append(FoundTable(archive.origin.name, name, form, header))
+            tables.append(FoundTable(archive.source_file.name, name, form, header))
         elif (why := _looks_tabular(name, data, header)) is not None:
             unrecognised.append(Defect(UNRECOGNISED, place, 1, "", why))
         else:
             others.append(name)
             accessions |= set(MASSIVE.found_in(data)) if _is_metadata(name, data) else set()
     return Package(
-        archive.origin.name, tuple(tables), tuple(unrecognised), tuple(unreadable), tuple(others),
+        archive.source_file.name, tuple(tables), tuple(unrecognised), tuple(unreadable), tuple(others),
         tuple(sorted(accessions)),
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ def tables_of(
         names = {table.name for table in package.tables if wanted(table)}
         for name, data in _members(archive.source, only=names):
             if isinstance(data, bytes):
-                yield LooseTable(name, partial(io.BytesIO, data), archive.origin.name, archive.origin)
+                yield LooseTable(name, partial(io.BytesIO, data), archive.source_file.name, archive.source_file)
 
 
 def no_tables(

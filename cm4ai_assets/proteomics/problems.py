@@ -132,7 +132,7 @@ class Defects:
             self._lines[kind] += lines
 
     def lines(self, kind: str) -> NDArray[np.int64]:
-        """Every line with a defect of a kind that flags rows. Of one file: lines of several are not told apart."""
+        """Every line with a defect of a kind that flags rows. Of one file: lines of several are not distinguished."""
         return np.concatenate(self._lines[kind]) if self._lines.get(kind) else np.empty(0, np.int64)
 
     @property

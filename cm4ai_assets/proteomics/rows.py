@@ -112,8 +112,8 @@ def _constants(elution: Elution) -> list[pl.Expr]:
         pl.lit(sample.cell_type, pl.String()).alias("cell_type"),
         pl.lit(sample.replicate, pl.Int16()).alias("replicate"),
         pl.lit(elution.quantity_kind).alias("quantity_kind"),
-        pl.lit(elution.origin.file_id, pl.Int64()).alias("source_file_id"),
-        pl.lit(elution.origin.sha256, pl.String()).alias("source_sha256"),
+        pl.lit(elution.source_file.file_id, pl.Int64()).alias("source_file_id"),
+        pl.lit(elution.source_file.sha256, pl.String()).alias("source_sha256"),
     ]
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from cm4ai_assets.conditions import condition_or_none
 from cm4ai_assets.identifiers import GENE_SYMBOL, MASSIVE
-from cm4ai_assets.proteomics.apms_forms import ANNOTATION, Reading, form_of, with_origin
+from cm4ai_assets.proteomics.apms_forms import ANNOTATION, Reading, form_of, with_source_file
 from cm4ai_assets.proteomics.columns import flag_list, read_columns
 from cm4ai_assets.proteomics.packages import Archive, LooseTable, require_usable, survey, tables_of
 from cm4ai_assets.proteomics.problems import Defects, TableDamagedError, merged, tallies
@@ -65,7 +65,7 @@ def runs_of(archives: Sequence[Archive], loose: Iterable[LooseTable] = ()) -> Re
         except TableDamagedError as error:
             unusable.append(error.defect)
             continue
-        found.append((table.name, replace(runs, rows=with_origin(runs.rows, table.origin))))
+        found.append((table.name, replace(runs, rows=with_source_file(runs.rows, table.source_file))))
     require_usable("AP-MS annotation", unusable, used=len(found))
     empty = pl.DataFrame(schema={"run_condition": pl.String(), **{c.name: c.dtype for c in APMS_RUNS.own_columns}})
     return Reading(

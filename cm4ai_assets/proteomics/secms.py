@@ -95,7 +95,7 @@ def read_condition(archives: Sequence[Archive], condition: Condition, *, loose: 
         except TableDamagedError as error:
             unusable.append(error.defect)
             continue
-        replicates += [replace(one, elution=replace(one.elution, origin=table.origin)) for one in found]
+        replicates += [replace(one, elution=replace(one.elution, source_file=table.source_file)) for one in found]
     unplaced = [f"{r.source_file}: {r.elution.replicate_id}" for r in replicates if r.elution.sample.condition is None]
     unplaced += [t.name for p in packages for t in p.tables if (s := _sample(t)) is not None and s.condition is None]
     mine = _distinct([r for r in replicates if r.elution.sample.condition == condition])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.sandbox import proteins, seeds
-from cm4ai_assets.sandbox.plates import Field, Look
+from cm4ai_assets.sandbox.plates import Appearance, Field
 from cm4ai_assets.sandbox.stamps import Plane, Stamp, bank
 
 EDGE = 2048
@@ -60,11 +60,11 @@ def paint(field: Field, seed: int) -> dict[str, Plane]:
     _stamp_cells(canvases, field, rng)
     _stamp_debris(canvases, int(_DEBRIS[field.condition] * rng.uniform(0.3, 1.6)), rng)
     exposures = {colour: _EXPOSURE[colour] * float(rng.lognormal(0, 0.30)) for colour in COLOURS}
-    if field.look is Look.SATURATED:
+    if field.appearance is Appearance.SATURATED:
         exposures = {colour: _OVEREXPOSURE * exposure for colour, exposure in exposures.items()}
     shift = seeds.generator(seed, field.stem)
     for colour, canvas in canvases.items():
-        seen = _defocused(canvas) if field.look is Look.OUT_OF_FOCUS else canvas
+        seen = _defocused(canvas) if field.appearance is Appearance.OUT_OF_FOCUS else canvas
         y, x = shift.integers(0, _MARGIN, 2)
         cv2.add(seen, _noise(colour)[y : y + EDGE, x : x + EDGE], dst=canvas)
         cv2.LUT(canvas, _exposed(exposures[colour]), dst=canvas)
@@ -96,7 +96,7 @@ def _places(field: Field, rng: np.random.Generator) -> list[tuple[int, int, int]
     """Which cells lie where (number in the bank, x, y): islands that grow cell by cell, as MDA-MB-468 do."""
     radii = [stamp.radius for stamp in bank(field.condition)]
     low, high = _COUNTS[field.condition]
-    wanted = int(rng.integers(0, 2)) if field.look is Look.NEAR_EMPTY else int(rng.integers(low, high + 1))
+    wanted = int(rng.integers(0, 2)) if field.appearance is Appearance.NEAR_EMPTY else int(rng.integers(low, high + 1))
     loneliness = rng.uniform(0.05, 0.35)
     placed: list[tuple[int, int, int]] = []
     for _ in range(10 * wanted):

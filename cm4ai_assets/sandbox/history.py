@@ -103,7 +103,7 @@ _MAY_2024 = (
     File(690101, "cm4ai_chromatin_mda-mb-468_untreated_apms_0.1_alpha.zip", "apms-alpha"),
     File(690102, "readme.txt", "readme", content_type="text/plain"),
 )
-_NAMESAKES = {  # three files of one name, told apart by their directory only
+_NAMESAKES = {  # three files of one name, distinguished by their directory only
     700615: ("CRISPR Perturbation Cell Atlas", "Perturb-Seq-cell-atlas"),
     700616: ("CRISPR Perturbation RNA Sequences - Raw Sequences", "Perturb-Seq-sra"),
     700639: ("Protein-protein Interaction SEC-MS", "mass-spec-iPSCs"),

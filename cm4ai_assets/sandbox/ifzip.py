@@ -93,8 +93,8 @@ class PaintedCondition:
         colours = (*cells.COLOURS, COMPOSITE) if cut.composites else cells.COLOURS
         made = [folder(f"{top}/"), *(folder(f"{top}/{colour}/") for colour in colours)]
         if not hit[DefectKind.NO_MANIFEST]:
-            told = [f for f in own if f not in hit[DefectKind.IMAGES_ONLY]]
-            table = manifest(told, contradicted=hit[DefectKind.MANIFEST_CONFLICT])
+            listed = [f for f in own if f not in hit[DefectKind.IMAGES_ONLY]]
+            table = manifest(listed, contradicted=hit[DefectKind.MANIFEST_CONFLICT])
             made.append(pack(f"{top}/manifest.csv", table))
         made.append(pack(f"{top}/ro-crate-metadata.json", image_crate(self.condition, own, cut.part_of)))
         return made

@@ -30,7 +30,7 @@ FEWEST = 8  # below, a control, an antibody of several genes and an empty field 
 _MANY = 24  # from here on a condition also has out-of-focus and saturated fields, and a region in two focal planes
 
 
-class Look(StrEnum):
+class Appearance(StrEnum):
     """What is special about the pixels of a field."""
 
     NORMAL = "normal"
@@ -67,7 +67,7 @@ class Field:
     region: int
     z: int
     antibody: Antibody
-    look: Look = Look.NORMAL
+    appearance: Appearance = Appearance.NORMAL
 
     @property
     def stem(self) -> str:
@@ -194,12 +194,12 @@ def _regions(share: int, shuffled: list[int], *, first: bool) -> list[int]:
     return sorted(_REGIONS[n] for n in order[:share])
 
 
-def _looks(count: int, shuffled: list[int]) -> list[Look]:
+def _looks(count: int, shuffled: list[int]) -> list[Appearance]:
     """How often each look occurs, as far as the few real samples tell: one field in six was near empty."""
-    looks = [Look.NORMAL] * count
-    shares = [(Look.NEAR_EMPTY, max(1, count // 10))]
+    looks = [Appearance.NORMAL] * count
+    shares = [(Appearance.NEAR_EMPTY, max(1, count // 10))]
     if count >= _MANY:
-        shares += [(Look.OUT_OF_FOCUS, max(1, count // 30)), (Look.SATURATED, max(1, count // 60))]
+        shares += [(Appearance.OUT_OF_FOCUS, max(1, count // 30)), (Appearance.SATURATED, max(1, count // 60))]
     queue = iter(shuffled)
     for look, share in shares:
         for _ in range(share):

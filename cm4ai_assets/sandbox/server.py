@@ -111,12 +111,12 @@ class SandboxServer:
 
 def _announce(url: str) -> None:
     settings = " ".join(f"CM4AI_{service}_URL={url}" for service in ("DATAVERSE", "MASSIVE", "DATACITE"))
-    told = f"Sandbox archive at {url}\nexport {settings}"
-    print(told, flush=True)  # noqa: T201 - what the command is for
+    message = f"Sandbox archive at {url}\nexport {settings}"
+    print(message, flush=True)  # noqa: T201 - what the command is for
 
 
 def serve(directory: Path, port: int = 0, *, ready: Callable[[str], None] = _announce) -> None:
-    """Serve a sandbox until interrupted; `ready` is told the URL once it answers."""
+    """Serve a sandbox until interrupted; `ready` gets the URL once it answers."""
     server = SandboxServer(directory, port=port)
     try:
         with suppress(KeyboardInterrupt):

@@ -382,7 +382,7 @@ class BlobStore:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Make a second name for the same bytes, on the same filesystem; False where that is not to be had."""
+    """Make a second name for the same bytes, on the same filesystem; False where that is not possible."""
     try:
         os.link(source, target)
     except FileExistsError:

@@ -94,12 +94,12 @@ class FileDigests:
         if known == Recorded(files):
             yield publication  # the same again; what stands there may be damaged
             return
-        begun = Recorded(files, self.standing(target) if known is None or known.before is not None else known.files)
+        begun = Recorded(files, self.present(target) if known is None or known.before is not None else known.files)
         self._write(target, begun)
         yield publication
         # Where another process published the same path at the same time, only a look tells which of the two stands.
         mine = publication.placed and self._known(target) == begun
-        self._write(target, Recorded(files if mine else self.standing(target)))
+        self._write(target, Recorded(files if mine else self.present(target)))
 
     def note(self, target: str, data: bytes) -> None:
         """Record a file that was created with these bytes, and that nothing ever replaces."""
@@ -140,7 +140,7 @@ class FileDigests:
         recorded = self.read(target)
         if recorded is None:
             return []
-        actual = self.standing(target, only)
+        actual = self.present(target, only)
         ways = [
             _differences(wanted, actual, only) for wanted in (recorded.files, recorded.before) if wanted is not None
         ]
@@ -166,7 +166,7 @@ class FileDigests:
                 remedy=f"Nothing is made of it. Run `cm4ai withdraw {target}`, then materialize it again.",
             )
 
-    def standing(self, target: str, only: Iterable[str] | None = None) -> Files:
+    def present(self, target: str, only: Iterable[str] | None = None) -> Files:
         """The digests of what stands under a path now, by reading it; empty if nothing does."""
         full = self._full(target)
         with suppress(FileNotFoundError):

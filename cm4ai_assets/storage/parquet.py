@@ -24,13 +24,14 @@ def write(frame: pl.DataFrame, path: Path, *, metadata: Mapping[str, str]) -> No
     Polars' own Arrow schema says `large_string`, which pyarrow cannot unite with the `string` of a hive partition's
     path; so the types are written plain.
     """
-    told = {**metadata}
-    schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in frame.clear().to_arrow().schema], told)
+    schema = pa.schema(
+        [pa.field(field.name, _plain(field.type)) for field in frame.clear().to_arrow().schema], dict(metadata)
+    )
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=LEVEL) as writer:
         # In stretches of whole row groups: Arrow's copy of a long table would be as large as the table.
         for begin in range(0, max(1, frame.height), STRETCH):
             stretch = frame.slice(begin, STRETCH).to_arrow().cast(schema.remove_metadata())
-            writer.write_table(stretch.replace_schema_metadata(told), row_group_size=ROW_GROUP)
+            writer.write_table(stretch.replace_schema_metadata(dict(metadata)), row_group_size=ROW_GROUP)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

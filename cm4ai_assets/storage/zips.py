@@ -55,7 +55,7 @@ _REMEDY = "Nothing of it is used. Run `cm4ai verify`; if the stored bytes are as
 
 
 class MemberUnreadableError(Cm4aiError):
-    """One member's bytes cannot be had: they do not inflate, fail their CRC, or contradict the central directory."""
+    """One member's bytes cannot be read: they do not inflate, fail their CRC, or contradict the central directory."""
 
     def __init__(self, member: str, reason: str) -> None:
         super().__init__(f"{member}: {reason}.")
@@ -156,9 +156,9 @@ def require_safe(directory: ZipDirectory) -> ZipDirectory:
     """
     found = hazards(directory)
     if found:
-        told = "; ".join(str(hazard) for hazard in found[:5])
+        listed = "; ".join(str(hazard) for hazard in found[:5])
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""  # noqa: PLR2004
-        raise ArchiveDamagedError(f"{directory.archive} is not safe: {told}{more}.", remedy=_REMEDY)
+        raise ArchiveDamagedError(f"{directory.archive} is not safe: {listed}{more}.", remedy=_REMEDY)
     return directory
 
 
@@ -166,7 +166,7 @@ def read_member(source: ByteSource, member: Member) -> bytes:
     """The member's bytes, of the declared size and CRC-32, by one read in all but odd archives. Safe from many threads.
 
     Raises:
-        MemberUnreadableError: They cannot be had as the central directory declares them.
+        MemberUnreadableError: They cannot be read as the central directory declares them.
     """
     if member.size > MEMBER_LIMIT or member.compressed_size > MEMBER_LIMIT:
         raise MemberUnreadableError(member.name, f"larger than {MEMBER_LIMIT} bytes")

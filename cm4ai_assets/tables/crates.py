@@ -205,7 +205,7 @@ RELEASE_DATASHEET = Table(
         Column(
             "truth",
             pl.Boolean(),
-            "For yes and no: what is stated; null for prose that cannot be told from either, and for other fields.",
+            "For yes and no: what is stated; null for prose that says neither, and for other fields.",
             nullable=True,
         ),
         Column(
@@ -219,7 +219,7 @@ RELEASE_DATASHEET = Table(
         Column("detail", pl.String(), "The deviations in words.", nullable=True),
     ),
     rules=(
-        Rule("deviation_told", "a deviation is told in words",
+        Rule("deviation_explained", "a deviation is explained in words",
              lambda: (pl.col("deviations").list.len() == 0) | pl.col("detail").is_not_null()),
     ),
     source="D4D files, crate roots and the landing page's JSON-LD",

@@ -13,7 +13,7 @@ CHANNELS = ("red", "green", "blue", "yellow")
 # Colours of an image that no channel is painted in: all planes alike, which tells nothing, and anything else.
 GREY, MIXED = "grey", "mixed"
 
-# Defects of one image file, as told by the central directory and the file name.
+# Defects of one image file, as seen in the central directory and the file name.
 IMAGE_DEFECTS = (
     "name_unparsed",  # not a name this platform knows; nothing is guessed from it
     "other_condition",  # an image of another treatment, misfiled in this ZIP

@@ -143,8 +143,8 @@ class Table:
         """
         found = self.violations(frame)
         if found:
-            told = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
-            raise SchemaViolationError(f"Table {self.name} is not as declared: {told}")
+            summary = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
+            raise SchemaViolationError(f"Table {self.name} is not as declared: {summary}")
         return frame
 
 

@@ -11,13 +11,13 @@ from PIL import Image
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.sandbox import cells, plates
-from cm4ai_assets.sandbox.plates import Field, Look
+from cm4ai_assets.sandbox.plates import Appearance, Field
 
 _PLANES = {"red": (0,), "green": (1,), "blue": (2,), "yellow": (0, 1)}
 
 
-def _field(condition: Condition, number: int = 0, look: Look = Look.NORMAL) -> Field:
-    return replace(plates.fields_of(condition, 24, 1)[number], look=look)
+def _field(condition: Condition, number: int = 0, look: Appearance = Appearance.NORMAL) -> Field:
+    return replace(plates.fields_of(condition, 24, 1)[number], appearance=look)
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +110,12 @@ def _measured(condition: Condition) -> dict[str, float]:
 
 
 def test_looks_can_be_told_apart() -> None:
-    made = {look: cells.paint(_field(Condition.UNTREATED, 4, look), 1) for look in Look}
+    made = {look: cells.paint(_field(Condition.UNTREATED, 4, look), 1) for look in Appearance}
     for colour in ("blue", "red"):  # in green and yellow noise covers it, as it does in the real images
-        sharp, blurred = (_focus(made[look][colour], colour) for look in (Look.NORMAL, Look.OUT_OF_FOCUS))
+        sharp, blurred = (_focus(made[look][colour], colour) for look in (Appearance.NORMAL, Appearance.OUT_OF_FOCUS))
         assert blurred < 0.5 * sharp
-    assert (made[Look.SATURATED]["blue"] == 255).mean() > 0.01 > (made[Look.NORMAL]["blue"] == 255).mean()
-    assert made[Look.NEAR_EMPTY]["blue"].mean() < 0.3 * made[Look.NORMAL]["blue"].mean()
+    assert (made[Appearance.SATURATED]["blue"] == 255).mean() > 0.01 > (made[Appearance.NORMAL]["blue"] == 255).mean()
+    assert made[Appearance.NEAR_EMPTY]["blue"].mean() < 0.3 * made[Appearance.NORMAL]["blue"].mean()
 
 
 def _focus(plane: NDArray[np.uint8], colour: str) -> float:

@@ -8,7 +8,7 @@ from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.identifiers import UNIPROT
 from cm4ai_assets.sandbox import plates, proteins
-from cm4ai_assets.sandbox.plates import Look, fields_of, layout
+from cm4ai_assets.sandbox.plates import Appearance, fields_of, layout
 
 
 def test_the_layout_is_as_large_as_the_real_one() -> None:
@@ -41,15 +41,15 @@ def test_invented_genes_are_distinct() -> None:
 @pytest.mark.parametrize("count", [8, 9, 24, 100, 4400])
 def test_a_condition_has_what_it_promises(condition: Condition, count: int) -> None:
     fields = fields_of(condition, count, 1)
-    looks = [field.look for field in fields]
+    looks = [field.appearance for field in fields]
     assert len(fields) == len({field.stem for field in fields}) == count
     assert any(field.antibody.label == plates.NEGATIVE for field in fields)
     assert any(len(field.antibody.genes) > 1 for field in fields)
-    assert Look.NEAR_EMPTY in looks
+    assert Appearance.NEAR_EMPTY in looks
     first = [field.region for field in fields if (field.plate, field.well) == (1, "H12")]
     assert 2 not in first
     if count >= 24:
-        assert {Look.OUT_OF_FOCUS, Look.SATURATED} <= set(looks)
+        assert {Appearance.OUT_OF_FOCUS, Appearance.SATURATED} <= set(looks)
     regions = {(field.plate, field.well, field.region) for field in fields}
     assert len(regions) == count - (condition is Condition.VORINOSTAT and count >= 24)
 

@@ -81,7 +81,7 @@ RULES: tuple[FileRule, ...] = (
          Modality.PERTURBSEQ, None, _KOLF),
     FileRule("perturbseq-statistics", rf"{_IN_ANY}[^/]*_cellranger_statistics\.(?:csv|tab)",
          Modality.PERTURBSEQ, Role.STATISTICS, _KOLF),
-    # Files of March 2025 that share one name and are told apart by their directory.
+    # Files of March 2025 that share one name and are distinguished by their directory.
     FileRule("perturbseq-crate-2025", rf"crispr perturbation[^/]*/{_DOCUMENT}", Modality.PERTURBSEQ, None, _KOLF),
     FileRule("secms-crate-2025", rf"protein-protein interaction sec-ms/{_DOCUMENT}", Modality.SECMS, None, _KOLF),
     FileRule("if-crate-2025", rf"protein localization subcellular images/{_DOCUMENT}", Modality.IF, None, _MDA),

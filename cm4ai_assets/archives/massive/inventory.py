@@ -16,6 +16,7 @@ import polars as pl
 
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.identifiers import MASSIVE
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
@@ -200,16 +201,16 @@ def plan_pull(files: pl.DataFrame, budget_bytes: int) -> PullPlan:
     if unknown.height:
         raise BudgetExceededError(
             f"{unknown.height} of {files.height} chosen files have no stated size or address, e.g. "
-            f"{unknown['path'][0]}: whether they fit into {_told(budget_bytes)} cannot be known.",
+            f"{unknown['path'][0]}: whether they fit into {size_in_words(budget_bytes)} cannot be known.",
             remedy="Materialize massive_files while MassIVE answers, then choose again.",
         )
     total = int(files["size"].sum())
     if total > budget_bytes:
         largest = files.sort("size", descending=True).row(0, named=True)
         raise BudgetExceededError(
-            f"The {files.height} chosen files have {_told(total)}, {_told(total - budget_bytes)} more than the budget "
-            f"of {_told(budget_bytes)}. The largest is {largest['accession']}/{largest['path']} "
-            f"({_told(largest['size'])}).",
+            f"The {files.height} chosen files have {size_in_words(total)}, {size_in_words(total - budget_bytes)} more"
+            f" than the budget of {size_in_words(budget_bytes)}. The largest is "
+            f"{largest['accession']}/{largest['path']} ({size_in_words(largest['size'])}).",
             remedy="Choose fewer files, or allow more bytes. Nothing was pulled.",
         )
     return PullPlan(files.sort("size", "path"), int(files["members"].sum()), total, budget_bytes)
@@ -227,15 +228,6 @@ def unit_of(path: str) -> str:
         if _ACQUISITION.search(part):
             return "/".join(parts[:depth])
     return path
-
-
-def _told(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000:  # noqa: PLR2004
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
 
 
 def accessions_of(names: Sequence[str]) -> list[str]:

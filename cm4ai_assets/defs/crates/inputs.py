@@ -24,7 +24,7 @@ from cm4ai_assets.crates.frame import is_crate_name
 from cm4ai_assets.crates.provenance import ProvenanceGraph, is_graph_name, read_graph
 from cm4ai_assets.crates.reader import CrateFile, Problem, crates_in_zip
 from cm4ai_assets.defs.acquisition import acquire_file
-from cm4ai_assets.defs.inputs import opened, told_to_dagster
+from cm4ai_assets.defs.inputs import errors_for_dagster, opened
 from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError, ConfigurationError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
@@ -76,7 +76,7 @@ def is_d4d_name(name: str) -> bool:
 
 def gather(context: dg.AssetExecutionContext, platform: Platform, lock: pl.DataFrame) -> Found:
     """The documents of a release, fetched where they are not stored."""
-    with told_to_dagster(context):
+    with errors_for_dagster(context):
         found = read(platform, lock, lambda file: acquire_file(context, platform, file))
     for reason in found.left_out:
         context.log.warning(f"Left out: {reason}")

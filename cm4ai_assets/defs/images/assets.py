@@ -14,8 +14,7 @@ import polars as pl
 
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.defs import pages as md
-from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, origin, read_again, skipped
+from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, read_again, skipped, source_of
 from cm4ai_assets.defs.images import pages as image_metadata
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
 from cm4ai_assets.defs.products import check_spec, schema_check, table_asset, table_spec
@@ -33,6 +32,7 @@ from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.audit import audit_tensor
 from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.images.manifest import read_manifest
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage import zips
 from cm4ai_assets.storage.layout import Partition
@@ -46,7 +46,7 @@ from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 GROUP = "images"
 TAGS = {"cm4ai/modality": Modality.IF.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
-HAZARDS_TOLD = 20
+HAZARDS_SHOWN = 20
 
 DIGEST_CHECK = check_spec(
     "digest_and_size",
@@ -94,7 +94,7 @@ def if_archive(
         reason = f"Release {partition.release} publishes no IF ZIP of {partition.condition} that a rule recognises."
         yield from skipped(context, platform, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], reason, {})
         return
-    where = origin(platform, file)
+    where = source_of(platform, file)
     try:
         stored = acquire_file(context, platform, file)
         read_again(context, platform, stored)
@@ -122,18 +122,18 @@ def if_archive(
         Gate(
             ZIP_CHECK.name,
             passed=not hazards,
-            description="; ".join(hazards[:HAZARDS_TOLD]) or f"{members:,} members, none hostile",
+            description="; ".join(hazards[:HAZARDS_SHOWN]) or f"{members:,} members, none hostile",
             metadata={"members": members, "hazards": len(hazards)},
         ),
     ]
     metadata: dict[str, Any] = {
         **where,
-        "size": md.size(stored.size),
+        "size": size_in_words(stored.size),
         "sha256": stored.sha256,
         "published_digest": f"{file.digest_type}:{file.digest}" if file.digest else "none published",
         "verified_against": against,
         "stored_at": platform.store.location(stored.path),
-        "bytes_fetched": md.size(stored.fetched_bytes),
+        "bytes_fetched": size_in_words(stored.fetched_bytes),
         "reused": stored.reused,
         "members": members,
     }

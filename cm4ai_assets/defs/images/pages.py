@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs.pages import picture, pictures_beside, rows, size
+from cm4ai_assets.defs.pages import picture, pictures_beside, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
@@ -21,6 +21,7 @@ from cm4ai_assets.images.names import parse_field_id
 from cm4ai_assets.images.pictures import Counts, channel_sheet, contact_sheet, evenly, intensity_plot
 from cm4ai_assets.images.quality import summed
 from cm4ai_assets.images.tensors import Product
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import Pixels, open_array, read_field, read_plane
@@ -62,7 +63,7 @@ def of_tensor(
         "channels": ", ".join(CHANNELS),
         "source_sha256": record.source_sha256,
         "pixels_sha256": record.digest,
-        "size": size(record.size),
+        "size": size_in_words(record.size),
         "share_of_raw_size": round(record.size / record.raw_size, 4) if record.raw_size else 0.0,
         "fields_left_out": len(record.failures),
         "audit": audit.summary,

@@ -13,7 +13,7 @@ import polars as pl
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
-from cm4ai_assets.defs.inputs import archives_of, fetch, told_to_dagster
+from cm4ai_assets.defs.inputs import archives_of, errors_for_dagster, fetch
 from cm4ai_assets.defs.pages import rows as rows_shown
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import check_spec, table_spec, tables_if_there
@@ -66,7 +66,7 @@ def secms(
     """Elution profiles and protein groups from one reading of the published tables."""
     partition = partition_of(context.partition_key)
     try:
-        with told_to_dagster(context):
+        with errors_for_dagster(context):
             where = fetch(context, platform, archives_of(release_files, Modality.SECMS, Role.PACKAGE))
             reading = inputs.read_secms(platform, partition, release_files)
     except (AccessDeniedError, NoTablesError) as state:
@@ -111,7 +111,7 @@ def apms_interactions(
     """Scored bait-prey pairs."""
     partition = partition_of(context.partition_key)
     try:
-        with told_to_dagster(context):
+        with errors_for_dagster(context):
             where = fetch(context, platform, inputs.interaction_files(partition, release_files))
             reading = inputs.read_interactions(platform, partition, release_files)
     except (AccessDeniedError, NoTablesError) as state:
@@ -151,7 +151,7 @@ def apms_runs(
     """Annotated raw runs, from the annotations in the release's archives and in its deposits."""
     partition = partition_of(context.partition_key)
     try:
-        with told_to_dagster(context):
+        with errors_for_dagster(context):
             where = fetch(context, platform, archives_of(release_files, Modality.APMS, Role.PACKAGE))
             inputs.pull_annotations(platform, partition.release)
             reading = inputs.read_runs(platform, partition.release, release_files)

@@ -16,7 +16,7 @@ from cm4ai_assets.archives.massive.acquire import first_digests
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.archives.massive.inventory import Inventory, accessions_of, from_addresses, replaced_by, rows
 from cm4ai_assets.defs.acquisition import not_there
-from cm4ai_assets.defs.inputs import fetch, opened, told_to_dagster
+from cm4ai_assets.defs.inputs import errors_for_dagster, fetch, opened
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import OWNERS, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
@@ -82,7 +82,7 @@ def massive_files(
     """The files of the deposits that the release's metadata name."""
     release = partition_of(context.partition_key).release
     try:
-        with told_to_dagster(context):
+        with errors_for_dagster(context):
             named, unread = _named(context, platform, release_files)
             with platform.massive() as client:
                 listed = _list(context, client, named)

@@ -21,7 +21,7 @@ from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics import apms, runs, secms
 from cm4ai_assets.proteomics.apms_forms import Reading
-from cm4ai_assets.proteomics.packages import Archive, LooseTable, Origin, archive_of
+from cm4ai_assets.proteomics.packages import Archive, LooseTable, SourceFile, archive_of
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -53,7 +53,7 @@ def read_secms(platform: Platform, partition: Partition, lock: pl.LazyFrame) -> 
         pl.col("sha256").is_not_null(), pl.col("kind").is_in(_TABLE_KINDS), pl.col("name").str.contains(_SECMS_NAMES)
     )
     loose = [
-        LooseTable(path, partial(platform.open_stream, sha256), accession, Origin(path, None, sha256))
+        LooseTable(path, partial(platform.open_stream, sha256), accession, SourceFile(path, None, sha256))
         for accession, path, sha256 in pulled.select("accession", "path", "sha256").iter_rows()
     ]
     if not files and not loose:
@@ -117,8 +117,8 @@ def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> Reading:
         blob = platform.blobs.first_use(file.identity)
         if blob is None or not platform.blobs.has(blob.sha256):
             raise NotMaterializedError(f"{name} of MassIVE is not stored.", remedy="Materialize apms_runs again.")
-        origin = Origin(name, None, blob.sha256)
-        loose.append(LooseTable(name, partial(platform.open_stream, blob.sha256), file.accession, origin))
+        source_file = SourceFile(name, None, blob.sha256)
+        loose.append(LooseTable(name, partial(platform.open_stream, blob.sha256), file.accession, source_file))
     with _archives(platform, archives_of(lock, Modality.APMS, Role.PACKAGE)) as archives:
         return runs.runs_of(archives, loose)
 

@@ -16,7 +16,7 @@ from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.products import OWNERS, table_asset
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
-from cm4ai_assets.plain import for_terminal
+from cm4ai_assets.plain import for_terminal, size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.settings import Settings
@@ -82,7 +82,7 @@ def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
                 "landing_page": dg.MetadataValue.url(f"https://doi.org/{record.doi.removeprefix('doi:')}"),
                 "archive": dg.MetadataValue.url(platform.settings.dataverse_url),
                 "total_bytes": int(frame["size"].sum()),
-                "total_size": md.size(int(frame["size"].sum())),
+                "total_size": size_in_words(int(frame["size"].sum())),
                 "files": md.rows(frame.select(_FILES_SHOWN)),
                 "not_recognised": md.rows(
                     frame.filter(pl.col("role").is_null()).select("directory", "label", "unrecognised_reason")
@@ -117,7 +117,7 @@ def release_changes(
                 **dict(frame["change"].value_counts().iter_rows()),
                 "access_changed": int(frame["access_changed"].sum()),
                 "new_bytes": changes.new_bytes(frame),
-                "new_size": md.size(changes.new_bytes(frame)),
+                "new_size": size_in_words(changes.new_bytes(frame)),
                 "changes": md.rows(differing.select(_SHOWN)),
             },
         ),

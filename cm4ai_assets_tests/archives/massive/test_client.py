@@ -278,8 +278,8 @@ def test_a_pull_over_its_budget_is_refused_as_a_whole() -> None:
     with pytest.raises(BudgetExceededError) as caught:
         plan_pull(files, 1_000_000_000)
     assert str(caught.value) == (
-        "The 2 chosen files have 3.0 GB, 2.0 GB more than the budget of 1.0 GB. The largest is MSV000098237/raw/a.d "
-        "(3.0 GB). Choose fewer files, or allow more bytes. Nothing was pulled."
+        "The 2 chosen files have 3.00 GB, 2.00 GB more than the budget of 1.00 GB. The largest is MSV000098237/raw/a.d "
+        "(3.00 GB). Choose fewer files, or allow more bytes. Nothing was pulled."
     )
 
 
@@ -292,7 +292,7 @@ def test_a_pull_of_unknown_size_is_refused() -> None:
 def test_the_whole_of_a_deposit_is_far_over_a_small_budget() -> None:
     entries = tuple(Entry(path, size) for path, size in sandbox.sizes(KOLF).items())
     files = rows(Inventory(KOLF, f"ftp://h/v12/{KOLF}", entries, "dataset_cache"))
-    with pytest.raises(BudgetExceededError, match=r"819 chosen files have 835.6 GB"):
+    with pytest.raises(BudgetExceededError, match=r"819 chosen files have 835.64 GB"):
         plan_pull(files, 50 * 10**9)
     tables = files.filter(pl.col("kind").is_in(["quantification", "search_result"]))
     assert massive_inventory.plan_pull(tables, 10**12).files.height == 2
