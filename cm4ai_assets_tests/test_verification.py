@@ -138,7 +138,8 @@ def _looked_at(store: Store, path: str) -> bool:
     if path.startswith("blobs/blocks"):
         blobs = BlobStore(store.fs, store.root)
         return blobs.recorded_blocks(path.rsplit("/", 1)[-1]) is None
-    wanted = path.removeprefix(f"{layout.FILE_DIGESTS}/").removesuffix(".json") if "sha256/t" in path else path
+    records = f"{layout.FILE_DIGESTS}/"
+    wanted = path.removeprefix(records).removesuffix(".json") if path.startswith(records) else path
     known: list[Reference] = []
     for one in everything(store, unreadable=lambda reference, _: known.append(reference)):
         if wanted.startswith(one.path):
