@@ -165,7 +165,7 @@ def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> 
     files = [
         (row["path"], DepositFile(row["accession"], row["path"], row["size"])) for row in rows.iter_rows(named=True)
     ]
-    noted = blobs.first_uses([file.identity for _, file in files])
+    noted = blobs.index.first_uses([file.identity for _, file in files])
     for path, file in files:
         if (blob := noted.get(file.identity)) is not None and blobs.has(blob.sha256):
             yield Reference(Kind.BLOB, blobs.path(blob.sha256), path, partition)

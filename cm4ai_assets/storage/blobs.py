@@ -2,8 +2,7 @@
 
     {root}/blobs/sha256/ab/abcd...              the bytes, by our own digest; read-only where the filesystem knows that
     {root}/blobs/blocks/ab/abcd...              the digests of its blocks, by which any part is verified (`blocks`)
-    {root}/blobs/index/md5/0d/0d97....json      {"sha256", "size"}: which bytes a published digest means
-    {root}/blobs/index/first_use/1f/1f0e....json    the same for a file without one: which bytes it was first seen with
+    {root}/blobs/index/...                      which bytes a published digest means (`blob_index`)
 
 Belongs here: publishing bytes so that a name only ever means all of them, and finding them again without asking
 anybody. Does not belong here: fetching (`download`), and deciding what is fetched (`acquire`).
@@ -13,21 +12,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import logging
 import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import fsspec
 
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, NotMaterializedError, SizeMismatchError
+from cm4ai_assets.storage.blob_index import Blob, BlobIndex
 from cm4ai_assets.storage.blocks import (
     BLOCK_SIZE,
     BlockDigests,
@@ -38,7 +35,7 @@ from cm4ai_assets.storage.blocks import (
     read_chunks,
 )
 from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
-from cm4ai_assets.storage.digests import ALGORITHMS, BLOCK
+from cm4ai_assets.storage.digests import BLOCK
 from cm4ai_assets.storage.disk import (
     fsync_file,
     fsync_folder,
@@ -49,19 +46,8 @@ from cm4ai_assets.storage.disk import (
 from cm4ai_assets.storage.placing import is_local, place_bytes, place_file
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 
-_log = logging.getLogger(__name__)
-
 _DIGEST = re.compile("[0-9a-f]{64}")
-_INDEX_REMEDY = "Materialize what reads the file: it is fetched again, and the entry is written anew."
 _LEFTOVER_AGE = 24 * 3600.0
-
-
-@dataclass(frozen=True)
-class Blob:
-    """Stored bytes: our digest, and their size."""
-
-    sha256: str
-    size: int
 
 
 class BlobStore:
@@ -76,6 +62,7 @@ class BlobStore:
         self._fs, self._root = fs, root.rstrip("/")
         self._is_local = is_local(fs)
         self._dates = VerifiedDates(fs, self._root)
+        self.index = BlobIndex(fs, self._root)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._fs.protocol!r}, {self._root!r})"
@@ -93,24 +80,9 @@ class BlobStore:
         digest = digest.lower()
         if digest_type == "SHA-256" and (size := self._size(digest)) is not None:
             return Blob(digest, size)
-        blob = self._read_index(_index_path(ALGORITHMS[digest_type], digest))
+        blob = self.index.meant_by(digest_type, digest)
         # The index is a claim about the store, not the store.
         return blob if blob and self._size(blob.sha256) == blob.size else None
-
-    def first_use(self, identity: str) -> Blob | None:
-        """What a file without a published digest consisted of when it was first stored, stored still or not."""
-        return self._read_index(_index_path("first_use", _named(identity)))
-
-    def first_uses(self, identities: Iterable[str]) -> dict[str, Blob]:
-        """Those of many files without a published digest that were ever stored, by one listing."""
-        folder = self._full("blobs/index/first_use")
-        there = {str(path).rsplit("/", 1)[-1] for path in self._fs.find(folder)} if self._fs.exists(folder) else set()
-        hits = [one for one in identities if f"{_named(one)}.json" in there]
-        return {one: blob for one in hits if (blob := self.first_use(one))}
-
-    def note_first_use(self, identity: str, blob: Blob) -> None:
-        """Remember what a file without a published digest consists of, to hold later bytes against."""
-        self._write_index(_index_path("first_use", _named(identity)), blob)
 
     def add(self, source: Path, sha256: str, digests: Mapping[str, str]) -> Blob:
         """Store verified bytes and index them under every digest known of them; done already, it does nothing again.
@@ -140,7 +112,7 @@ class BlobStore:
             )
         blob = Blob(sha256, size)
         for digest_type, digest in {"SHA-256": sha256, **digests}.items():
-            self._write_index(_index_path(ALGORITHMS[digest_type], digest.lower()), blob)
+            self.index.note(digest_type, digest, blob)
         return blob
 
     def require_room(self, size: int, *, beside: Path) -> None:
@@ -254,32 +226,11 @@ class BlobStore:
 
     def without_digest(self) -> list[str]:
         """The stored blobs that are known by their first use alone, because no digest of them is published; sorted."""
-        noted = (self._read_index(path) for path in self._find("blobs/index/first_use"))
-        return sorted({blob.sha256 for blob in noted if blob is not None and self.has(blob.sha256)})
+        return sorted(sha256 for sha256 in self.index.ever_first_used() if self.has(sha256))
 
     def index_problems(self) -> list[str]:
-        """Entries of the index that are not what was written, each in a sentence.
-
-        An entry may name bytes that were withdrawn: it still says what they have to be. But every blob that was ever
-        stored has an entry under its own digest, which all others agree with.
-        """
-        own = {sha256: _index_path("sha256", sha256) for sha256 in self.all()}
-        present = self._find("blobs/index")
-        problems = [problem for path in present if (problem := self._index_problem(path)) is not None]
-        lost = sorted(set(own.values()) - set(present))
-        return problems + [f"{path} is missing. {_INDEX_REMEDY}" for path in lost]
-
-    def _index_problem(self, path: str) -> str | None:
-        blob = self._read_index(path)
-        if blob is None or not _DIGEST.fullmatch(blob.sha256):
-            return f"{path} cannot be read. {_INDEX_REMEDY}"
-        name = path.rsplit("/", 1)[-1].removesuffix(".json")
-        own = self._read_index(_index_path("sha256", blob.sha256))
-        size = self._size(blob.sha256)
-        misnamed = path == _index_path("sha256", name) and name != blob.sha256
-        if misnamed or own != blob or size not in {None, blob.size}:
-            return f"{path} names {blob.size:,} bytes of {blob.sha256}, as nothing else does. {_INDEX_REMEDY}"
-        return None
+        """Entries of the index that are not what was written, each in a sentence; see `BlobIndex.problems`."""
+        return self.index.problems(self.all(), self._size)
 
     def _find(self, folder: str) -> list[str]:
         full = self._full(folder)
@@ -364,19 +315,6 @@ class BlobStore:
                 remedy="The storage is not reliable, or the upload was cut. Try again.",
             )
 
-    def _read_index(self, path: str) -> Blob | None:
-        try:
-            record = json.loads(self._fs.cat_file(self._full(path)))
-            return Blob(str(record["sha256"]), int(record["size"]))
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            _log.warning("%s cannot be read and is ignored: %s", path, error)
-            return None
-
-    def _write_index(self, path: str, blob: Blob) -> None:
-        self._write(path, json.dumps({"sha256": blob.sha256, "size": blob.size}).encode())
-
     def _write(self, path: str, data: bytes) -> None:
         place_bytes(self._fs, data, self._full(path))
 
@@ -407,11 +345,3 @@ def _whole(source: Path, sha256: str) -> BlockDigests:
 
 def _blocks_path(sha256: str) -> str:
     return f"blobs/blocks/{sha256[:2]}/{sha256}"
-
-
-def _index_path(kind: str, digest: str) -> str:
-    return f"blobs/index/{kind}/{digest[:2]}/{digest}.json"
-
-
-def _named(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()

@@ -19,7 +19,8 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from cm4ai_assets.errors import ArchiveError
-from cm4ai_assets.storage.blobs import Blob, BlobStore
+from cm4ai_assets.storage.blob_index import Blob
+from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.disk import RESERVE, make_folder, place, require_space, typed_disk_errors
 from cm4ai_assets.transfer.download import Fetched, Progress, RemoteFile, fetch
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, UnverifiableError
@@ -89,7 +90,7 @@ def stored(item: Item, blobs: BlobStore) -> Blob | None:
     if item.digest_type and item.digest:
         blob = blobs.find(item.digest_type, item.digest)
     else:
-        noted = blobs.first_use(item.identity)
+        noted = blobs.index.first_use(item.identity)
         blob = noted if noted and blobs.has(noted.sha256) else None
     return blob if blob and item.size in {None, blob.size} else None
 
@@ -138,7 +139,7 @@ def stored_or_fetched(
         )
         blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
         if item.digest is None:
-            blobs.note_first_use(item.identity, blob)
+            blobs.index.note_first_use(item.identity, blob)
         fetched.forget()
     return _acquired(item, blob, blobs, fetched)
 
@@ -190,7 +191,7 @@ def _stated_size(item: Item) -> int:
 def _wanted(item: Item, size: int, blobs: BlobStore | None) -> Wanted:
     if item.digest_type and item.digest:
         return Wanted(item.key, size, item.digest_type, item.digest)
-    if blobs and (noted := blobs.first_use(item.identity)):
+    if blobs and (noted := blobs.index.first_use(item.identity)):
         return Wanted(item.key, size, "SHA-256", noted.sha256, as_known="as when it was first stored")
     return Wanted(item.key, size, None, None)
 

@@ -18,7 +18,8 @@ from cm4ai_assets.errors import (
     SizeMismatchError,
     StoredBytesDamagedError,
 )
-from cm4ai_assets.storage.blobs import Blob, BlobStore
+from cm4ai_assets.storage.blob_index import Blob
+from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.blocks import BLOCK_SIZE, VerifiedBytes
 from cm4ai_assets.storage.digests import Digests, digests_of
 from cm4ai_assets_tests.transfer.bench import DATA, md5, sha256
@@ -152,11 +153,11 @@ def test_a_copy_is_held_against_its_digest_on_the_way(
 
 
 def test_first_use_is_remembered_even_without_the_bytes(store: BlobStore, source: Path) -> None:
-    assert store.first_use("doi:x 1 2") is None
+    assert store.index.first_use("doi:x 1 2") is None
     blob = store.add(source, KEY, {})
-    store.note_first_use("doi:x 1 2", blob)
+    store.index.note_first_use("doi:x 1 2", blob)
     store.withdraw(KEY)
-    assert store.first_use("doi:x 1 2") == blob
+    assert store.index.first_use("doi:x 1 2") == blob
 
 
 def test_digests_of_blocks_are_those_of_the_whole() -> None:

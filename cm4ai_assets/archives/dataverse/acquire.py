@@ -24,7 +24,8 @@ from cm4ai_assets.archives.dataverse.locked_file import (
 )
 from cm4ai_assets.archives.dataverse.model import File
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
-from cm4ai_assets.storage.blobs import Blob, BlobStore
+from cm4ai_assets.storage.blob_index import Blob
+from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.acquire import Acquired, Item, fetch_to, stored, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import (

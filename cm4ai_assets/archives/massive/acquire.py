@@ -113,7 +113,7 @@ def first_digests(files: pl.DataFrame, entries: Iterable[tuple[str, Entry]], blo
     for accession, entry in entries:
         file = DepositFile(accession, entry.path, entry.size)
         members.setdefault((accession, unit_of(entry.path)), []).append(file)
-    noted = blobs.first_uses([file.identity for unit in members.values() for file in unit])
+    noted = blobs.index.first_uses([file.identity for unit in members.values() for file in unit])
     known = {
         place: digest
         for place, unit in members.items()

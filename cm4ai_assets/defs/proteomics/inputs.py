@@ -114,7 +114,7 @@ def read_runs(platform: Platform, release: str, lock: pl.LazyFrame) -> Reading:
     loose: list[LooseTable] = []
     for file in _annotations(platform, release):
         name = f"{file.accession}/{file.path}"
-        blob = platform.blobs.first_use(file.identity)
+        blob = platform.blobs.index.first_use(file.identity)
         if blob is None or not platform.blobs.has(blob.sha256):
             raise NotMaterializedError(f"{name} of MassIVE is not stored.", remedy="Materialize apms_runs again.")
         source_file = SourceFile(name, None, blob.sha256)

@@ -42,7 +42,7 @@ def test_a_file_is_pulled_once_and_its_digest_kept(
     first, again = (pull(WANTED, massive, blobs, scratch) for _ in range(2))
     assert (first.sha256, first.verified, again.reused) == (sha256(DATA), "size", True)
     assert [seen.query["file"] for seen in server.log] == ["f.MSV000098237/search/a.tsv"]
-    assert blobs.first_use(WANTED.identity) is not None
+    assert blobs.index.first_use(WANTED.identity) is not None
 
 
 def test_room_is_left_for_what_others_are_fetching(
