@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -42,7 +42,8 @@ def prepare_home() -> Path:
         config = home / "dagster.yaml"
         if not config.exists() and (PROJECT / "dagster.yaml").exists():
             config.unlink(missing_ok=True)  # a link that points nowhere any more
-            config.symlink_to(PROJECT / "dagster.yaml")
+            with suppress(FileExistsError):  # another first command was quicker
+                config.symlink_to(PROJECT / "dagster.yaml")
     except OSError as error:
         raise ConfigurationError(
             f"DAGSTER_HOME={home} cannot be used: {error.strerror}.",

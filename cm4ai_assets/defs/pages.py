@@ -16,7 +16,7 @@ from cm4ai_assets.plain import for_markdown, size_in_words
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
-CELL_WIDTH = 160
+CELL_WIDTH = 300
 
 
 def column_schema(table: Table) -> dg.TableSchema:

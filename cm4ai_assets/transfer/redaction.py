@@ -27,16 +27,21 @@ def hide(secret: str) -> None:
 
 def without_secrets(text: str) -> str:
     """A text with every known secret taken out."""
-    for secret in _secrets:
+    for secret in _longest_first():
         text = text.replace(secret, HIDDEN)
     return text
 
 
 def bytes_without_secrets(data: bytes) -> bytes:
     """The same for bytes."""
-    for secret in _secrets:
+    for secret in _longest_first():
         data = data.replace(secret.encode(), HIDDEN.encode())
     return data
+
+
+def _longest_first() -> list[str]:
+    """One secret may begin another, whose rest would then be left."""
+    return sorted(_secrets, key=len, reverse=True)
 
 
 def shown_headers(headers: Mapping[str, str]) -> dict[str, str]:

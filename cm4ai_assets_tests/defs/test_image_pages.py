@@ -111,7 +111,7 @@ def test_a_blurred_image_stands_beside_a_sharp_one_with_both_measures(folder: Pa
     store = SimpleNamespace(
         table=lambda name, _: pl.LazyFrame(tables[name]),
         fs=fsspec.filesystem("file"),
-        root=str(folder),
+        address=lambda path: f"{folder}/{path}",
     )
     blurred = pl.DataFrame({"field_id": ["bad"], "channel": ["red"], "focus": [0.012], "median_focus": [0.4]})
     page = pages.of_blurred(blurred, cast("Store", store), Partition("2026-06-v2.0", "paclitaxel"))

@@ -328,7 +328,7 @@ def pulling(own: Workbench, archive: SandboxServer, monkeypatch: pytest.MonkeyPa
 def test_a_pull_keeps_to_its_budget(pulling: Workbench, archive: SandboxServer, capsys: Any) -> None:
     archive.clear_log()
     assert cli.main(["pull", f"{KOLF}/*", "--budget", "1GB"]) == cli.FAILED
-    assert "835.6 GB" in capsys.readouterr().err
+    assert "835.64 GB" in capsys.readouterr().err
     assert cli.main(["pull", "nothing/*", "--budget", "1GB"]) == cli.FAILED
     assert archive.log == []
 

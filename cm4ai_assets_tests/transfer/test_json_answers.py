@@ -7,6 +7,7 @@ import tracemalloc
 
 import pytest
 
+from cm4ai_assets.transfer import redaction
 from cm4ai_assets.transfer.errors import ProtocolError, ServerUnavailableError
 from cm4ai_assets.transfer.http import HttpClient
 from cm4ai_assets.transfer.json_answers import BYTE_LIMIT, VALUE_LIMIT, parsed
@@ -65,3 +66,9 @@ def test_a_token_that_is_sent_back_stands_in_no_message() -> None:
             assert TOKEN not in str(caught.value)
             assert "[hidden]" in str(caught.value)
     assert without_secrets(f"a {TOKEN}") == "a [hidden]"
+
+
+def test_a_secret_that_begins_another_leaves_no_rest_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_secrets", {f"secret-{number}" for number in range(8)} | {"secret-0-and-more"})
+    assert redaction.without_secrets("a secret-0-and-more b") == "a [hidden] b"
+    assert redaction.bytes_without_secrets(b"a secret-0-and-more b") == b"a [hidden] b"
