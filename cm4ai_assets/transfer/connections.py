@@ -1,9 +1,10 @@
-"""The connections below the HTTP client: large reads, one deadline for headers, one floor for bodies.
+"""The connections below the clients: large reads, one deadline for headers, one floor for bodies.
 
 A timeout of the library is one of a single read. A server that sends a byte now and then, header lines or interim
 answers without end, keeps within each of them for ever. So each exchange is measured where its bytes arrive, whatever
 they are a part of: framing, headers, a refusal's body or a download. Belongs here: the transport and the network
-backend that the library lets a client bring along. Does not belong here: requests and their errors (`http`).
+backend that the library lets a client bring along. Does not belong here: requests and their errors (`http`,
+`ftps`).
 """
 
 from __future__ import annotations
@@ -39,12 +40,18 @@ class Exchange:
         head_seconds: From now until the headers are complete, the connection and every interim answer included.
         retries: The policy that states the floor. Only time spent waiting for bytes counts, not what is done with them.
         clock: Measures time.
+        awaited: What must be complete by the deadline, in the plural.
     """
 
     def __init__(
-        self, head_seconds: float, retries: RetryPolicy, *, clock: Callable[[], float] = time.monotonic
+        self,
+        head_seconds: float,
+        retries: RetryPolicy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        awaited: str = "headers of the answer",
     ) -> None:
-        self._clock, self._head_seconds = clock, head_seconds
+        self._clock, self._head_seconds, self._awaited = clock, head_seconds, awaited
         self._deadline: float | None = clock() + head_seconds
         self._waited = 0.0
         self._floor = StallFloor(retries, lambda: self._waited)
@@ -66,7 +73,7 @@ class Exchange:
             raise self._late()
         try:
             return read(left if timeout is None else min(left, timeout))
-        except httpcore2.ReadTimeout as error:
+        except (httpcore2.ReadTimeout, TimeoutError) as error:
             if timeout is None or left < timeout:
                 raise self._late() from error
             raise
@@ -76,7 +83,7 @@ class Exchange:
         self._deadline = None
 
     def _late(self) -> StalledError:
-        return StalledError(f"The headers of the answer were not complete after {self._head_seconds:.0f} s.")
+        return StalledError(f"The {self._awaited} were not complete after {self._head_seconds:.0f} s.")
 
 
 class _Stream(httpcore2.NetworkStream):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ftplib
+import io
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from cm4ai_assets.transfer.connections import Exchange
 from cm4ai_assets.transfer.errors import (
     AccessDeniedError,
     NetworkError,
@@ -24,25 +26,91 @@ from cm4ai_assets.transfer.errors import (
     ServerUnavailableError,
     TlsError,
 )
+from cm4ai_assets.transfer.http import Timeouts
+from cm4ai_assets.transfer.retries import RetryPolicy
 
 CHUNK = 64 * 1024
 _PORT = 21
 _NOT_UNDERSTOOD = ("500", "501", "502", "503", "504")
 
 
-class _Connection(ftplib.FTP_TLS):
-    """FTP_TLS whose data connections resume the control connection's session: many servers refuse others."""
+class _Measured(io.RawIOBase):
+    """What comes by a socket, measured by an exchange. Closing it closes the socket."""
 
-    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
+    def __init__(self, sock: socket.socket, exchange: Exchange, timeout: float) -> None:
+        super().__init__()
+        self.exchange = exchange
+        self._sock, self._timeout = sock, timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] - what the library passes
+        data = self.exchange.read(lambda seconds: self._once(len(buffer), seconds), self._timeout)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def makefile(self, _mode: str = "r", *, encoding: str) -> io.TextIOWrapper:
+        """Its text, as of a socket."""
+        return io.TextIOWrapper(io.BufferedReader(self), encoding=encoding)
+
+    def close(self) -> None:
+        self._sock.close()
+        super().close()
+
+    def _once(self, count: int, seconds: float | None) -> bytes:
+        self._sock.settimeout(seconds)
+        try:
+            return self._sock.recv(count)
+        finally:
+            self._sock.settimeout(self._timeout)  # which counts for commands, too
+
+
+class _Connection(ftplib.FTP_TLS):
+    """FTP_TLS within limits: each reply has the deadline that headers have by HTTP, each body of data its floor.
+
+    Data connections resume the control connection's session: many servers refuse others.
+    """
+
+    def __init__(self, context: ssl.SSLContext, timeouts: Timeouts, retries: RetryPolicy) -> None:
+        super().__init__(context=context, timeout=timeouts.read)
+        self._timeouts, self._retries = timeouts, retries
+        self._replies: _Measured | None = None
+        self._replies_of: socket.socket | None = None
+
+    def getmultiline(self) -> str:
+        """One reply, of however many lines."""
+        exchange = Exchange(self._timeouts.head, self._retries, awaited="lines of the reply")
+        if self._replies is None or self._replies_of is not self.sock:
+            # The library makes a new file when TLS begins, so that nothing sent before in plain text counts after.
+            sock = self.sock
+            assert sock is not None
+            self._replies, self._replies_of = _Measured(sock, exchange, self._timeouts.read), sock
+            self.file = self._replies.makefile(encoding=self.encoding)
+        self._replies.exchange = exchange
+        return super().getmultiline()
+
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[_Measured, int | None]:  # type: ignore[override] - what of a socket is used
         connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - encrypted in the next line but one
         session = getattr(self.sock, "session", None)
-        return self.context.wrap_socket(connection, server_hostname=self.host, session=session), size
+        encrypted = self.context.wrap_socket(connection, server_hostname=self.host, session=session)
+        exchange = Exchange(self._timeouts.head, self._retries)
+        exchange.body_begins()
+        return _Measured(encrypted, exchange, self._timeouts.read), size
+
+    def transfercmd(self, cmd: str, rest: int | str | None = None) -> _Measured:  # type: ignore[override] - the same
+        return self.ntransfercmd(cmd, rest)[0]
 
 
 @contextmanager
-def connected(host: str, port: int, *, context: ssl.SSLContext, timeout: float) -> Iterator[_Connection]:
-    """A logged-in, binary connection with encrypted data. Use it within `typed_failures`."""
-    connection = _Connection(context=context, timeout=timeout)
+def connected(
+    host: str, port: int, *, context: ssl.SSLContext, timeouts: Timeouts, retries: RetryPolicy
+) -> Iterator[_Connection]:
+    """A logged-in, binary connection with encrypted data. Use it within `typed_failures`.
+
+    `retries` states the floor only; nothing is tried again here.
+    """
+    connection = _Connection(context, timeouts, retries)
     try:
         with typed_failures(host):
             connection.connect(host, port)
@@ -95,17 +163,18 @@ class FtpsStream:
     total: int | None
     url: str
     _connection: _Connection
-    _data: socket.socket
+    _data: _Measured
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[bytes]:
         """The bytes as they arrive.
 
         Raises:
+            StalledError: They come too slowly, or the reply after them does not end.
             NetworkError: The connection broke, or the server says that it did not send everything.
         """
         with typed_failures(self._connection.host):
-            while chunk := self._data.recv(CHUNK):
+            while chunk := self._data.read(CHUNK):
                 yield chunk
             # TLS libraries let a cut pass for an end, so only the server's own word on it counts.
             self._data.close()
@@ -119,12 +188,14 @@ class FtpsFile:
     Args:
         url: `ftp://host[:port]/path`, as MassIVE names files; it is TLS all the same.
         context: What certificates are trusted; the system's by default.
-        timeout: Seconds without a byte after which the connection counts as broken.
+        timeouts: How long to wait for the next bytes, and for a whole reply.
+        retries: States the floor of the data.
     """
 
     url: str
     context: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
-    timeout: float = 60.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
         try:
@@ -147,7 +218,9 @@ class FtpsFile:
         parts = urlsplit(self.url)
         path = unquote(parts.path)
         host = parts.hostname or ""
-        with connected(host, parts.port or _PORT, context=self.context, timeout=self.timeout) as connection:
+        with connected(
+            host, parts.port or _PORT, context=self.context, timeouts=self.timeouts, retries=self.retries
+        ) as connection:
             with typed_failures(host):
                 total = _size(connection, path)
                 start = offset if offset and _rests(connection, offset) else 0

@@ -6,8 +6,9 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped
 from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler  # type: ignore[import-untyped]
 from pyftpdlib.servers import ThreadedFTPServer  # type: ignore[import-untyped]
 
+from cm4ai_assets.archives.massive.listing import FtpsLister
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
 from cm4ai_assets.transfer.download import Fetched, fetch
 from cm4ai_assets.transfer.errors import (
@@ -25,14 +27,20 @@ from cm4ai_assets.transfer.errors import (
     NotFoundError,
     ProtocolError,
     ServerUnavailableError,
+    StalledError,
     TlsError,
 )
 from cm4ai_assets.transfer.ftps import FtpsFile
+from cm4ai_assets.transfer.http import Timeouts
+from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.transfer.bench import FAST, bytes_of, sha256
 
 DATA = bytes_of(3_000_000)
 NAME = "a report, with blanks.tsv"
+LIMITS = Timeouts(connect=0.5, read=0.5)
+ONCE = RetryPolicy(tries=1, stall_window=0.3, stall_floor=50_000.0)
+SOON = 6.0
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +91,7 @@ def bench(tmp_path: Path, authority: tuple[str, ssl.SSLContext]) -> Iterator[Ben
 
         def start(**overrides: Any) -> FtpsFile:
             port = stack.enter_context(serving(tmp_path, authority[0], **overrides))
-            return FtpsFile(f"ftp://127.0.0.1:{port}/v10/{NAME.replace(' ', '%20')}", authority[1], timeout=0.5)
+            return FtpsFile(f"ftp://127.0.0.1:{port}/v10/{NAME.replace(' ', '%20')}", authority[1], LIMITS, ONCE)
 
         yield Bench(start, tmp_path / "scratch")
 
@@ -255,8 +263,92 @@ def test_a_stall_times_out(bench: Bench) -> None:
     over.set()
 
 
+def dripping(head: bytes, piece: bytes, every: float = 0.1) -> Callable[..., None]:
+    """A command that is answered by the head at once, then by a piece now and then, for longer than anybody waits."""
+
+    def command(handler: Any, *_: object) -> None:
+        over = time.monotonic() + 2 * SOON
+        handler.socket.send(head)
+        with suppress(OSError):  # the client has had enough
+            while time.monotonic() < over:
+                time.sleep(every)
+                handler.socket.send(piece)
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("command", "drip"),
+    [
+        ("ftp_USER", dripping(b"331 ", b"x")),
+        ("ftp_SIZE", dripping(b"213", b" ")),
+        ("ftp_SIZE", dripping(b"213-\r\n", b"213-more\r\n")),
+        ("ftp_PASV", dripping(b"227-so\r\n", b"and so on\r\n" * 50, every=0.001)),
+        ("ftp_AUTH", dripping(b"234", b"-\r\n")),
+    ],
+    ids=["a line", "two bytes in a while", "lines", "a flood of lines", "before TLS"],
+)
+def test_each_reply_has_one_deadline(bench: Bench, command: str, drip: Callable[..., None]) -> None:
+    source = bench.start(**{command: drip})
+    started = time.monotonic()
+    with (
+        pytest.raises(StalledError, match="lines of the reply were not complete after 2 s"),
+        source.open(0, counted=True),
+    ):
+        pass
+    assert time.monotonic() - started < SOON
+
+
+def test_the_last_word_has_it_too(bench: Bench) -> None:
+    def respond(handler: Any, resp: str, *more: Any, **named: Any) -> None:
+        if resp.startswith("226"):
+            dripping(b"226-", b"x")(handler)
+        else:
+            TLS_FTPHandler.respond(handler, resp, *more, **named)
+
+    started = time.monotonic()
+    with (
+        bench.start(respond=respond).open(0, counted=True) as stream,
+        pytest.raises(StalledError, match="lines of the reply"),
+    ):
+        for _ in stream.chunks():
+            pass
+    assert time.monotonic() - started < SOON
+
+
+class Dripping(TLS_DTPHandler):  # type: ignore[misc]
+    """A data connection on which some bytes come now and then."""
+
+    def send(self, data: bytes) -> int:
+        time.sleep(0.1)
+        sent: int = super().send(data[:5])
+        return sent
+
+    def initiate_send(self) -> None:
+        while self.producer_fifo and isinstance(self.producer_fifo[0], bytes) and len(self.producer_fifo[0]) > 5:
+            self.producer_fifo[0] = self.producer_fifo[0][self.send(self.producer_fifo[0]) :]
+        super().initiate_send()
+
+
+@pytest.mark.parametrize("listing", [False, True])
+def test_data_has_a_floor(bench: Bench, *, listing: bool) -> None:
+    source = bench.start(dtp_handler=Dripping)
+
+    def get() -> None:
+        if listing:
+            FtpsLister(context=source.context, timeouts=LIMITS, retries=ONCE).walk(source.url.rpartition("/")[0])
+        else:
+            with source.open(0, counted=True) as stream:
+                list(stream.chunks())
+
+    started = time.monotonic()
+    with pytest.raises(StalledError, match="below the floor"):
+        get()
+    assert time.monotonic() - started < SOON
+
+
 def test_nobody_there(authority: tuple[str, ssl.SSLContext], tmp_path: Path) -> None:
-    source = FtpsFile("ftp://127.0.0.1:1/x", authority[1], timeout=1)
+    source = FtpsFile("ftp://127.0.0.1:1/x", authority[1], Timeouts(read=1))
     with pytest.raises(NetworkError, match=r"The connection to 127\.0\.0\.1 failed: ConnectionRefusedError"):
         fetch(source, Wanted("x", 1, None, None), tmp_path, retries=FAST)
 

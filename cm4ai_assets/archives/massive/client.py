@@ -82,7 +82,7 @@ class MassiveClient:
             HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context)
             for url in (base_url, mirror)
         )
-        self.ftps = FtpsLister(context=context, timeout=timeouts.read, retries=retries, sleep=sleep)
+        self.ftps = FtpsLister(context=context, timeouts=timeouts, retries=retries, sleep=sleep)
 
     @property
     def has_ftps(self) -> bool:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from cm4ai_assets.archives.massive.inventory import Entry
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.ftps import connected, typed_failures
+from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import RetryPolicy, patiently
 
 HOST = "massive-ftp.ucsd.edu"
@@ -36,8 +37,8 @@ class FtpsLister:
 
     Args:
         context: What certificates are trusted; the system's by default.
-        timeout: Seconds without an answer after which a connection counts as broken.
-        retries: Retry policy.
+        timeouts: How long to wait for the next bytes, and for a whole reply.
+        retries: Retry policy, and the floor of a listing.
         sleep: What to wait with.
     """
 
@@ -45,12 +46,12 @@ class FtpsLister:
         self,
         *,
         context: ssl.SSLContext | None = None,
-        timeout: float = 60.0,
+        timeouts: Timeouts | None = None,
         retries: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._context = context or ssl.create_default_context()
-        self._timeout, self._retries, self._sleep = timeout, retries or RetryPolicy(), sleep
+        self._timeouts, self._retries, self._sleep = timeouts or Timeouts(), retries or RetryPolicy(), sleep
 
     def walk(self, root: str) -> list[Entry]:
         """Every file below an `ftp://` address, sorted by path. A listing that changes meanwhile is made again.
@@ -96,7 +97,10 @@ class FtpsLister:
     @contextmanager
     def _connected(self, host: str, port: int) -> Iterator[ftplib.FTP_TLS]:
         """A logged-in connection with encrypted data; whatever fails on it is one of our errors."""
-        with typed_failures(host), connected(host, port, context=self._context, timeout=self._timeout) as connection:
+        with (
+            typed_failures(host),
+            connected(host, port, context=self._context, timeouts=self._timeouts, retries=self._retries) as connection,
+        ):
             yield connection
 
 

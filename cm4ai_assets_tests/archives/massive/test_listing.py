@@ -22,6 +22,7 @@ from cm4ai_assets.archives.massive.inventory import Entry, rows
 from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
 from cm4ai_assets.sandbox import massive as sandbox
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError, ServerUnavailableError, TlsError
+from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.transfer.server import body, serving
 
@@ -88,7 +89,7 @@ def start(tree: Path, authority: tuple[Path, ssl.SSLContext]) -> Iterator[Callab
 
 @pytest.fixture
 def lister(authority: tuple[Path, ssl.SSLContext]) -> FtpsLister:
-    return FtpsLister(context=authority[1], timeout=5, retries=FAST)
+    return FtpsLister(context=authority[1], timeouts=Timeouts(read=5), retries=FAST)
 
 
 def found(entries: list[Entry]) -> dict[str, int | None]:
@@ -165,7 +166,7 @@ def test_a_server_that_stays_busy_is_told(start: Callable[..., str], lister: Ftp
 
 def test_a_certificate_that_is_not_trusted_ends_it(start: Callable[..., str]) -> None:
     with pytest.raises(TlsError, match="not trusted"):
-        FtpsLister(timeout=5, retries=FAST).walk(start())
+        FtpsLister(timeouts=Timeouts(read=5), retries=FAST).walk(start())
 
 
 class Plain(socketserver.StreamRequestHandler):
