@@ -12,7 +12,7 @@ from cm4ai_assets.archives.massive import inventory as massive_inventory
 from cm4ai_assets.archives.massive.inventory import Entry, Inventory
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.identifiers import GENE_SYMBOL
-from cm4ai_assets.proteomics import apms, apms_findings, runs
+from cm4ai_assets.proteomics import apms, apms_findings, findings, runs
 from cm4ai_assets.proteomics.apms_forms import ANNOTATION, form_of
 from cm4ai_assets.proteomics.packages import LooseTable
 from cm4ai_assets.proteomics.problems import NoTablesError, TableDamagedError
@@ -144,6 +144,19 @@ def test_a_row_without_bait_is_left_out_and_told() -> None:
     assert table.rows.height == 1
 
 
+def test_rows_without_bait_or_prey_count_as_lost() -> None:
+    data = saint({}, {}, {"Bait": ""}, {"Prey": ""})
+    archive = zipped("cm4ai_chromatin_mda-mb-468_untreated_apms_0.1_alpha.zip", {"apms.tsv": data})
+    found = findings.rows_kept(apms.interactions_of([archive], Condition.UNTREATED))
+    assert (found.passed, found.counts) == (False, {"lines": 4, "left_out": 2})
+
+
+def test_the_first_word_of_a_bait_is_its_gene() -> None:
+    data = saint({"Bait": "PTX3_VRST"}, {"Bait": "PTX3_PTXL"})
+    rows = apms.read_interactions(data, "apms.tsv", expected=Condition.VORINOSTAT).rows
+    assert ["other_treatment" in flags for flags in rows["defects"]] == [False, True]
+
+
 def test_a_table_without_its_columns_is_refused() -> None:
     with pytest.raises(TableDamagedError, match=r"apms\.tsv, line 1, column 'ctrlCounts'"):
         apms.read_interactions(saint({}, header=[name for name in HEADER if name != "ctrlCounts"]), "apms.tsv")
@@ -193,6 +206,9 @@ def test_bad_annotations_are_flagged() -> None:
     assert rows["run_condition"].to_list() == ["untreated", None, "untreated"]
     assert rows["qc_passed"].to_list() == [None, True, False]
     assert not apms_findings.runs_sound(rows).passed
+    unknown = apms_findings.treatments_known(rows)
+    assert (unknown.passed, unknown.counts) == (False, {"runs": 3, "unknown": 1})
+    assert unknown.rows["treatment_label"].to_list() == ["XYZ"]
     with pytest.raises(TableDamagedError, match="sample annotation"):
         runs.read_runs(b"a\tb\n1\t2\n", "a.tsv")
 

@@ -41,7 +41,7 @@ SEMICOLON = OTHER.replace("\t", ";").replace("1.5", "1,5").replace("2.5", "2,5")
         ("b.csv", SEMICOLON.encode()),
         ("b.tsv", OTHER.replace("1.5", "1,5").replace("2.5", "2,25").encode()),
         ("b.tsv", f"# exported by a tool\n# twice\n{OTHER}".encode()),
-        ("b.tsv.gz", gzip.compress(OTHER.encode())),
+        ("b.tsv.gz", gzip.compress(OTHER.encode(), mtime=0)),
         ("b.tsv", OTHER.replace("\n", "\r").encode()),
         ("b.txt", OTHER.replace("\n", "\r\n").encode()),
         ("b.tsv", OTHER.replace("\t2.5\n", "\t2.5\t\n").encode()),

@@ -42,6 +42,9 @@ def found(profile: NDArray[np.float64]) -> list[int]:
         (np.full(72, np.nan), []),
         (np.where(X == 30, 5.0, np.nan), [29]),  # a single quantity, spread by the mean over three
         (np.ones(72), [0]),
+        (np.repeat([10.0, 5.5, 10.0], 5), [0]),  # the valley is above half
+        (np.repeat([10.0, 5.0, 10.0], 5), [0, 11]),  # it is half exactly
+        (np.repeat([10.0, 0.0, 1.0], 5), [0, 11]),  # a tenth of the highest exactly
     ],
 )
 def test_peaks_are_where_the_definition_puts_them(profile: NDArray[np.float64], expected: list[int]) -> None:

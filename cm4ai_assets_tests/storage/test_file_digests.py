@@ -162,6 +162,25 @@ def test_of_two_publications_at_once_the_record_is_of_the_one_that_stands(
     assert store.digests.read(FILE) == Recorded({"": digest(b"this one")})
 
 
+def test_of_two_publications_at_once_the_later_one_is_recorded_though_the_earlier_ends_last(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = store.staging.publish_file
+
+    def overtaken(staged: Path, path: str) -> None:
+        real(staged, path)
+        with monkeypatch.context() as patch:
+            patch.setattr(store.staging, "publish_file", real)
+            publish(store, b"the other")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.staging, "publish_file", overtaken)
+        publish(store, b"this one")
+    assert store.read(FILE) == b"the other"
+    assert store.digests.read(FILE) == Recorded({"": digest(b"the other")})
+    assert store.digests.damage(FILE) == []
+
+
 def test_a_folder_that_is_kept_keeps_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(str(tmp_path / "storage"), scratch=tmp_path / "scratch")
     real = store.staging.publish_tree
