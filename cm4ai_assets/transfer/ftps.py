@@ -45,7 +45,7 @@ class _Measured(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] - what the library passes
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what the library passes
         data = self.exchange.read(lambda seconds: self._once(len(buffer), seconds), self._timeout)
         buffer[: len(data)] = data
         return len(data)
@@ -90,7 +90,7 @@ class _Connection(ftplib.FTP_TLS):
         self._replies.exchange = exchange
         return super().getmultiline()
 
-    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[_Measured, int | None]:  # type: ignore[override] - what of a socket is used
+    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[_Measured, int | None]:  # type: ignore[override]  # what of a socket is used
         connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - encrypted in the next line but one
         session = getattr(self.sock, "session", None)
         encrypted = self.context.wrap_socket(connection, server_hostname=self.host, session=session)
@@ -98,7 +98,7 @@ class _Connection(ftplib.FTP_TLS):
         exchange.body_begins()
         return _Measured(encrypted, exchange, self._timeouts.read), size
 
-    def transfercmd(self, cmd: str, rest: int | str | None = None) -> _Measured:  # type: ignore[override] - the same
+    def transfercmd(self, cmd: str, rest: int | str | None = None) -> _Measured:  # type: ignore[override]  # the same
         return self.ntransfercmd(cmd, rest)[0]
 
 
