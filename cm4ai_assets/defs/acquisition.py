@@ -65,7 +65,7 @@ def source_of(platform: Platform, file: LockedFile) -> dict[str, Any]:
     return {
         "doi": file.doi,
         "version": file.version,
-        "file_id": file.file_id,
+        "file_id": str(file.file_id),  # a name: Dagster would plot a number
         "label": file.label,
         "source": dg.MetadataValue.url(f"{platform.settings.dataverse_url}/api/access/datafile/{file.file_id}"),
         "landing_page": dg.MetadataValue.url(f"https://doi.org/{file.doi.removeprefix('doi:')}"),

@@ -57,7 +57,10 @@ def warning_checks(
         ) -> Iterator[dg.AssetCheckResult]:
             partition = Partition() if isinstance(about, str) else partition_of(context.partition_key)
             for finding in findings_of(platform, partition):
-                yield dg.AssetCheckResult(**_shown(asset, finding, page(finding, platform, partition)))
+                shown = _shown(asset, finding, page(finding, platform, partition))
+                if context.has_partition_key:
+                    shown["metadata"] = md.counts_in_one_text(shown["metadata"])
+                yield dg.AssetCheckResult(**shown)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", dg.PreviewWarning)  # partitioned checks; see `products.check_spec`
@@ -79,7 +82,7 @@ def _spec(about: Table | str, check: str, description: str) -> dg.AssetCheckSpec
 
 
 def _shown(asset: str, finding: Finding, page: Metadata) -> dict[str, Any]:
-    """A finding as Dagster has it: `rows` and other counts are numbers, `offending` is a table."""
+    """A finding as Dagster has it without partitions: counts are numbers, which it plots; `offending` is a table."""
     counts = {name.replace(" ", "_"): count for name, count in finding.counts.items()}
     offending = {} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}
     return {

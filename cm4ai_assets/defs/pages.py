@@ -7,7 +7,8 @@ Belongs here: turning our descriptions into Dagster metadata. Does not belong he
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import dagster as dg
 import polars as pl
@@ -17,6 +18,8 @@ from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 300
+
+Shown = TypeVar("Shown")
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -36,6 +39,17 @@ def column_schema(table: Table) -> dg.TableSchema:
             for column in table.columns
         ]
     )
+
+
+def counts_in_one_text(metadata: Mapping[str, Shown]) -> dict[str, Shown | str]:
+    """A partitioned check's metadata with its numbers in one text: `{"counts": "files 24, unknown 2"}`.
+
+    Dagster plots a number as one line over all partitions of a check, in which releases and conditions are mixed.
+    """
+    numbers = {name: value for name, value in metadata.items() if isinstance(value, int | float)}
+    text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in numbers.items())
+    others = {name: value for name, value in metadata.items() if name not in numbers}
+    return {"counts": text, **others} if text else {**others}
 
 
 def picture(data: bytes, *, alt: str, mime: str) -> dg.MarkdownMetadataValue:

@@ -17,7 +17,9 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs.binding import require_bound
+from cm4ai_assets.defs.pages import counts_in_one_text
 from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import StagedTable, Store
@@ -251,7 +253,7 @@ def evaluations(outcomes: Outcomes) -> Iterator[dg.AssetCheckResult]:
             check_name=gate.check,
             passed=gate.passed,
             description=gate.description,
-            metadata=gate.metadata,
+            metadata=gate.metadata if product.partitioning is Partitioning.NONE else counts_in_one_text(gate.metadata),
         )
 
 

@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -101,6 +101,7 @@ def run_pass(
     workers: int | None = None,
     progress: Callable[[PassProgress], None] | None = None,
     source_edge: int = SOURCE_EDGE,
+    first_published_in: Mapping[str, str] | None = None,
 ) -> PassResult:
     """Decode the planned fields of a ZIP into `target_dir`: `tensor.zarr` and `quality.parquet`.
 
@@ -116,6 +117,7 @@ def run_pass(
         workers: Threads; as many as this process may use cores, if not given.
         progress: Called at most once a second, and at the end.
         source_edge: Edge length of the published images.
+        first_published_in: See `shards.group_metadata`.
     """
     if source_edge % edge:
         raise ValueError(f"{edge} does not divide the images' edge length {source_edge}.")
@@ -140,7 +142,10 @@ def run_pass(
             report.tell(collector.fields, len(collector.failures))
         rows.finish()
         record = store.finish(
-            source_sha256=source_sha256, digest=tensor_digest(collector.digests), failures=collector.failures
+            source_sha256=source_sha256,
+            digest=tensor_digest(collector.digests),
+            failures=collector.failures,
+            first_published_in=first_published_in,
         )
         report.tell(collector.fields, len(collector.failures), last=True)
     return PassResult(

@@ -28,6 +28,8 @@ from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, ARRAY, FIELDS_PER_SHARD, shard_key
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 
+FIRST_PUBLISHED_IN: Final = "first_published_in"
+
 # Level 3 is twice as slow for 1 % less.
 ZSTD_LEVEL: Final = 1
 
@@ -37,12 +39,6 @@ _STAINS: Final = {
     "green": ("protein of interest", "variable antibody; see if_fields.antibody_id"),
     "blue": ("nucleus", "DAPI"),
     "yellow": ("endoplasmic reticulum", "calreticulin antibody"),
-}
-_LICENSE: Final = {
-    "license": "CC BY-NC-SA 4.0",
-    "license_url": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-    "license_text": "Derived from images published by Cell Maps for Artificial Intelligence (CM4AI) under Creative "
-    "Commons Attribution-NonCommercial-ShareAlike 4.0 International: name the source, no commercial use, share alike.",
 }
 
 
@@ -91,13 +87,21 @@ class StoreWriter:
         if row == FIELDS_PER_SHARD - 1:
             self._close_shard(self._file)
 
-    def finish(self, *, source_sha256: str, digest: str, failures: Mapping[str, Sequence[Failure]]) -> StoreRecord:
+    def finish(
+        self,
+        *,
+        source_sha256: str,
+        digest: str,
+        failures: Mapping[str, Sequence[Failure]],
+        first_published_in: Mapping[str, str] | None = None,
+    ) -> StoreRecord:
         """Write the metadata. From here on the store is complete.
 
         Args:
             source_sha256: SHA-256 of the ZIP.
             digest: `tensor_digest` of the planes.
             failures: Why fields were left out, by field id.
+            first_published_in: See `group_metadata`.
         """
         if self._file is not None:
             self._close_shard(self._file)
@@ -111,7 +115,7 @@ class StoreWriter:
         )
         (self._root / ARRAY).mkdir(exist_ok=True)
         _write_json(self._root / ARRAY / tensors.METADATA, array_metadata(record))
-        _write_json(self._root / tensors.METADATA, group_metadata(record))
+        _write_json(self._root / tensors.METADATA, group_metadata(record, first_published_in or {}))
         return record
 
     def close(self) -> None:
@@ -168,7 +172,6 @@ def array_metadata(record: StoreRecord) -> dict[str, object]:
                 {"name": name, "marker": _STAINS[name][0], "stain": _STAINS[name][1], "source_plane": plane}
                 for name, plane in PLANES.items()
             ],
-            **_LICENSE,
             "source_sha256": record.source_sha256,
             "edge": edge,
             "pixel_code_version": record.version,
@@ -177,9 +180,15 @@ def array_metadata(record: StoreRecord) -> dict[str, object]:
     }
 
 
-def group_metadata(record: StoreRecord) -> dict[str, object]:
-    """The group's `zarr.json`, which holds the store's record."""
-    return {"zarr_format": 3, "node_type": "group", "attributes": {tensors.RECORD: record.to_json(), **_LICENSE}}
+def group_metadata(record: StoreRecord, first_published_in: Mapping[str, str]) -> dict[str, object]:
+    """The group's `zarr.json`, which holds the store's record, and where its images were first published.
+
+    `first_published_in` has the keys `doi`, `version` and `license`, as the archive states them, of the release for
+    which the store was made. A later release with the same ZIP shares the store, and this attribute stays as it is:
+    its own dataset and licence stand in its row of `if_tensors` and in the metadata of that table's Parquet file.
+    """
+    attributes = {tensors.RECORD: record.to_json(), FIRST_PUBLISHED_IN: dict(first_published_in)}
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
 def _checksum(data: bytes) -> bytes:

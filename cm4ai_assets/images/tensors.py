@@ -7,7 +7,7 @@ itself (`pixels`), or what a store is (`storage.tensors`).
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -70,9 +70,13 @@ def product_of(
     *,
     source_sha256: str,
     edge: int,
+    first_published_in: Mapping[str, str],
     progress: Callable[[PassProgress], None] | None = None,
 ) -> Iterator[Product]:
     """The product of a ZIP, reused from the store or made now. What was made and not published is gone at the end.
+
+    `first_published_in` is written into a store that is made now; one that is reused keeps what it says; see
+    `shards.group_metadata`.
 
     Raises:
         TensorStoreError: Under its name stands the tensor of another ZIP.
@@ -93,7 +97,14 @@ def product_of(
         return
     with store.staging.folder() as folder:
         made = run_pass(
-            source, members, plans, folder / "pass", edge=edge, source_sha256=source_sha256, progress=progress
+            source,
+            members,
+            plans,
+            folder / "pass",
+            edge=edge,
+            source_sha256=source_sha256,
+            progress=progress,
+            first_published_in=first_published_in,
         )
 
         def publish() -> None:

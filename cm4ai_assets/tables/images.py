@@ -196,7 +196,13 @@ IF_TENSORS = Table(
     partitioning=Partitioning.CONDITION_RELEASE,
     key=("path",),
     own_columns=(
-        Column("path", pl.String(), "Zarr v3 store, relative to CM4AI_STORAGE. Shared by releases with the same ZIP."),
+        Column(
+            "path",
+            pl.String(),
+            "Zarr v3 store, relative to CM4AI_STORAGE. Shared by releases with the same ZIP; "
+            "its group's attribute "
+            "`first_published_in` names the dataset, version and licence of the one for which it was made.",
+        ),
         Column("array", pl.String(), "Array within the store."),
         Column("shape", pl.List(pl.Int64()), "fields, channels, y, x."),
         Column("dtype", pl.String(), "Type of a pixel."),

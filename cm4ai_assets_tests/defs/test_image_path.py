@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import socket
 import zipfile
@@ -98,6 +99,23 @@ def test_every_table_names_its_dataset_and_licence(storage: Path) -> None:
         if "release=" in str(path):
             assert metadata[b"doi"].startswith(b"doi:10.5072/"), path
             assert metadata[b"license"] == b"CC BY-NC-SA 4.0", path
+
+
+def test_every_tensor_store_names_the_dataset_and_licence_it_was_made_for(bench: Workbench, storage: Path) -> None:
+    store = bench.platform.store
+    lock = store.table("release_files", Partition(RELEASE)).collect()
+    groups = sorted((storage / "tensors").glob("*/*.zarr/zarr.json"))
+    assert groups
+    for group in groups:
+        stated = json.loads(group.read_text())["attributes"]["first_published_in"]
+        assert stated == {"doi": lock["doi"][0], "version": lock["version"][0], "license": "CC BY-NC-SA 4.0"}
+
+
+def test_no_check_of_a_partition_gives_a_number_that_would_be_plotted(outcomes: list[Outcome]) -> None:
+    shown = [check.metadata for outcome in outcomes for check in outcome.checks]
+    assert any("counts" in metadata for metadata in shown)
+    for metadata in shown:
+        assert not [v for v in metadata.values() if isinstance(v, dg.IntMetadataValue | dg.FloatMetadataValue)]
 
 
 def test_a_raw_asset_tells_where_its_bytes_come_from(bench: Workbench, storage: Path) -> None:

@@ -24,8 +24,8 @@ def test_the_second_of_two_runs_leaves_the_published_tensor_where_readers_have_i
     with LocalBytes(tmp_path / "if.zip") as source:
         members = read_directory(source).members
         plans = eligible_fields(list_images(source, release="2026-06-v2.0", condition=Condition.UNTREATED))[:1]
-        first = product_of(store, source, members, plans, source_sha256=SHA256, edge=256)
-        second = product_of(store, source, members, plans, source_sha256=SHA256, edge=256)
+        first = product_of(store, source, members, plans, source_sha256=SHA256, edge=256, first_published_in={})
+        second = product_of(store, source, members, plans, source_sha256=SHA256, edge=256, first_published_in={})
         with first as one, second as other:
             assert not one.reused
             assert not other.reused
@@ -34,12 +34,12 @@ def test_the_second_of_two_runs_leaves_the_published_tensor_where_readers_have_i
             before = folder.stat().st_ino
             other.publish()
             assert folder.stat().st_ino == before
-        with product_of(store, source, members, plans, source_sha256=SHA256, edge=256) as again:
+        with product_of(store, source, members, plans, source_sha256=SHA256, edge=256, first_published_in={}) as again:
             assert again.reused
             assert again.images == 0
         alike = SHA256[:16] + "0" * 48
         with (
             pytest.raises(TensorStoreError, match="not of abababababababab0000"),
-            product_of(store, source, members, plans, source_sha256=alike, edge=256),
+            product_of(store, source, members, plans, source_sha256=alike, edge=256, first_published_in={}),
         ):
             pytest.fail("another ZIP's pixels were handed out")

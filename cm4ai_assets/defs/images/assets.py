@@ -42,6 +42,7 @@ from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IM
 from cm4ai_assets.tables.release import IF_ARCHIVE
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.updates.credit import credit
 from cm4ai_assets.vocabulary import CellLine, Modality, Role
 
 GROUP = "images"
@@ -267,6 +268,7 @@ def if_pixels(
                 fields.eligible_fields(images),
                 source_sha256=archive["sha256"],
                 edge=platform.settings.tensor_size,
+                first_published_in=credit(platform.store, IF_TENSORS.name, partition),
                 progress=PassLog(context.log),
             )
         )
