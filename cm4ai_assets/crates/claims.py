@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -320,11 +320,3 @@ def _extra_text(extra: str | None, key: str) -> str:
     """A text in `extra`, empty if it has none under that key."""
     value = json.loads(extra).get(key) if extra else None
     return value if isinstance(value, str) else ""
-
-
-def as_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """The findings as lines for people: what each check says, and its rows."""
-    for finding in findings:
-        yield f"{finding.check}: {finding.summary}"
-        for source, about, claim, stated, actual in finding.rows.iter_rows():
-            yield f"    {source} | {about} | {claim}: {stated} | {actual}"

@@ -83,10 +83,3 @@ class Digests:
                 self.update(block)
                 size += len(block)
         return size
-
-
-def digests_of(path: Path, *digest_types: str | None) -> dict[str, str]:
-    """The digests of a file."""
-    with Digests(digest_types) as digests:
-        digests.read(path)
-        return digests.digests()

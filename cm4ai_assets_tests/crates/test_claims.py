@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from cm4ai_assets.crates import claims, datasheet_claims
 from cm4ai_assets.crates.antibodies import antibodies_agree, crate_antibodies
-from cm4ai_assets.crates.claims import Claims, Published, as_lines
+from cm4ai_assets.crates.claims import Claims, Published
 from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.crates.datasheet_claims import Statements, license_name
 from cm4ai_assets.crates.frames import crate_tables
@@ -307,7 +308,7 @@ def test_contradictions_of_june_2025(shared: Path) -> None:
         "crate_digests": 4, "crate_digests_distinct": 2, "crate_dois": 4, "crate_version": 1, "crate_sizes": 3,
         "crate_files": 7, "crate_parts": 1, "crate_inverses": 2, "crate_targets": 8, "crate_identifiers": 0,
     }  # fmt: skip
-    told = "\n".join(as_lines(findings))
+    told = "\n".join(_lines(findings))
     # Both mass-spec stubs carry the digest of March's crate of the undifferentiated cells.
     assert told.count("md5: cb67e7749b15ce87b9042a9feba9d032") == 4
     assert "rocrate-data-from-treated-human-cancer-cells | hasPart: not among the parts of the root" in told
@@ -346,3 +347,11 @@ def test_the_seed_against_the_archive(shared: Path) -> None:
         ("d4d.yaml, line 256", "release-ro-crate-datasheet.html", "format", "JSON", "text/html")
     ]
     assert said["datasheet_version"].rows.rows() == [("d4d.yaml, line 11", "version", "version", "2.0", "2.1")]
+
+
+def _lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """What each check says, and its rows."""
+    for finding in findings:
+        yield f"{finding.check}: {finding.summary}"
+        for source, about, claim, stated, actual in finding.rows.iter_rows():
+            yield f"    {source} | {about} | {claim}: {stated} | {actual}"

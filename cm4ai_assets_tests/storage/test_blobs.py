@@ -21,8 +21,8 @@ from cm4ai_assets.errors import (
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.blocks import BLOCK_SIZE, VerifiedBytes
-from cm4ai_assets.storage.digests import Digests, digests_of
-from cm4ai_assets_tests.transfer.bench import DATA, md5, sha256
+from cm4ai_assets.storage.digests import Digests
+from cm4ai_assets_tests.transfer.bench import DATA, digests_of, md5, sha256
 
 KEY = sha256(DATA)
 

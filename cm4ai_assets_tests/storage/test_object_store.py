@@ -15,13 +15,13 @@ from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage import placing
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.digests import digests_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import METADATA, is_complete, open_array, shard_key
 from cm4ai_assets.tables import Document
 from cm4ai_assets_tests.storage.s3 import s3_server
+from cm4ai_assets_tests.transfer.bench import digests_of
 
 pytest.importorskip("moto", reason="moto[server] is not installed (extra: dev)")
 pytest.importorskip("s3fs", reason="s3fs is not installed (extra: s3)")

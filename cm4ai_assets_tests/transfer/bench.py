@@ -15,6 +15,7 @@ from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.transfer import parts
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.http import Timeouts
@@ -153,3 +154,10 @@ class Bench:
 @pytest.fixture
 def bench(archive: Server, client: DataverseClient, blobs: BlobStore, scratch: Path, tmp_path: Path) -> Bench:
     return Bench(archive, client, blobs, scratch, tmp_path)
+
+
+def digests_of(path: Path, *digest_types: str) -> dict[str, str]:
+    """The digests of a file."""
+    with Digests(digest_types) as digests:
+        digests.read(path)
+        return digests.digests()
