@@ -49,7 +49,14 @@ def normalize_id(text: str, base: str | None = None) -> str:
     >>> normalize_id("./data/a%20file.csv"), normalize_id("data/a file.csv", "https://example.org/crate/")
     ('data/a%20file.csv', 'https://example.org/crate/data/a%20file.csv')
     """
-    text = text.strip(_SURROUNDING)
+    normal = _resolved(_bare(text), base)
+    while (bare := _bare(normal)) != normal:  # a slash or an empty query stood before more of it
+        normal = _resolved(bare, base)
+    return normal
+
+
+def _resolved(text: str, base: str | None) -> str:
+    """One pass of `normalize_id`."""
     begin = text.lower().find("ark:")
     if begin >= 0 and (ark := _ARK.match(text, begin)) is not None:
         return "ark:" + _escaped(ark[1]).rstrip(_SURROUNDING + "/")
@@ -59,8 +66,20 @@ def normalize_id(text: str, base: str | None = None) -> str:
     if not _ABSOLUTE.match(text):
         if base is None:
             return _relative(text)
-        text = urljoin(base, text)
-    return _web(text) if _WEB.match(text) else text
+        try:
+            text = urljoin(base, text)
+        except ValueError:  # no valid host: it leads nowhere from there
+            return _relative(text)
+    if _WEB.match(text):
+        return _web(text)
+    return text if _ABSOLUTE.match(text) else _relative(text)
+
+
+def _bare(text: str) -> str:
+    """An id without what stands around it in prose, and without an empty query or fragment."""
+    while (bare := text.strip(_SURROUNDING).rstrip("?#")) != text:
+        text = bare
+    return text
 
 
 def without_query(iri: str) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cm4ai_assets.crates.iris import last_segment, normalize_id, without_query
@@ -89,6 +89,9 @@ def test_parts_of_an_iri() -> None:
     assert last_segment("https://e.org/x/ro-crate-metadata.json?version=1#top") == "ro-crate-metadata.json"
 
 
+@example("2,?", None)
+@example("2,/", None)
+@example("//[", BASE)
 @given(st.text(alphabet="aA/.:%?#[]é 2fF\n,_~", max_size=20), st.sampled_from([None, BASE]))
 def test_any_text_has_a_normal_form_that_stays(text: str, base: str | None) -> None:
     normal = normalize_id(text, base)
