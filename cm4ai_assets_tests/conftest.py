@@ -7,12 +7,17 @@ from pathlib import Path
 
 import filelock
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cm4ai_assets.sandbox import build
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.shared import ABSENT, SHARED
 
 SANDBOX_FIELDS = 8
+
+# How fast examples come says something about the machine, nothing about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

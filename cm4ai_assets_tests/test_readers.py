@@ -23,6 +23,8 @@ from cm4ai_assets.sandbox import write_if_zip
 from cm4ai_assets.settings import Settings
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
+pytestmark = pytest.mark.timeout(400)  # the release that is read is made first
+
 pandas = pytest.importorskip("pandas", reason="pandas is not installed (extra: dev)")
 dd = pytest.importorskip("dask.dataframe", reason="dask[dataframe] is not installed (extra: dev)")
 
