@@ -62,7 +62,8 @@ def pairs(blurred: pl.DataFrame, fields: pl.DataFrame, quality: pl.DataFrame) ->
 
 
 def _pair(row: Mapping[str, Any], judged: pl.DataFrame) -> Pair:
-    alike = judged.filter(pl.col("antibody_id") == row["antibody_id"])
+    # Unknown antibodies are not alike.
+    alike = judged.filter(pl.col("antibody_id") == pl.lit(row["antibody_id"], pl.String))
     candidates = judged if alike.is_empty() else alike
     nearest = candidates.sort((pl.col("focus") / row["median_focus"]).log().abs(), maintain_order=True).head(1)
     sharp = next(nearest.iter_rows(named=True), {"field_id": None, "tensor_index": None, "focus": None})
