@@ -21,6 +21,7 @@ _INVISIBLE = re.compile(
 # What CommonMark and GitHub's tables give a meaning inside a line. An underscore within a word has none, and is part of
 # nearly every file name.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])")
+_ESCAPED = re.compile(r"\\([\\`*\[\]<>|~&$_])")
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -47,6 +48,15 @@ def for_markdown(text: str) -> str:
     '\\[x\\](y) \\| a_b'
     """
     return _MARKUP.sub(r"\\\g<0>", for_terminal(text))
+
+
+def from_markdown(text: str) -> str:
+    r"""The text of which `for_markdown` made that, on one line.
+
+    >>> from_markdown(for_markdown("[x](y) | a_b"))
+    '[x](y) | a_b'
+    """
+    return _ESCAPED.sub(r"\1", text)
 
 
 def size_in_words(number: int) -> str:

@@ -14,9 +14,10 @@ from markdown_it import MarkdownIt
 from rich.table import Table as Grid
 
 from cm4ai_assets.cli.terminal import PlainConsole
+from cm4ai_assets.defs import pages
 from cm4ai_assets.defs.loggers import _Line
 from cm4ai_assets.defs.pages import picture, rows
-from cm4ai_assets.plain import for_markdown, for_terminal, size_in_words
+from cm4ai_assets.plain import for_markdown, for_terminal, from_markdown, size_in_words
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])  # what GitHub adds inside a line and around it
 HOSTILE = {
@@ -118,3 +119,15 @@ def test_the_console_prints_texts_and_tables_as_they_are(text: str) -> None:
 def test_a_line_of_the_log_is_one_line() -> None:
     record = logging.LogRecord("cm4ai", logging.INFO, "", 0, "title \x1b[31m\nsecond", None, None)
     assert _Line().format(record) == "title \N{REPLACEMENT CHARACTER}[31m second"
+
+
+@given(st.text())
+def test_what_was_escaped_for_markdown_is_read_back(text: str) -> None:
+    assert from_markdown(for_markdown(text)) == for_terminal(text)
+
+
+def test_failures_and_metadata_act_on_nothing() -> None:
+    assert (
+        pages.failure("a\x1b[31mb\n\u202ec").description == "a\N{REPLACEMENT CHARACTER}[31mb \N{REPLACEMENT CHARACTER}c"
+    )
+    assert pages.texts({"label": "a\x1bb\nc", "rows": 3}) == {"label": "a\N{REPLACEMENT CHARACTER}b\nc", "rows": 3}

@@ -11,6 +11,7 @@ from rich.text import Text
 from cm4ai_assets.cli.releases import offered, register
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
+from cm4ai_assets.plain import from_markdown
 from cm4ai_assets.releases import LATEST, ReleaseKey
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import registered_releases, release_to_make
@@ -122,7 +123,7 @@ def _print_outcome(outcome: Outcome, *, debug: bool) -> None:
     for check in [*refused, *warned]:
         out.print(Text("  failed ", "red") if check in refused else Text("  warns  ", "yellow"), end="")
         out.print(f"{check.asset_key.to_user_string()}.{check.check_name}: ", end="")
-        out.print(check.description or "")
+        out.print(from_markdown(check.description or ""))
     if outcome.failure:
         err.print(f"cm4ai: {outcome.partition}: {outcome.failure}")
     if debug and outcome.details:

@@ -13,10 +13,12 @@ import dagster as dg
 
 from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.defs.pages import described, failure, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.defs.publishing import not_evaluated
 from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.transfer.acquire import Acquired
 
@@ -55,9 +57,9 @@ def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Except
     Dagster's own word on the last retry would be that they are exceeded, and not what was wrong.
     """
     if error.retryable and context.retry_number < RETRIES:
-        context.log.warning(f"{error} It is tried again in {RETRY_SECONDS} s.")
+        context.log.warning(for_terminal(f"{error} It is tried again in {RETRY_SECONDS} s."))
         return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)
-    return dg.Failure(str(error), allow_retries=False)
+    return failure(str(error))
 
 
 def source_of(platform: Platform, file: LockedFile) -> dict[str, Any]:
@@ -75,10 +77,10 @@ def source_of(platform: Platform, file: LockedFile) -> dict[str, Any]:
 
 def not_there(context: dg.AssetExecutionContext, platform: Platform, reason: str) -> None:
     """Record of each table of the step that it is not made, and why, where the release does not have it."""
-    context.log.warning(f"Not made: {reason}")
+    context.log.warning(for_terminal(f"Not made: {reason}"))
     for key in sorted(context.selected_asset_keys):
         platform.absences.note(key.to_user_string(), partition_of(context.partition_key), reason)
-        context.log_event(dg.AssetObservation(key, partition=context.partition_key, description=reason))
+        context.log_event(dg.AssetObservation(key, partition=context.partition_key, description=described(reason)))
 
 
 def skipped(
@@ -92,10 +94,12 @@ def skipped(
 
     Each asset gets an observation. Dagster asks for the outcome of every check; that there is none is no pass.
     """
-    context.log.warning(f"Skipped: {reason}")
+    context.log.warning(for_terminal(f"Skipped: {reason}"))
     for key in sorted({check.asset_key for check in checks}):
         platform.absences.note(key.to_user_string(), partition_of(context.partition_key), reason)
         context.log_event(
-            dg.AssetObservation(key, partition=context.partition_key, description=reason, metadata=metadata)
+            dg.AssetObservation(
+                key, partition=context.partition_key, description=described(reason), metadata=texts(metadata)
+            )
         )
     yield from not_evaluated(checks, reason)

@@ -16,7 +16,6 @@ from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.findings import Finding
-from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
@@ -90,6 +89,6 @@ def _shown(asset: str, finding: Finding, page: Metadata) -> dict[str, Any]:
         "check_name": finding.check,
         "passed": finding.passed,
         "severity": dg.AssetCheckSeverity.WARN,
-        "description": for_terminal(finding.summary),
-        "metadata": {**counts, **offending, **page},
+        "description": md.described(finding.summary),
+        "metadata": md.texts({**counts, **offending, **page}),
     }

@@ -16,6 +16,7 @@ from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, source_of
+from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.errors import ArchiveError, Cm4aiError, NotMaterializedError
 from cm4ai_assets.platform import Platform
@@ -105,4 +106,4 @@ def errors_for_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
     except ArchiveError as error:
         raise as_dagster(context, error) from error
     except Cm4aiError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise failure(str(error)) from error

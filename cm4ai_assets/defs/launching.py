@@ -19,6 +19,7 @@ from cm4ai_assets.defs import dead_runs
 from cm4ai_assets.defs.partitions import partition_key
 from cm4ai_assets.defs.products import optional_inputs
 from cm4ai_assets.defs.selection import Graph, IsPublished, plan
+from cm4ai_assets.plain import from_markdown
 from cm4ai_assets.storage.layout import Partition
 
 Announce = Callable[[Partition, Sequence[dg.AssetKey]], None]
@@ -198,7 +199,7 @@ def _observed(unmade: Sequence[dg.AssetKey], result: dg.ExecuteInProcessResult) 
         for event in result.filter_events(lambda event: event.is_asset_observation)
     ]
     return {
-        one.asset_key.to_user_string(): one.description
+        one.asset_key.to_user_string(): from_markdown(one.description)
         for one in observations
         if one.asset_key in unmade and one.description
     }

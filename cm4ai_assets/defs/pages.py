@@ -1,7 +1,7 @@
-"""What the UI shows: column schemas, links, pictures, all in Dagster's metadata types.
+"""What the UI shows: column schemas, links, pictures, texts, all in Dagster's metadata types.
 
-Belongs here: turning our descriptions into Dagster metadata. Does not belong here: drawing the pictures
-(`images.pictures`).
+Belongs here: turning our descriptions into Dagster metadata, and the border that texts of archives cross on their way
+to a page. Does not belong here: drawing the pictures (`images.pictures`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,38 @@ from typing import TypeVar
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.plain import for_markdown, size_in_words
+from cm4ai_assets.plain import for_markdown, for_terminal, size_in_words
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 300
 
 Shown = TypeVar("Shown")
+
+
+def described(text: str) -> str:
+    """The description of a check's evaluation or of an observation.
+
+    Dagster's UI shows these as Markdown: of a picture's mark in one the browser asked the address it named (1.13.27).
+    """
+    return for_markdown(text)
+
+
+def texts(metadata: Mapping[str, Shown]) -> dict[str, Shown | str]:
+    """Metadata whose plain texts act on nothing. Dagster shows them as they are; control characters still turn names.
+
+    Lines stay lines.
+    """
+    return {name: _lines(value) if isinstance(value, str) else value for name, value in metadata.items()}
+
+
+def _lines(text: str) -> str:
+    return "\n".join(for_terminal(line) for line in text.split("\n"))
+
+
+def failure(message: str, *, metadata: Mapping[str, str] | None = None) -> dg.Failure:
+    """A step's failure that a retry would not help. The message reaches the run's page and the console."""
+    return dg.Failure(for_terminal(message), metadata=texts(metadata or {}), allow_retries=False)
 
 
 def column_schema(table: Table) -> dg.TableSchema:

@@ -17,7 +17,7 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs.binding import require_bound
-from cm4ai_assets.defs.pages import counts_in_one_text
+from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.documents import StagedDocument
@@ -227,7 +227,7 @@ def publish(
             yield dg.MaterializeResult(
                 asset_key=draft.product.name,
                 data_version=dg.DataVersion(draft.data_version or content.digest),
-                metadata={**content.metadata, **draft.metadata},
+                metadata=texts({**content.metadata, **draft.metadata}),
                 # An evaluation recorded before the materialization counts as one of the content before: the UI would
                 # show the check as not evaluated, and automation that asks for passed checks would wait for ever.
                 check_results=list(_asked_for(context, of_draft)),
@@ -252,8 +252,10 @@ def evaluations(outcomes: Outcomes) -> Iterator[dg.AssetCheckResult]:
             asset_key=product.name,
             check_name=gate.check,
             passed=gate.passed,
-            description=gate.description,
-            metadata=gate.metadata if product.partitioning is Partitioning.NONE else counts_in_one_text(gate.metadata),
+            description=described(gate.description),
+            metadata=texts(
+                gate.metadata if product.partitioning is Partitioning.NONE else counts_in_one_text(gate.metadata)
+            ),
         )
 
 
@@ -268,7 +270,7 @@ def not_evaluated(checks: Iterable[dg.AssetCheckSpec], reason: str) -> Iterator[
             check_name=check.name,
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"Not evaluated: {reason}",
+            description=described(f"Not evaluated: {reason}"),
         )
 
 
@@ -280,8 +282,7 @@ def refuse(partition_key: str, outcomes: Outcomes) -> None:
     """
     failed = "; ".join(f"{about.name}.{gate.check}: {gate.description}" for about, gate in outcomes if not gate.passed)
     if failed:
-        raise dg.Failure(
+        raise failure(
             f"Nothing is published for {partition_key}, because a blocking check failed. {failed}. "
-            "What was published before, if anything, is unchanged.",
-            allow_retries=False,
+            "What was published before, if anything, is unchanged."
         )

@@ -7,7 +7,9 @@ Belongs here: the job and its schedule. Does not belong here: what is read and h
 import dagster as dg
 
 from cm4ai_assets.defs.executor import in_process
+from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.updates.schedules import TIMEZONE
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.verification import Verified, scrub
 
@@ -29,7 +31,7 @@ def read_again(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platfo
     for result in scrub(platform.store, budget=budget):
         results.append(result)
         for problem in result.problems:
-            context.log.error(f"{result.what}: {problem}")
+            context.log.error(for_terminal(f"{result.what}: {problem}"))
     read = sum(result.size for result in results)
     context.log.info(f"{len(results)} things read again, {read:,} bytes.")
     refuse([result for result in results if result.problems], checked=len(results))
@@ -43,10 +45,9 @@ def refuse(damaged: list[Verified], *, checked: int) -> None:
     """
     if damaged:
         first = damaged[0]
-        raise dg.Failure(
+        raise failure(
             f"{len(damaged)} of {checked} stored things are not what was published. {first.what}: {first.problems[0]}",
             metadata={"damaged": "\n".join(f"{one.what}: {one.problems[0]}" for one in damaged[:_SHOWN])},
-            allow_retries=False,
         )
 
 

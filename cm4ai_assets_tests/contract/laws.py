@@ -223,6 +223,36 @@ def words(root: Path, banned: Mapping[str, str]) -> dict[str, int]:
     return {word: count for word, count in counts.items() if count}
 
 
+RESULTS = frozenset({"AssetCheckResult", "AssetCheckEvaluation", "AssetMaterialization", "AssetObservation"})
+
+
+def texts_past_the_border(root: Path) -> list[str]:
+    """What a page shows as Markdown passes `pages.described`, and a failure's message `pages.failure`.
+
+    A description that is a literal or a constant of the module is ours.
+    """
+    found = []
+    for module in modules(root).values():
+        if module.room != "defs" or module.name == "defs.pages":
+            continue
+        for node in ast.walk(module.tree):
+            if not isinstance(node, ast.Call):
+                continue
+            maker = _last_name(node.func)
+            if maker == "Failure":
+                found.append(f"{module.name}, line {node.lineno}: makes a Failure of its own")
+            given = [word.value for word in node.keywords if word.arg == "description"]
+            if maker in RESULTS and not all(_is_ours(value) for value in given):
+                found.append(f"{module.name}, line {node.lineno}: a description that is not described")
+    return found
+
+
+def _is_ours(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call):
+        return _last_name(value.func) == "described"
+    return isinstance(value, ast.Constant) or _last_name(value).isupper()
+
+
 def checks_on_the_network(root: Path) -> list[str]:
     """No check and no page fetches anything: nothing that they call, however deep in `defs`, makes a client."""
     calls = _calls(modules(root))

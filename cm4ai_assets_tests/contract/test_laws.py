@@ -36,6 +36,9 @@ PLANTED: list[tuple[Law, str, str, str]] = [
     (laws.checks_on_the_network, "defs/x/pages.py",
      "from cm4ai_assets.defs.x.inputs import read\ndef page(platform):\n    return lambda: read(platform)",
      "defs.x.pages.page reaches massive"),
+    (laws.texts_past_the_border, "defs/bad.py", "raise dg.Failure(str(error))", "defs.bad, line 1: makes a Failure"),
+    (laws.texts_past_the_border, "defs/bad.py", "dg.AssetObservation('a', description=reason)", "not described"),
+    (laws.texts_past_the_border, "defs/bad.py", "AssetCheckResult(description=f'{name}')", "not described"),
 ]  # fmt: skip
 GOOD = {
     "__init__.py": "",
@@ -66,6 +69,10 @@ def test_rooms_import_downward_only() -> None:
 
 def test_there_is_no_circle() -> None:
     assert laws.circles(ROOT) == []
+
+
+def test_texts_of_archives_reach_no_page_as_markup() -> None:
+    assert laws.texts_past_the_border(ROOT) == []
 
 
 def test_nothing_below_defs_knows_dagster() -> None:

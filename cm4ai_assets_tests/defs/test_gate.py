@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.images import decode
+from cm4ai_assets.plain import for_markdown, from_markdown
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import Defect, DefectKind, SandboxServer, write_if_zip
 from cm4ai_assets.sandbox.exchange import Answer, Request
@@ -55,6 +57,21 @@ def test_a_hostile_zip_is_refused_and_its_member_named(own: Workbench, tmp_path:
     assert ".jpg" in str(failed.description)
     assert "zip_safe" in outcome.failure
     assert "unchanged" in outcome.failure
+
+
+def test_a_name_in_a_zip_is_text_and_no_markup_wherever_it_is_shown(own: Workbench, tmp_path: Path) -> None:
+    """In a description Dagster's UI would ask a picture's address for it."""
+    hostile = "../![x](http://evil.example/x.png).jpg"
+    zip_path = tmp_path / "if.zip"
+    write_if_zip(zip_path, condition=Condition.PACLITAXEL, fields=8)
+    with zipfile.ZipFile(zip_path, "a") as file:
+        file.writestr(hostile, b"x")
+    own.store_as_release(zip_path, Condition.PACLITAXEL)
+    (outcome,) = own.run(RELEASE, "paclitaxel", selection=IMAGES)
+    (failed,) = [check for check in outcome.checks if not check.passed]
+    assert for_markdown(hostile) in str(failed.description)
+    assert hostile in from_markdown(str(failed.description))
+    assert hostile in outcome.failure
 
 
 def test_a_truncated_zip_is_refused(own: Workbench, tmp_path: Path) -> None:

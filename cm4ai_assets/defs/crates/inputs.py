@@ -26,6 +26,7 @@ from cm4ai_assets.crates.reader import CrateFile, Problem, crates_in_zip
 from cm4ai_assets.defs.acquisition import acquire_file
 from cm4ai_assets.defs.inputs import errors_for_dagster, opened
 from cm4ai_assets.errors import ArchiveDamagedError, ArchiveError, ConfigurationError
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.storage.bytes import ByteSource
@@ -79,7 +80,7 @@ def gather(context: dg.AssetExecutionContext, platform: Platform, lock: pl.DataF
     with errors_for_dagster(context):
         found = read(platform, lock, lambda file: acquire_file(context, platform, file))
     for reason in found.left_out:
-        context.log.warning(f"Left out: {reason}")
+        context.log.warning(for_terminal(f"Left out: {reason}"))
     return found
 
 

@@ -20,7 +20,6 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.crates.inputs import Found
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG
-from cm4ai_assets.plain import for_terminal
 
 GRAPHS_SHOWN = 3
 _VALUES_SHOWN = 20
@@ -78,7 +77,7 @@ def of_edges(entities: pl.DataFrame, edges: pl.DataFrame, graphs: Sequence[Prove
 
 def _drawn(entities: pl.DataFrame, edges: pl.DataFrame, graphs: Sequence[ProvenanceGraph]) -> Metadata:
     """Graphs as pictures, each with its text for Mermaid: Dagster's UI shows pictures and no Mermaid."""
-    shown: dict[str, dg.MetadataValue[Any]] = {}
+    shown: dict[str, dg.MetadataValue[Any] | str] = {}
     largest = sorted((graph for graph in graphs if graph.links), key=lambda graph: len(graph.nodes), reverse=True)
     for number, graph in enumerate(largest[:GRAPHS_SHOWN], 1):
         picture = pictures.of_graph(graph)
@@ -94,9 +93,9 @@ def _drawn(entities: pl.DataFrame, edges: pl.DataFrame, graphs: Sequence[Provena
     return shown
 
 
-def _caption(text: str, things: int) -> dg.TextMetadataValue:
+def _caption(text: str, things: int) -> str:
     """What a picture shows, as text beside it: words in a picture cannot be searched."""
-    return dg.MetadataValue.text(for_terminal(f"{text}: {things:,} things"))
+    return f"{text}: {things:,} things"
 
 
 def _code(text: str) -> dg.MarkdownMetadataValue:

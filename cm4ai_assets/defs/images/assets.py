@@ -16,6 +16,7 @@ from cm4ai_assets.archives.dataverse.lock import locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, read_again, skipped, source_of
 from cm4ai_assets.defs.images import pages as image_metadata
+from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
 from cm4ai_assets.defs.products import check_spec, schema_check, table_asset, table_spec
 from cm4ai_assets.defs.progress import PassLog
@@ -176,10 +177,9 @@ def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile | N
     ).collect())  # fmt: skip
     if len(found) > 1:
         names = ", ".join(file.label for file in found)
-        raise dg.Failure(
+        raise failure(
             f"Release {partition.release} has {len(found)} IF ZIPs for {partition.condition} ({names}), not one. "
-            "See the table release_files: a file that no rule recognised says why.",
-            allow_retries=False,
+            "See the table release_files: a file that no rule recognised says why."
         )
     return found[0] if found else None
 

@@ -17,6 +17,7 @@ from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.archives.massive.inventory import Inventory, accessions_of, from_addresses, replaced_by, rows
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.inputs import errors_for_dagster, fetch, opened
+from cm4ai_assets.defs.pages import described, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import OWNERS, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
@@ -149,13 +150,15 @@ def _seen(inventory: Inventory) -> dg.AssetObservation:
     """What the page of a deposit shows."""
     return dg.AssetObservation(
         inventory.accession,
-        description=f"{len(inventory.entries):,} files listed.",
-        metadata={
-            "files": len(inventory.entries),
-            "total_bytes": sum(entry.size or 0 for entry in inventory.entries),
-            "listed_by": inventory.source,
-            "root": inventory.root or "not stated",
-        },
+        description=described(f"{len(inventory.entries):,} files listed."),
+        metadata=texts(
+            {
+                "files": len(inventory.entries),
+                "total_bytes": sum(entry.size or 0 for entry in inventory.entries),
+                "listed_by": inventory.source,
+                "root": inventory.root or "not stated",
+            }
+        ),
     )
 
 

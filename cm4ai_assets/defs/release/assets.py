@@ -16,7 +16,7 @@ from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.products import OWNERS, table_asset
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
-from cm4ai_assets.plain import for_terminal, size_in_words
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseRecord, releases_before
 from cm4ai_assets.settings import Settings
@@ -78,7 +78,7 @@ def release_files(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
             metadata={
                 "doi": record.doi,
                 "version": record.version,
-                "title": for_terminal(record.title),
+                "title": record.title,
                 "landing_page": dg.MetadataValue.url(f"https://doi.org/{record.doi.removeprefix('doi:')}"),
                 "archive": dg.MetadataValue.url(platform.settings.dataverse_url),
                 "total_bytes": int(frame["size"].sum()),

@@ -117,7 +117,9 @@ class _Tick:
         self.events += [
             dg.AssetMaterialization(
                 COLLECTION,
-                description=f"{len(new)} new: {', '.join(record.key for record in new)}" if new else "Nothing new.",
+                description=md.described(
+                    f"{len(new)} new: {', '.join(record.key for record in new)}." if new else "Nothing new."
+                ),
                 metadata={
                     "archive": dg.MetadataValue.url(self.platform.settings.dataverse_url),
                     "last_success": dg.MetadataValue.timestamp(self.now),
