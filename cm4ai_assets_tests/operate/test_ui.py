@@ -7,7 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
 import pytest
@@ -19,13 +24,17 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.conftest import Operator
 from cm4ai_assets_tests.operate.records import record
+from cm4ai_assets_tests.updates.archives import released
+
+# How Dagster's own events begin and what they are called; they stand in the UI.
+EVENTS = ("RUN_START", "STEP_START", "STEP_OUTPUT", "ASSET_MATERIALIZATION", "ENGINE_EVENT", "HANDLED_OUTPUT")
 
 
-def _start(operator: Operator, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cm4ai_assets.ui", *words], env=operator.environ, cwd=PROJECT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def _start(
+    operator: Operator, *words: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cm4ai_assets.ui", *words]
+    return subprocess.Popen(command, env=operator.environ, cwd=PROJECT, text=True, stdout=stdout, stderr=stderr)
 
 
 def test_a_taken_port_is_said_before_anything_starts(operator: Operator) -> None:
@@ -58,6 +67,52 @@ def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
     with dg.DagsterInstance.from_config(str(operator.home)) as instance:
         assert instance.get_daemon_heartbeats() == {}
     assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_terminal_stays_readable_while_runs_go_through(
+    operator: Operator, archive: SandboxServer, sandbox: Path
+) -> None:
+    """The daemon's sensor requests runs by itself; the UI's terminal says where it is, and what steps say."""
+    archive.publish_until(released(sandbox, "B3SBXX", "1.0") - timedelta(days=1))
+    terminal = operator.folder / "terminal.txt"
+    with terminal.open("w") as shown:  # no pipe, which a code server that ends by itself would keep open
+        process = _start(operator, "--port", "0", stdout=shown, stderr=shown)
+    try:
+        with _instance_of(operator) as instance:
+            ended = _ended_runs(instance, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        archive.publish_until(None)
+    assert {run.status for run in ended} == {dg.DagsterRunStatus.SUCCESS}
+    lines = terminal.read_text().splitlines()
+    assert [line for line in lines if line.startswith("The UI is on http://127.0.0.1:")]
+    assert [line for line in lines if "release_files: 2 rows published" in line], "what steps say is shown"
+    assert [line for line in lines if "DEBUG" in line or any(event in line for event in EVENTS)] == []
+
+
+@contextmanager
+def _instance_of(operator: Operator) -> Iterator[dg.DagsterInstance]:
+    """The instance that the process under test makes, once it has."""
+    for _ in range(240):
+        if (operator.home / "cm4ai_storage.json").exists() and list((operator.home / "schedules").glob("*.db")):
+            break
+        time.sleep(0.25)
+    with dg.DagsterInstance.from_config(str(operator.home)) as instance:
+        yield instance
+
+
+def _ended_runs(instance: dg.DagsterInstance, process: subprocess.Popen[str]) -> Sequence[dg.DagsterRun]:
+    """The runs that were requested, as soon as there are some and all have ended."""
+    for _ in range(480):
+        runs = instance.get_runs()
+        if runs and all(run.is_finished for run in runs):
+            return runs
+        assert process.poll() is None, "the UI has ended"
+        time.sleep(0.25)
+    pytest.fail(f"no run has ended: {instance.get_runs()}")
 
 
 @pytest.fixture
