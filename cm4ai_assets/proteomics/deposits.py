@@ -1,14 +1,16 @@
 """Which MassIVE deposits the metadata of a release names, and which of their files by address.
 
-Belongs here: looking through crates, loose or in a ZIP. Does not belong here: what the deposits hold
-(`archives.massive.client`), and everything else that crates say.
+Belongs here: looking through crates, loose or in a ZIP, also for the licence that they state. Does not belong here:
+what the deposits hold (`archives.massive.client`), and everything else that crates say.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.storage.bytes import ByteSource
@@ -20,10 +22,11 @@ _LIMIT = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Named:
-    """Accessions and FTP addresses of files, each once, sorted."""
+    """Accessions and FTP addresses of files, each once, sorted; and which licences are stated of an accession."""
 
     accessions: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
+    licences: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def named_in(texts: Iterable[bytes]) -> Named:
@@ -34,10 +37,36 @@ def named_in(texts: Iterable[bytes]) -> Named:
     """
     accessions: set[str] = set()
     addresses: set[str] = set()
+    licences: dict[str, set[str]] = {}
     for text in texts:
         accessions.update(MASSIVE.found_in(text))
         addresses.update(address.decode("utf-8", "replace") for address in _ADDRESS.findall(text))
-    return Named(tuple(sorted(accessions)), tuple(sorted(addresses)))
+        for accession, licence in _licences(text):
+            licences.setdefault(accession, set()).add(licence)
+    stated = {accession: tuple(sorted(of_one)) for accession, of_one in licences.items()}
+    return Named(tuple(sorted(accessions)), tuple(sorted(addresses)), stated)
+
+
+def _licences(text: bytes) -> Iterator[tuple[str, str]]:
+    """Accessions with the licence of the entity that names them: the crate of a release has one for each deposit.
+
+    An accession that no entity with a licence names has that of the crate, if the crate states one only.
+    """
+    entities = _entities(text)
+    stated = [(entity, entity["license"]) for entity in entities if isinstance(entity.get("license"), str)]
+    direct = {(name, licence) for entity, licence in stated for name in MASSIVE.found_in(json.dumps(entity).encode())}
+    yield from direct
+    if len(every := {licence for _, licence in stated}) == 1:
+        (only,) = every
+        yield from ((name, only) for name in set(MASSIVE.found_in(text)) - {name for name, _ in direct})
+
+
+def _entities(text: bytes) -> list[Mapping[str, Any]]:
+    try:
+        graph = json.loads(text)["@graph"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+    return [entity for entity in graph if isinstance(entity, dict)] if isinstance(graph, list) else []
 
 
 def metadata_of(source: ByteSource) -> list[bytes]:

@@ -19,6 +19,7 @@ CONTEXT = {"@vocab": "https://schema.org/", "EVI": "https://w3id.org/EVI#"}
 ARK = "https://fairscape.net/api/ark:59853"
 ARK_2025 = "ark:59852"
 LICENSE = "https://creativecommons.org/licenses/by-nc-sa/4.0/deed.en"
+PUBLIC_DOMAIN = "https://creativecommons.org/publicdomain/zero/1.0/"
 # What the IF crates still claim about their own ZIP: the checksum and size of March 2025, whatever the release.
 _STALE = {
     Condition.PACLITAXEL: ("9422486c80bc9e1d35b2fbbc72a5f043", "2.6 GB"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
-from cm4ai_assets.sandbox.crates import ARK, ARK_2025, LICENSE, Entity, crate, image_root
+from cm4ai_assets.sandbox.crates import ARK, ARK_2025, LICENSE, PUBLIC_DOMAIN, Entity, crate, image_root
 from cm4ai_assets.sandbox.massive import DEPOSITS, Deposit
 
 
@@ -107,7 +107,14 @@ def root_of(subset: str, ark: str = ARK_2025) -> Entity:
         "datePublished": "6/23/2025",
         "contactEmail": "sandbox@example.org",
         **dict(part.claims),
+        **(_of_deposit(subset) if subset.startswith("apms") and ark == ARK else {}),
     }
+
+
+def _of_deposit(subset: str) -> dict[str, str]:
+    """What the crates of 2026 say of AP-MS: it is in the public domain, and deposited as a whole."""
+    page = f"https://massive.ucsd.edu/ProteoSAFe/QueryMSV?id={_DEPOSITED[subset]}"
+    return {"license": PUBLIC_DOMAIN, "sameAs": page}
 
 
 def subset_crate(subset: str, *, draft: bool = False, ark: str = ARK_2025, month: str = "June 2025") -> bytes:

@@ -295,6 +295,8 @@ MASSIVE_FILES = Table(
         Column("replaces", pl.List(pl.String()), "Accessions that this one replaces."),
         Column("sha256", pl.String(), "SHA-256 recorded when the bytes were first pulled; MassIVE publishes none.",
                nullable=True),
+        Column("license", pl.String(), "Licence of the deposit as the release's crates state it; of several, all. Null "
+               "if none does.", nullable=True),
     ),
     rules=(
         Rule("size_not_negative", "a size is not negative", lambda: pl.col("size") >= 0),

@@ -1,10 +1,13 @@
 """What a table says of where it comes from: dataset, version and licence of the published files it is made from.
 
-Belongs here: reading that from the registry and the lock. A licence is what the archive states for each file, never a
-constant: AP-MS and the iPSC SEC-MS of 2026 are CC0, the rest is not. Does not belong here: showing it (`defs`).
+Belongs here: reading that from the registry, the lock, and the inventory of deposits. A licence is what the archive
+states for each file, or the release's crate for a deposit, never a constant: AP-MS and the iPSC SEC-MS of 2026 are
+CC0, the rest is not. Does not belong here: showing it (`defs`).
 """
 
 from __future__ import annotations
+
+import re
 
 import polars as pl
 
@@ -12,10 +15,12 @@ from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.updates.inputs import feed_of, lock_of
+from cm4ai_assets.updates.inputs import FEEDS, lock_of
 
 NOT_STATED = "not stated"
+_FILE = "source_file_id"
 
 
 def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None = None) -> dict[str, str]:
@@ -29,15 +34,73 @@ def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | 
     """
     if not partition.release:
         return {}
-    lock = frame if name == RELEASE_FILES.name else lock_of(store, partition.release)
-    feed = feed_of(name)
-    rows = feed.inputs(lock).get(partition.condition, ()) if feed and lock is not None else ()
-    stated = [row["license"] for row in rows] if feed else lock["license"].to_list() if lock is not None else []
+    stated = _stated(store, name, partition, frame)
     try:
         record = ReleaseRegistry(store).get(partition.release)
     except ReleaseKeyError:
         return {"license": licences(stated)}
     return {"doi": record.doi, "version": record.version, "license": licences(stated)}
+
+
+def _stated(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> list[str | None]:
+    """The licences of what a partition is made from, one for each file or deposit."""
+    lock = frame if name == RELEASE_FILES.name else lock_of(store, partition.release)
+    if name == MASSIVE_FILES.name:
+        return [] if frame is None else _each(frame["license"])
+    if frame is not None and _FILE in frame.columns:
+        return [*_of_files(lock, frame), *_of_deposits(store, partition.release, frame)]
+    if lock is None:
+        return []
+    feed = next((feed for feed in FEEDS if name in {feed.first, *feed.tables}), None)
+    if feed is None:
+        return lock["license"].to_list()
+    return [row["license"] for row in feed.inputs(lock).get(partition.condition, ())]
+
+
+def _of_files(lock: pl.DataFrame | None, rows: pl.DataFrame) -> list[str | None]:
+    """The licences of the published files that rows come from."""
+    if lock is None:
+        return []
+    return lock.filter(pl.col("file_id").is_in(rows[_FILE].drop_nulls().unique()))["license"].to_list()
+
+
+def _of_deposits(store: Store, release: str, rows: pl.DataFrame) -> list[str | None]:
+    """The licences of the deposits that the other rows come from: by accession, or by the table that was pulled."""
+    rows = rows.filter(pl.col(_FILE).is_null())
+    column, listed = ("accession", "accession") if "accession" in rows.columns else ("source_sha256", "sha256")
+    wanted = set(rows[column])
+    if not wanted:
+        return []
+    partition = Partition(release)
+    if not store.has_table(MASSIVE_FILES.name, partition):
+        return [None]
+    files = store.table(MASSIVE_FILES.name, partition).filter(pl.col(listed).is_in(list(wanted))).collect()
+    # An inventory of before licences were read has no such column.
+    stated = _each(files["license"]) if "license" in files.columns else [None]
+    return [*stated, *(None for _ in wanted - set(files[listed]))]
+
+
+def _each(stated: pl.Series) -> list[str | None]:
+    """The licences in a column of `massive_files`, of which a cell can name several."""
+    return [licence for cell in stated.unique() for licence in (cell.split(", ") if cell else [None])]
+
+
+_CREATIVE_COMMONS = re.compile(r"https?://creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)/(\d\.\d)(?:/.*)?")
+
+
+def licence_name(stated: str) -> str:
+    """A licence as Dataverse names it, where a crate states Creative Commons' address; else as it is.
+
+    >>> licence_name("https://creativecommons.org/licenses/by-nc-sa/4.0/deed.en")
+    'CC BY-NC-SA 4.0'
+    >>> licence_name("https://creativecommons.org/publicdomain/zero/1.0/"), licence_name("CC0 1.0")
+    ('CC0 1.0', 'CC0 1.0')
+    """
+    found = _CREATIVE_COMMONS.fullmatch(stated)
+    if found is None:
+        return stated
+    code, version = found.groups()
+    return f"CC0 {version}" if code == "zero" else f"CC {code.upper()} {version}"
 
 
 def licences(stated: list[str | None]) -> str:
@@ -46,6 +109,5 @@ def licences(stated: list[str | None]) -> str:
     >>> licences(["CC BY-NC-SA 4.0", "CC0 1.0", "CC BY-NC-SA 4.0", None])
     'CC BY-NC-SA 4.0, CC0 1.0, not stated'
     """
-    return (
-        ", ".join(sorted({one or NOT_STATED for one in stated}, key=lambda one: (one == NOT_STATED, one))) or NOT_STATED
-    )
+    named = {licence_name(one) if one else NOT_STATED for one in stated}
+    return ", ".join(sorted(named, key=lambda one: (one == NOT_STATED, one))) or NOT_STATED

@@ -27,7 +27,7 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.apms_forms import Reading
 from cm4ai_assets.proteomics.names import quantity_column
 from cm4ai_assets.proteomics.problems import Tally
-from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.sandbox import SandboxServer, crates
 from cm4ai_assets.sandbox import massive as sandbox_massive
 from cm4ai_assets.sandbox import proteomics as sandbox
 from cm4ai_assets.sandbox.exchange import Answer, Request
@@ -169,6 +169,7 @@ def test_june_2026_has_annotated_runs_from_the_deposits(made: Workbench, runs: d
     assert per_condition.rows() == [("paclitaxel", 20), ("untreated", 40), ("vorinostat", 20)]
     untreated = annotated.filter(condition="untreated")
     assert set(untreated["accession"]) == {"MSV000101915", "MSV000101917"}  # DMSO in the deposits of both drugs
+    assert metadata(made, "apms_runs", f"untreated|{RELEASE}")["license"] == "CC0 1.0"
     (deposited,) = [c for c in runs[RELEASE]["paclitaxel"].checks if c.check_name == "runs_deposited"]
     assert deposited.passed, deposited.description
 
@@ -199,6 +200,10 @@ def test_deposits_are_listed_and_linked_to_what_replaces_them(
     assert (raw.height, set(raw["members"]), raw["is_folder"].all()) == (9 * 72, {2}, True)
     listed = sum(sum(sandbox_massive.sizes(one).values()) for one in set(files["accession"]))
     assert metadata(made, "massive_files", OCTOBER)["total_bytes"] == files["size"].sum() == listed
+    licences = dict(files.select("accession", "license").unique().iter_rows())
+    # The crates of this release do not name the deposit that replaces one of theirs.
+    assert licences == {"MSV000098237": crates.LICENSE, "MSV000097606": crates.LICENSE, KOLF: None}
+    assert metadata(made, "massive_files", OCTOBER)["license"] == "CC BY-NC-SA 4.0, not stated"
     (seen, *_) = reasons(made, "MSV000098237")
     assert seen == f"{len(sandbox_massive.sizes('MSV000098237')):,} files listed."
 

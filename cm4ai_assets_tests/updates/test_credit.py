@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,6 +54,7 @@ def store(tmp_path: Path) -> Store:
         ("if_fields", "untreated", "CC BY-NC-SA 4.0"),
         ("apms_interactions", "untreated", "CC0 1.0"),
         ("apms_interactions", "paclitaxel", "not stated"),
+        ("if_archive", "untreated", "CC BY-NC-SA 4.0"),
         ("release_changes", None, "CC BY-NC-SA 4.0, CC0 1.0, not stated"),
     ],
 )
@@ -79,3 +81,51 @@ def test_the_file_itself_says_so(store: Store, tmp_path: Path) -> None:
 def test_licences_are_named_once_and_a_missing_one_is_said() -> None:
     assert licences([]) == "not stated"
     assert licences(["b", None, "a", "b"]) == "a, b, not stated"
+
+
+def _inventory(store: Store, licence: str | None) -> None:
+    rows = [{
+        "accession": "MSV000101915", "path": "a.raw", "name": "a.raw", "collection": "", "kind": "raw_run",
+        "is_folder": False, "source": "proxi", "replaces": [], "license": licence,
+    }]  # fmt: skip
+    frame = table("massive_files").from_rows(rows, release=KEY)
+    with store.stage_table("massive_files", Partition(KEY), frame) as file:
+        store.publish_table(file)
+
+
+def _runs(*rows: tuple[str | None, int | None]) -> pl.DataFrame:
+    return table("apms_runs").from_rows(
+        [
+            {"source_file": "runs.csv", "source_line": number, "accession": accession, "source_file_id": file_id,
+             "defects": []}
+            for number, (accession, file_id) in enumerate(rows)
+        ],
+        release=KEY, condition="untreated",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stated", "licence"),
+    [
+        ("https://creativecommons.org/publicdomain/zero/1.0/", "CC0 1.0"),
+        ("https://creativecommons.org/licenses/by/4.0/, terms of our own", "CC BY 4.0, terms of our own"),
+        (None, "not stated"),
+    ],
+)
+def test_a_deposit_has_the_licence_that_the_crates_state(store: Store, stated: str | None, licence: str) -> None:
+    _inventory(store, stated)
+    partition = Partition(KEY, "untreated")
+    runs = _runs(("MSV000101915", None))
+    assert credit(store, "apms_runs", partition, runs)["license"] == licence
+    files = store.table("massive_files", Partition(KEY)).collect()
+    assert credit(store, "massive_files", Partition(KEY), files)["license"] == licence
+
+
+def test_runs_have_the_licences_of_the_files_and_deposits_that_annotate_them(store: Store) -> None:
+    partition = Partition(KEY, "untreated")
+    both = _runs(("MSV000101915", None), ("MSV000101915", 0))
+    assert credit(store, "apms_runs", partition, both)["license"] == "CC BY-NC-SA 4.0, not stated"
+    _inventory(store, "https://creativecommons.org/publicdomain/zero/1.0/")
+    assert credit(store, "apms_runs", partition, both)["license"] == "CC BY-NC-SA 4.0, CC0 1.0"
+    assert credit(store, "apms_runs", partition, _runs((None, 0)))["license"] == "CC BY-NC-SA 4.0"
+    assert credit(store, "apms_runs", partition, _runs(("MSV000100001", None)))["license"] == "not stated"

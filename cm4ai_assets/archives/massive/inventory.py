@@ -133,6 +133,7 @@ def rows(inventory: Inventory) -> pl.DataFrame:
                 "replaced_by": replaced_by(accession),
                 "replaces": [one.old for one in REPLACEMENTS if one.new == accession],
                 "sha256": None,
+                "license": None,
             }
             for path, members in sorted(units.items())
         ],

@@ -71,7 +71,7 @@ class _Listed:
         kinds={"massive", "parquet"},
         tags={"cm4ai/modality": "proteomics"},
         deps=("release_files", *_DEPOSITS),
-        code_version="1",
+        code_version="2",
         skippable=True,
     ),
     name="massive_files",
@@ -97,7 +97,7 @@ def massive_files(
         return
     entries = [(one.accession, entry) for one in listed.inventories for entry in one.entries]
     files = first_digests(pl.concat([rows(one) for one in listed.inventories]), entries, platform.blobs)
-    frame = MASSIVE_FILES.place(files, release=release)
+    frame = MASSIVE_FILES.place(_licensed(files, named), release=release)
     metadata = proteomics_metadata.of_deposits(frame, listed.notes)
     yield from publish(context, platform.store, Draft(MASSIVE_FILES, frame, metadata=metadata))
 
@@ -122,6 +122,13 @@ def _named(
             is_zip = file.label.lower().endswith(".zip")
             texts += metadata_of(source) if is_zip else [source.read_at(0, source.size)]
     return named_in(texts), unread
+
+
+def _licensed(files: pl.DataFrame, named: Named) -> pl.DataFrame:
+    """The listed files with the licence that is stated of their deposit."""
+    stated = {accession: ", ".join(licences) for accession, licences in named.licences.items()}
+    licence = pl.col("accession").replace_strict(stated, default=None, return_dtype=pl.String)
+    return files.with_columns(licence.alias("license"))
 
 
 def _list(context: dg.AssetExecutionContext, client: MassiveClient, named: Named) -> _Listed:

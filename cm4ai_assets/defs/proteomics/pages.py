@@ -92,6 +92,7 @@ def of_deposits(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         (pl.col("size").sum() / 1e9).round(2).alias("GB"),
         pl.col("sha256").is_not_null().sum().alias("pulled"),
         pl.col("source").first(),
+        pl.col("license").first(),
         pl.col("replaced_by").first(),
     )
     return {
