@@ -28,7 +28,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "transfer",
         "archives",
         "crates",
-        "images proteomics updates sandbox loading",
+        "images proteomics perturbseq updates sandbox loading",
         "references",
         "access platform verification guard overview",
         "withdrawal",
