@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import polars as pl
 
+from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.perturbseq.columns import Codes, StoredColumn, member, stored_column
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError, NotH5adError
 
@@ -139,15 +140,16 @@ class H5ad:
             raise
 
     def _opened(self, source: Path | BinaryIO) -> h5py.File:
-        with self.reading():
-            try:
-                return h5py.File(source if self._watched is None else self._watched, "r", locking=False)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                if self._failure() is not None:
-                    raise
-                raise _unopened(error, self.label) from None
+        """The file. What is raised holds no frame of h5py: such a frame at the end of the process ends it badly.
+
+        h5py 3.16 frees the access properties of a file object after HDF5 is gone: a segmentation fault.
+        """
+        fault: BaseException
+        try:
+            return h5py.File(source if self._watched is None else self._watched, "r", locking=False)
+        except (OSError, RuntimeError, Cm4aiError) as error:
+            fault = error if self._is_of_the_source(error) else _unopened(error, self.label)
+        raise fault.with_traceback(None)
 
     def _frame(self, name: str) -> StoredFrame:
         if self.file.get(name, getlink=True) is None:
@@ -160,8 +162,10 @@ class H5ad:
             )
         return StoredFrame(table, self.label)
 
-    def _failure(self) -> BaseException | None:
-        return self._watched.failure if self._watched is not None else None
+    def _is_of_the_source(self, error: Exception) -> bool:
+        return isinstance(error, (Cm4aiError, FileNotFoundError)) or (
+            self._watched is not None and self._watched.failed
+        )
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -174,9 +178,7 @@ class H5ad:
         try:
             yield
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            if (cause := self._failure()) is not None:
-                raise cause from None
-            if isinstance(error, FileNotFoundError):
+            if self._is_of_the_source(error):
                 raise
             raise _unread(error, self.label) from error
 
@@ -193,7 +195,7 @@ class H5ad:
         self.close()
 
 
-def _unopened(error: OSError, label: str) -> Exception:
+def _unopened(error: Exception, label: str) -> Exception:
     text = str(error)
     if "truncated" in text or "eof" in text.lower():
         return H5adDamagedError(f"{label} is shorter than it says: the file is truncated.")
@@ -211,11 +213,11 @@ def _unread(error: Exception, label: str) -> Exception:
 
 
 class _Watched(io.RawIOBase):
-    """A file for HDF5 that keeps what reading it raised: HDF5 itself says only that something did."""
+    """A file for HDF5 that knows whether reading it failed, so that an outage is not taken for damage."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self.failure: BaseException | None = None
+        self.failed = False
 
     def readable(self) -> bool:
         return True
@@ -230,13 +232,13 @@ class _Watched(io.RawIOBase):
         return self._source.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        view = memoryview(buffer).cast("B")
         at = 0
-        try:
-            while at < len(view) and (data := self._source.read(len(view) - at)):
-                view[at : at + len(data)] = data
-                at += len(data)
-        except BaseException as error:
-            self.failure = error
-            raise
+        with memoryview(buffer).cast("B") as view:
+            try:
+                while at < len(view) and (data := self._source.read(len(view) - at)):
+                    view[at : at + len(data)] = data
+                    at += len(data)
+            except BaseException:
+                self.failed = True
+                raise
         return at

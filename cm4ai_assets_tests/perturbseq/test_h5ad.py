@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -287,19 +290,42 @@ def test_damaged_compressed_bytes_are_damage() -> None:
         file.obs.read(["n_gRNA"])
 
 
+class Refusing(io.BytesIO):
+    """Answers so many reads, and none after."""
+
+    answers: float = math.inf
+    kept: Exception | None = None
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.answers -= 1
+        if self.answers < 0:
+            raise NotFoundError("The archive answered 404.")
+        return super().read(size)
+
+
 def test_a_failure_of_the_source_comes_out_as_it_is(small: bytes) -> None:
-    class Refusing(io.BytesIO):
-        refuses = False
-
-        def read(self, size: int | None = -1) -> bytes:
-            if self.refuses:
-                raise NotFoundError("The archive answered 404.")
-            return super().read(size)
-
     source = Refusing(small)
     with H5ad(source) as file:
-        source.refuses = True
+        source.answers = 1
         with pytest.raises(NotFoundError, match="404"), file.reading():
             file.obs.read()
-    with pytest.raises(NotFoundError, match="404"):
-        H5ad(source)
+
+
+def refuse_to_open(data: bytes) -> None:
+    for answers in range(8):
+        source = Refusing(data)
+        source.answers = answers
+        with pytest.raises(NotFoundError, match="404") as raised:
+            H5ad(source)
+        source.kept = raised.value
+
+
+def test_a_source_that_refuses_to_open_does_not_end_the_process(small: bytes, tmp_path: Path) -> None:
+    """Seen as a segmentation fault where what was raised lived to the end of the process."""
+    (tmp_path / "cells.h5ad").write_bytes(small)
+    program = "import sys, pathlib; from cm4ai_assets_tests.perturbseq.test_h5ad import refuse_to_open as refuse; "
+    program += "refuse(pathlib.Path(sys.argv[1]).read_bytes())"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "cells.h5ad")], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
