@@ -10,11 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import httpx2
 import pytest
 
 from cm4ai_assets import cli
+from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import Settings
 
 RELEASE = "2026-06-v2.0"
 
@@ -49,6 +52,11 @@ def test_releases_tells_offered_from_registered_from_materialized(
     assert "registered" in told
     assert cli.main(["materialize", "--release", "latest", "--select", "release_files"]) == cli.DONE
     assert "1 materializations in 1 runs, 0 failed" in capsys.readouterr().out
+    # The sensor's look, which comes later, makes nothing out of date: the UI would show every release as unsynced.
+    with dg.DagsterInstance.from_config(str(environment / "home")) as instance:
+        (made,) = instance.fetch_materializations(dg.AssetKey("release_files"), limit=1).records
+    tags = made.asset_materialization.tags if made.asset_materialization else {}
+    assert tags[f"dagster/input_data_version/{COLLECTION}"] == watched_version(Settings.from_env())
     assert cli.main(["releases"]) == cli.DONE
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 80

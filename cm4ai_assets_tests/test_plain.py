@@ -14,9 +14,10 @@ from markdown_it import MarkdownIt
 from rich.table import Table as Grid
 
 from cm4ai_assets.cli.terminal import PlainConsole
-from cm4ai_assets.defs import pages
+from cm4ai_assets.defs import checks, pages
 from cm4ai_assets.defs.loggers import _Line
 from cm4ai_assets.defs.pages import picture, rows
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.plain import for_markdown, for_terminal, from_markdown, size_in_words
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])  # what GitHub adds inside a line and around it
@@ -124,6 +125,13 @@ def test_a_line_of_the_log_is_one_line() -> None:
 @given(st.text())
 def test_what_was_escaped_for_markdown_is_read_back(text: str) -> None:
     assert from_markdown(for_markdown(text)) == for_terminal(text)
+
+
+def test_what_a_check_without_partitions_found_is_numbers_and_plain_text() -> None:
+    found = Finding("late", passed=False, summary="[x](http://evil.example/)", counts={"too late": 3})
+    shown = checks.evaluation("collection", found)
+    assert shown.description == r"\[x\](http://evil.example/)"
+    assert shown.metadata["too_late"].value == 3  # which Dagster plots over time
 
 
 def test_failures_and_metadata_act_on_nothing() -> None:

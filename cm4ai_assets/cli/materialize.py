@@ -89,7 +89,7 @@ def _materialize(args: argparse.Namespace) -> int:
 def _resolve(key: str, settings: Settings, store: Store) -> str:
     """The release to materialize, registered: the archive is asked only if it has to be."""
     if key == LATEST or (ReleaseKey.is_valid(key) and key not in registered_releases(store)):
-        register(offered(settings), store)
+        register(offered(settings), store, settings)
     return release_to_make(store, key)
 
 

@@ -42,14 +42,16 @@ def offered(settings: Settings) -> list[ReleaseRecord]:
         return client.releases(settings.collection)
 
 
-def register(seen: list[ReleaseRecord], store: Store) -> list[ReleaseRecord]:
+def register(seen: list[ReleaseRecord], store: Store, settings: Settings) -> list[ReleaseRecord]:
     """Register what the archive was seen to offer and make it partitions of the Dagster instance; what was new."""
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415 - Dagster is slow to import
+    from cm4ai_assets.defs.release.assets import registered_by_hand  # noqa: PLC0415
 
     with open_instance(store, tell=err.print) as instance:  # which refuses a storage that is not its own
         registry = ReleaseRegistry(store)
         new = registry.register(seen)
         sync_partitions(instance, registry)
+        instance.report_runless_asset_event(registered_by_hand(settings, len(seen)))
     return new
 
 
@@ -63,7 +65,7 @@ def _releases(args: argparse.Namespace) -> int:
         status = complain(error, FAILED, debug=args.debug)
         err.print("What follows is what was registered before.")
     if args.register and seen:
-        new = register(seen, store)
+        new = register(seen, store, settings)
         said = f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
         (err if args.json else out).print(said)
     for damaged in ReleaseRegistry(store).damaged():

@@ -19,6 +19,7 @@ from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, source_of
 from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.errors import ArchiveError, Cm4aiError, NotMaterializedError
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.bytes import ByteSource
@@ -48,8 +49,8 @@ def fetch(context: dg.AssetExecutionContext, platform: Platform, files: Sequence
         **(source_of(platform, files[0]) if len(files) == 1 else _release_of(files)),
         "files": ", ".join(file.label for file in files),
         "sha256": ", ".join(one.sha256 for one in acquired),
-        "size": sum(one.size for one in acquired),
-        "bytes_fetched": sum(one.fetched_bytes for one in acquired),
+        "size": size_in_words(sum(one.size for one in acquired)),
+        "bytes_fetched": size_in_words(sum(one.fetched_bytes for one in acquired)),
         "verified": "; ".join(_how_verified(platform, one) for one in acquired),
     }
 

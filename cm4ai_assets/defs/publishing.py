@@ -20,6 +20,7 @@ from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import StagedTable, Store
@@ -184,7 +185,7 @@ class _StagedDocument:
             "dagster/uri": self.store.location(published.entry),
             "path": published.entry,
             "files": len(published.files),
-            "size": sum(file.size for file in published.files.values()),
+            "size": size_in_words(sum(file.size for file in published.files.values())),
             "document_sha256": published.digest,
         }
         return Content(published.digest, f"{len(published.files)} files", shown)

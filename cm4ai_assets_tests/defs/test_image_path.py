@@ -125,6 +125,7 @@ def test_a_raw_asset_tells_where_its_bytes_come_from(bench: Workbench, storage: 
     told = event.asset_materialization.metadata
     assert str(told["doi"].value).startswith("doi:10.5072/")
     assert {"file_id", "sha256", "published_digest", "size", "source", "landing_page", "license"} <= told.keys()
+    assert isinstance(told["file_id"], dg.TextMetadataValue)  # Dagster would plot a number
     data = (storage / "blobs" / "sha256" / str(told["sha256"].value)[:2] / str(told["sha256"].value)).read_bytes()
     assert hashlib.sha256(data).hexdigest() == told["sha256"].value
     assert f"MD5:{hashlib.md5(data).hexdigest()}" == told["published_digest"].value

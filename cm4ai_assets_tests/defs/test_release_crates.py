@@ -145,12 +145,13 @@ def test_the_page_of_a_lock_states_embargoes_and_sizes_in_words(made: Workbench,
 
 def test_what_has_to_survive_is_on_the_page_of_the_datasheet(made: Workbench, june_2026: list[Outcome]) -> None:
     told = metadata(made, "release_datasheet", RELEASE)
-    assert "creativecommons.org/licenses/by-nc-sa/4.0" in told["license"]
-    assert "https://doi.org/10.5072/FK2/H1SBXC" in told["citation"]
+    assert "creativecommons.org/licenses/by-nc-sa/4.0" in told["stated_license"]
+    assert "https://doi.org/10.5072/FK2/H1SBXC" in told["stated_citation"]
     assert "landing-page.jsonld" in told["sources"]
-    assert "sandbox@example.org" in told["contact"]
-    assert "Embargoed" in told["embargo"]
-    assert {"prohibited_use", "citation", "terms"} <= told.keys()
+    assert "sandbox@example.org" in told["stated_contact"]
+    assert "Embargoed" in told["stated_embargo"]
+    assert {"stated_prohibited_use", "stated_terms"} <= told.keys()
+    assert told["license"] == "CC BY-NC-SA 4.0"  # of the files it is made from, as on every page
 
 
 def test_the_landing_page_is_kept_when_the_archive_does_not_describe_this_version_any_more(
@@ -334,7 +335,10 @@ def test_the_bundle_of_june_2026(real: tuple[Workbench, dict[str, Outcome]]) -> 
     assert checks["crates_readable"].passed
     datasheet = metadata(bench, "release_datasheet", RELEASE)
     assert "d4d" in datasheet["sources"]
-    assert "prohibited" in datasheet["prohibited_use"].lower() or "not" in datasheet["prohibited_use"].lower()
+    assert (
+        "prohibited" in datasheet["stated_prohibited_use"].lower()
+        or "not" in datasheet["stated_prohibited_use"].lower()
+    )
 
 
 def test_the_crates_of_june_2025(real: tuple[Workbench, dict[str, Outcome]]) -> None:

@@ -123,7 +123,7 @@ def of_datasheet(datasheet: pl.DataFrame, found: Found) -> Metadata:
         "sources": md.rows(sources),
         "deviations": md.rows(deviations.sort("deviations")),
         **{
-            topic: md.rows(pl.DataFrame({"stated": values[:_VALUES_SHOWN]}, schema={"stated": pl.String}))
+            f"stated_{topic}": md.rows(pl.DataFrame({"stated": values[:_VALUES_SHOWN]}, schema={"stated": pl.String}))
             for topic, values in carried_over(datasheet).items()
         },
     }

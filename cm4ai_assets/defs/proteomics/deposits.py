@@ -23,6 +23,7 @@ from cm4ai_assets.defs.products import OWNERS, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
 from cm4ai_assets.defs.proteomics.assets import GROUP
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics.deposits import Named, metadata_of, named_in
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -161,7 +162,7 @@ def _seen(inventory: Inventory) -> dg.AssetObservation:
         metadata=texts(
             {
                 "files": len(inventory.entries),
-                "total_bytes": sum(entry.size or 0 for entry in inventory.entries),
+                "total_size": size_in_words(sum(entry.size or 0 for entry in inventory.entries)),
                 "listed_by": inventory.source,
                 "root": inventory.root or "not stated",
             }

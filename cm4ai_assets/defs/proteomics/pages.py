@@ -14,6 +14,7 @@ import polars as pl
 from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.proteomics.correlation import as_frame, pairs_of
 from cm4ai_assets.proteomics.pictures import correlation_matrix, families, heat_map, window_chart
 from cm4ai_assets.proteomics.secms import Reading
@@ -89,7 +90,7 @@ def of_deposits(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
     per_deposit = files.group_by("accession", maintain_order=True).agg(
         pl.len().alias("entries"),
         (pl.col("kind") == "raw_run").sum().alias("raw runs"),
-        (pl.col("size").sum() / 1e9).round(2).alias("GB"),
+        pl.col("size").sum(),
         pl.col("sha256").is_not_null().sum().alias("pulled"),
         pl.col("source").first(),
         pl.col("license").first(),
@@ -98,6 +99,7 @@ def of_deposits(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
     return {
         "deposits": per_deposit.height,
         "total_bytes": int(files["size"].sum()),
+        "total_size": size_in_words(int(files["size"].sum())),
         "pulled": int(files["sha256"].is_not_null().sum()),
         "per_deposit": rows(per_deposit),
         "kinds": rows(files.group_by("kind").agg(pl.len().alias("entries"), pl.col("size").sum()).sort("kind")),

@@ -14,6 +14,7 @@ import polars as pl
 
 from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
+from cm4ai_assets.defs.pages import described
 from cm4ai_assets.defs.products import OWNERS, table_asset
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.plain import size_in_words
@@ -48,6 +49,15 @@ collection = dg.AssetSpec(
 def watched_version(settings: Settings) -> str:
     """The data version of the collection: which one is watched, and where."""
     return f"{settings.collection} of {settings.dataverse_url}"
+
+
+def registered_by_hand(settings: Settings, seen: int) -> dg.AssetObservation:
+    """A look at the collection that was no tick of the sensor, so that what is made next is up to date with it."""
+    return dg.AssetObservation(
+        COLLECTION,
+        description=described(f"{seen} dataset versions seen by `cm4ai releases --register`."),
+        tags={"dagster/data_version": watched_version(settings)},
+    )
 
 
 @table_asset(
