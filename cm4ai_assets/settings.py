@@ -20,10 +20,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
 COLLECTION = "CM4AI"
 GB = 10**9
-_LARGEST_SCRUB = 100_000
+_MOST_GIGABYTES = 100_000
 _LONGEST_POLL = 10_800  # a collection that nobody has looked at for six hours counts as stale
 MASSIVE_URL = "https://massive.ucsd.edu"
 DATACITE_URL = "https://api.datacite.org"
+FIGSHARE_URL = "https://api.figshare.com"
+ENA_URL = "https://www.ebi.ac.uk"
+NCBI_URL = "https://eutils.ncbi.nlm.nih.gov"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Settings:
     scrub_bytes: int = 10 * GB
     massive_url: str = MASSIVE_URL
     datacite_url: str = DATACITE_URL
+    figshare_url: str = FIGSHARE_URL
+    ena_url: str = ENA_URL
+    ncbi_url: str = NCBI_URL
+    h5ad: Path | None = None
+    perturbseq_bytes: int = GB
     ui_port: int = 3000
     ui_hosts: tuple[str, ...] = ()
     datasheets: str | None = None
@@ -62,9 +70,18 @@ class Settings:
             executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
             poll_seconds=_poll_seconds(env.get("CM4AI_POLL_SECONDS") or "300"),
-            scrub_bytes=_scrub_bytes(env.get("CM4AI_SCRUB_GB") or "10"),
+            scrub_bytes=_gigabytes(
+                "CM4AI_SCRUB_GB", env.get("CM4AI_SCRUB_GB") or "10", usual="10", zero="reads nothing again"
+            ),
             massive_url=_url("CM4AI_MASSIVE_URL", env.get("CM4AI_MASSIVE_URL") or MASSIVE_URL),
             datacite_url=_url("CM4AI_DATACITE_URL", env.get("CM4AI_DATACITE_URL") or DATACITE_URL),
+            figshare_url=_url("CM4AI_FIGSHARE_URL", env.get("CM4AI_FIGSHARE_URL") or FIGSHARE_URL),
+            ena_url=_url("CM4AI_ENA_URL", env.get("CM4AI_ENA_URL") or ENA_URL),
+            ncbi_url=_url("CM4AI_NCBI_URL", env.get("CM4AI_NCBI_URL") or NCBI_URL),
+            h5ad=Path(env["CM4AI_H5AD"]).expanduser() if env.get("CM4AI_H5AD") else None,
+            perturbseq_bytes=_gigabytes(
+                "CM4AI_PERTURBSEQ_GB", env.get("CM4AI_PERTURBSEQ_GB") or "1", usual="1", zero="fetches nothing"
+            ),
             ui_port=_port(env.get("CM4AI_UI_PORT") or "3000"),
             ui_hosts=_hosts(env.get("CM4AI_UI_HOSTS") or ""),
             datasheets=env.get("CM4AI_DATASHEETS") or None,
@@ -135,10 +152,10 @@ def _hosts(value: str) -> tuple[str, ...]:
     return names
 
 
-def _scrub_bytes(value: str) -> int:
-    if not value.isdecimal() or int(value) > _LARGEST_SCRUB:
+def _gigabytes(name: str, value: str, *, usual: str, zero: str) -> int:
+    if not value.isdecimal() or int(value) > _MOST_GIGABYTES:
         raise ConfigurationError(
-            f"CM4AI_SCRUB_GB={value!r} is not a number of gigabytes up to {_LARGEST_SCRUB}.",
-            remedy="Set it to 10, or leave it out; 0 reads nothing again.",
+            f"{name}={value!r} is not a number of gigabytes up to {_MOST_GIGABYTES}.",
+            remedy=f"Set it to {usual}, or leave it out; 0 {zero}.",
         )
     return int(value) * GB

@@ -29,12 +29,11 @@ from cm4ai_assets.storage.blocks import (
     BLOCK_SIZE,
     BlockDigests,
     VerifiedBytes,
-    VerifiedStream,
     altered,
     digest_blocks,
     read_chunks,
 )
-from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
+from cm4ai_assets.storage.bytes import ByteFile, LocalBytes, RemoteBytes
 from cm4ai_assets.storage.digests import BLOCK
 from cm4ai_assets.storage.disk import (
     fsync_file,
@@ -145,7 +144,8 @@ class BlobStore:
 
     def open_stream(self, sha256: str) -> io.BufferedReader:
         """The bytes as a file to be read from its beginning, verified as it is read; close it after use."""
-        return io.BufferedReader(VerifiedStream(self.open(sha256)), buffer_size=BLOCK)
+        source = self.open(sha256)
+        return io.BufferedReader(ByteFile(source, close=source.close), buffer_size=BLOCK)
 
     def _unverified(self, sha256: str) -> LocalBytes | RemoteBytes:
         full = self._full(self.path(sha256))

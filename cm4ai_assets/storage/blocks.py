@@ -11,7 +11,6 @@ stands (`blobs`).
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -170,30 +169,6 @@ class VerifiedBytes:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class VerifiedStream(io.RawIOBase):
-    """Verified bytes as a file that is read from its beginning. Closing it closes the bytes."""
-
-    def __init__(self, source: VerifiedBytes) -> None:
-        self._source, self._position = source, 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """The next bytes; see `VerifiedBytes.read_at` for the errors."""
-        length = min(len(buffer), self._source.size - self._position)
-        buffer[:length] = self._source.read_at(self._position, length)
-        self._position += length
-        return length
-
-    def close(self) -> None:
-        """Close the bytes, too."""
-        if not self.closed:
-            self._source.close()
-        super().close()
 
 
 def altered(name: str, sha256: str, where: str) -> StoredBytesDamagedError:

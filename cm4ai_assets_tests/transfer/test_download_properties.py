@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cm4ai_assets.archives.dataverse.client import _positioned
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.transfer.download import fetch
 from cm4ai_assets.transfer.errors import (
@@ -26,6 +25,7 @@ from cm4ai_assets.transfer.errors import (
 )
 from cm4ai_assets.transfer.http import Answer
 from cm4ai_assets.transfer.parts import JOURNAL_VERSION, Wanted
+from cm4ai_assets.transfer.pieces import positioned
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.transfer.bench import bytes_of, md5, sha256
 
@@ -180,12 +180,12 @@ def test_a_piece_is_where_it_was_asked_for_or_refused(offset: int, stated: str) 
     headers = {"content-range": stated, "content-length": "5"}
     answer = Answer(206, headers, "url", "host", httpx2.Response(206))
     with contextlib.suppress(RangeError):
-        stream = _positioned(answer, offset)
+        stream = positioned(answer, offset)
         assert stream.start == offset
         assert stream.total is None or stream.total > offset
 
 
 @pytest.mark.parametrize("length", ["5", "", "x", "-5", "5, 5"])
 def test_an_illegible_length_is_as_good_as_none(length: str) -> None:
-    stream = _positioned(Answer(200, {"content-length": length}, "url", "host", httpx2.Response(200)), 100)
+    stream = positioned(Answer(200, {"content-length": length}, "url", "host", httpx2.Response(200)), 100)
     assert (stream.start, stream.total) == (0, 5 if length == "5" else None)

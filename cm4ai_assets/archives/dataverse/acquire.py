@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from cm4ai_assets.archives.dataverse.client import DataverseClient, FileStream
+from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.locked_file import (
     LockedFile,
     access_state,
@@ -37,6 +37,7 @@ from cm4ai_assets.transfer.errors import (
     OfflineError,
     ReplacedError,
 )
+from cm4ai_assets.transfer.pieces import FileStream, is_page
 from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
@@ -184,14 +185,10 @@ class DataverseFile:
             self.file.file_id, offset=offset, length=length, counted=counted, original=self.file.is_ingested
         )
         with opened as stream:
-            if _is_page(stream.headers.get("content-type")) and not _is_page(self.file.content_type):
+            if is_page(stream.headers.get("content-type")) and not is_page(self.file.content_type):
                 # A sign-in or challenge page with status 200 (protocol reference, 3.7); refused before it is written.
                 raise BlockedByWafError(
                     f"A web page was sent instead of {self.name}.",
                     remedy="A sign-in or challenge page stands before the archive; open the file in a browser.",
                 )
             yield stream
-
-
-def _is_page(content_type: str | None) -> bool:
-    return (content_type or "").lower().lstrip().startswith(("text/html", "application/xhtml"))

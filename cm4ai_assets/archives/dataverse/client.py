@@ -28,9 +28,9 @@ from cm4ai_assets.transfer.errors import (
     GuestbookRequiredError,
     NotFoundError,
     ProtocolError,
-    RangeError,
 )
 from cm4ai_assets.transfer.http import Answer, HttpClient, Reply, Timeouts
+from cm4ai_assets.transfer.pieces import FileStream, positioned
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.retries import RetryPolicy
 
@@ -38,26 +38,10 @@ _log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 MAX_ENTRIES = 50_000
 """Datasets, versions or files of one answer: each becomes an object of some kilobytes."""
 
 _PUBLISHED = frozenset({"RELEASED", "ARCHIVED", "DEACCESSIONED"})
-
-
-@dataclass(frozen=True)
-class FileStream:
-    """The bytes of a file from `start` on; `total` is the size of the whole, None where the server does not say."""
-
-    start: int
-    total: int | None
-    url: str
-    headers: Mapping[str, str]
-    _answer: Answer
-
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes as they arrive."""
-        return self._answer.chunks()
 
 
 @dataclass(frozen=True)
@@ -282,7 +266,7 @@ class DataverseClient:
         _, host, port = self._http.home
         slot = self._http.rate_limit.slot(f"{host}_{port}") if self._http.rate_limit else nullcontext()
         with slot, self._opened(url, file_id, offset, length) as answer:
-            yield _positioned(answer, offset)
+            yield positioned(answer, offset)
 
     @contextmanager
     def _opened(self, url: str, file_id: int, start: int, length: int | None) -> Iterator[Answer]:
@@ -378,21 +362,3 @@ def release_record(
         title=version.title or next((v.title for v in versions if v.title), ""), published=published,
         released=version.release_time, archive=archive,
     )  # fmt: skip
-
-
-def _positioned(answer: Answer, offset: int) -> FileStream:
-    """Where the body begins and how long the whole is, if the answer is a possible one for the piece asked for."""
-    length = answer.headers.get("content-length")
-    announced = int(length) if length and length.isdigit() else None
-    stated = answer.headers.get("content-range", "")
-    # Servers before 5.11 send a piece with status 200 (protocol reference, 3.1).
-    if answer.status == HTTPStatus.OK and not stated:
-        return FileStream(0, announced, answer.url, answer.headers, answer)
-    match = _CONTENT_RANGE.fullmatch(stated.strip())
-    if match is None:
-        raise RangeError(f"{answer.url} answered 206 with Content-Range {stated!r}.")
-    first, last = int(match[1]), int(match[2])
-    total = None if match[3] == "*" else int(match[3])
-    if first != offset or last < first or (total is not None and last >= total):
-        raise RangeError(f"{answer.url} was asked for the bytes from {offset} on and sent {stated!r}.")
-    return FileStream(first, total, answer.url, answer.headers, answer)
