@@ -10,6 +10,7 @@ from cm4ai_assets.defs.crates import checks as crate_checks
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
+from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import checks as proteomics_checks
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
@@ -31,6 +32,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *image_assets.ASSETS,
             *proteomics_assets.ASSETS,
             *massive_assets.ASSETS,
+            *perturbseq_archives.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,

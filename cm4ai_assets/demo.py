@@ -16,14 +16,13 @@ from cm4ai_assets import cli
 from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.terminal import out
 from cm4ai_assets.sandbox import SandboxServer, build
-from cm4ai_assets.settings import PROJECT, environment
+from cm4ai_assets.settings import PROJECT, environment, service_variables
 from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 FIELDS = 24
 SANDBOX = PROJECT / ".demo" / "sandbox"
 _PORT = 8765  # if it is free: addresses of files stay the same from one time to the next
-_SERVICES = tuple(f"CM4AI_{service}_URL" for service in ("DATAVERSE", "MASSIVE", "DATACITE"))
 
 
 def main() -> int:
@@ -54,7 +53,7 @@ def demo_archive(store: Store) -> Iterator[str | None]:
     """Serve the demo's archive if the storage holds its releases and no other archive is set; its URL."""
     records = ReleaseRegistry(store).all()
     is_demo = bool(records) and all(record.doi.startswith(TEST_PREFIX) for record in records)
-    if not is_demo or not SANDBOX.is_dir() or environment().get(_SERVICES[0]):
+    if not is_demo or not SANDBOX.is_dir() or environment().get("CM4AI_DATAVERSE_URL"):
         yield None
         return
     with _served() as url:
@@ -69,7 +68,7 @@ def _served() -> Iterator[str]:
     except OSError:  # taken
         server = SandboxServer(SANDBOX)
     with server:
-        os.environ.update(dict.fromkeys(_SERVICES, server.url))
+        os.environ.update(service_variables(server.url))
         yield server.url
 
 

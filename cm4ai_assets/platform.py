@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from cm4ai_assets.archives import datacite
 from cm4ai_assets.archives.datasheets import added_datasheet
 from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.archives.figshare.client import FigshareClient
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.absences import Absences
@@ -79,6 +80,10 @@ class Platform:
     def massive(self) -> MassiveClient:
         """A new client of MassIVE; close it after use (it is a context manager)."""
         return MassiveClient(self.settings.massive_url)
+
+    def figshare(self) -> FigshareClient:
+        """A new client of Figshare; close it after use (it is a context manager)."""
+        return FigshareClient(self.settings.figshare_url)
 
     @contextmanager
     def usage_services(self) -> Iterator[tuple[HttpClient, HttpClient]]:

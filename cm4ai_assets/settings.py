@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -27,6 +28,15 @@ DATACITE_URL = "https://api.datacite.org"
 FIGSHARE_URL = "https://api.figshare.com"
 ENA_URL = "https://www.ebi.ac.uk"
 NCBI_URL = "https://eutils.ncbi.nlm.nih.gov"
+
+
+SERVICES = ("dataverse", "massive", "datacite", "figshare", "ena", "ncbi")
+"""The services whose base URL is a setting: field `{service}_url`, variable `CM4AI_{SERVICE}_URL`."""
+
+
+def service_variables(url: str) -> dict[str, str]:
+    """The variables that make one server stand in for every service, as the sandbox does."""
+    return {f"CM4AI_{service.upper()}_URL": url for service in SERVICES}
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,12 @@ class Settings:
     ui_port: int = 3000
     ui_hosts: tuple[str, ...] = ()
     datasheets: str | None = None
+
+    @classmethod
+    def served_by(cls, url: str, **others: Any) -> Settings:  # noqa: ANN401 - the other fields
+        """Settings where one server stands in for every service, as the sandbox does."""
+        everywhere: dict[str, Any] = {f"{service}_url": url for service in SERVICES}
+        return cls(**everywhere, **others)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -84,3 +84,11 @@ def cell_lines_in(name: str) -> set[CellLine]:
 MISSING = ("", "NaN", "nan", "NA", "N/A", "#N/A", "Filtered", "null", "NULL")
 """How tables write that a value is missing: empty; NaN as Spectronaut and pandas, NA as R write it; "Filtered" where
 Spectronaut's q-value filter took the value out; #N/A of spreadsheets."""
+
+PERTURBSEQ_DOI = "10.25452/figshare.plus.27261219"
+"""The Figshare article of the programme's Perturb-seq matrices (data reference, section 3). The crates published so far
+name a private link to it, or nothing; it is asked for where a release has Perturb-seq content and names no DOI."""
+
+PERTURBSEQ_BIOPROJECT = "PRJNA1173491"
+"""The BioProject of the programme's Perturb-seq reads (data reference, section 3). The crates list its runs by
+accession and do not name it."""

@@ -17,7 +17,7 @@ import pytest
 from cm4ai_assets import cli
 from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
 from cm4ai_assets.sandbox import SandboxServer
-from cm4ai_assets.settings import Settings
+from cm4ai_assets.settings import Settings, service_variables
 
 RELEASE = "2026-06-v2.0"
 
@@ -30,9 +30,8 @@ def archive(sandbox: Path) -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def environment(archive: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CM4AI_DATAVERSE_URL", archive.url)
-    monkeypatch.setenv("CM4AI_MASSIVE_URL", archive.url)
-    monkeypatch.setenv("CM4AI_DATACITE_URL", archive.url)
+    for name, value in service_variables(archive.url).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("CM4AI_STORAGE", str(tmp_path / "storage"))
     monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))

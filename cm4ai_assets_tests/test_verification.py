@@ -37,9 +37,8 @@ def made(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     """A storage with every asset of one condition of a release. Only to be read."""
     folder = tmp_path_factory.mktemp("verified")
     with SandboxServer(sandbox) as server, dg.DagsterInstance.ephemeral() as instance:
-        settings = Settings(
-            dataverse_url=server.url, massive_url=server.url, datacite_url=server.url,
-            storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256,
+        settings = Settings.served_by(
+            server.url, storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256,
         )  # fmt: skip
         bench = Workbench(Platform(settings), instance)
         bench.register_offered()

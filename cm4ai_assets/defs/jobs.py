@@ -6,6 +6,7 @@ import dagster as dg
 
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.images import assets as image_assets
+from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
 from cm4ai_assets.defs.release import assets as release_assets
@@ -41,6 +42,13 @@ massive = dg.define_asset_job(
     description="What the release's deposits at MassIVE hold. Asks for listings; pulls nothing. Needs the lock.",
 )
 
+perturbseq_archives_job = dg.define_asset_job(
+    "perturbseq_archives",
+    selection=dg.AssetSelection.assets(*perturbseq_archives.ASSETS),
+    description="What Figshare, ENA and NCBI hold of the release's Perturb-seq data. Asks for listings; pulls nothing. "
+    "Needs the lock.",
+)
+
 release_metadata = dg.define_asset_job(
     "release_metadata",
     selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
@@ -54,4 +62,4 @@ usage = dg.define_asset_job(
     description="How often every registered dataset was viewed, downloaded and cited, as the services say now.",
 )
 
-JOBS = (release_lock, images, secms, apms, massive, release_metadata, usage)
+JOBS = (release_lock, images, secms, apms, massive, perturbseq_archives_job, release_metadata, usage)

@@ -10,7 +10,7 @@ import json
 from http import HTTPStatus
 
 from cm4ai_assets.sandbox import massive
-from cm4ai_assets.sandbox.exchange import Answer, Request
+from cm4ai_assets.sandbox.exchange import Answer, Request, body_answer
 
 
 def answer(request: Request) -> Answer | None:
@@ -21,7 +21,7 @@ def answer(request: Request) -> Answer | None:
             return _proxi(accession)
         case ["outside", "datasette", "database", "filename.csv"]:
             listing = massive.cache_csv(request.query.get("dataset__exact", ""))
-            return _body(HTTPStatus.OK, listing, "text/csv; charset=utf-8")
+            return body_answer(HTTPStatus.OK, listing, "text/csv; charset=utf-8")
         case ["outside", "ProteoSAFe", "DownloadResultFile"]:
             return _file(request.query.get("file", ""))
     return None
@@ -30,17 +30,13 @@ def answer(request: Request) -> Answer | None:
 def _proxi(accession: str) -> Answer:
     if accession not in massive.DEPOSITS:
         problem = {"status": 404, "title": "Not Found", "detail": f"Dataset {accession} was not found."}
-        return _body(HTTPStatus.NOT_FOUND, json.dumps(problem).encode(), "application/problem+json")
-    return _body(HTTPStatus.OK, massive.proxi(accession), "application/json")
+        return body_answer(HTTPStatus.NOT_FOUND, json.dumps(problem).encode(), "application/problem+json")
+    return body_answer(HTTPStatus.OK, massive.proxi(accession), "application/json")
 
 
 def _file(name: str) -> Answer:
     accession, _, path = name.removeprefix("f.").partition("/")
     content = massive.content(accession, path) if accession in massive.DEPOSITS else None
     if content is None:
-        return _body(HTTPStatus.NOT_FOUND, b"<html><body>File not found</body></html>", "text/html")
-    return _body(HTTPStatus.OK, content, "application/octet-stream")
-
-
-def _body(status: HTTPStatus, body: bytes, content_type: str) -> Answer:
-    return Answer(status, {"Content-Type": content_type}, (body,), len(body))
+        return body_answer(HTTPStatus.NOT_FOUND, b"<html><body>File not found</body></html>", "text/html")
+    return body_answer(HTTPStatus.OK, content, "application/octet-stream")

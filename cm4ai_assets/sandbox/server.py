@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.sandbox.exchange import Answer, CutConnection, Fault, Record, Request
 from cm4ai_assets.sandbox.routes import Archive
+from cm4ai_assets.settings import service_variables
 
 _LOGGED = ("range", "accept-encoding", "user-agent", "x-dataverse-key", "authorization")
 
@@ -110,7 +111,7 @@ class SandboxServer:
 
 
 def _announce(url: str) -> None:
-    settings = " ".join(f"CM4AI_{service}_URL={url}" for service in ("DATAVERSE", "MASSIVE", "DATACITE"))
+    settings = " ".join(f"{name}={value}" for name, value in service_variables(url).items())
     message = f"Sandbox archive at {url}\nexport {settings}"
     print(message, flush=True)  # noqa: T201 - what the command is for
 

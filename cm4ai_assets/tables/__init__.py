@@ -9,10 +9,16 @@ from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.tables import crates as metadata
-from cm4ai_assets.tables import images, proteomics, release
+from cm4ai_assets.tables import images, perturbseq, proteomics, release
 from cm4ai_assets.tables.schema import Column, Document, Rule, Table, Violation
 
-ALL: tuple[Table, ...] = (*release.TABLES, *metadata.TABLES, *images.TABLES, *proteomics.TABLES)
+ALL: tuple[Table, ...] = (
+    *release.TABLES,
+    *metadata.TABLES,
+    *images.TABLES,
+    *proteomics.TABLES,
+    *perturbseq.TABLES,
+)
 _BY_NAME = {table.name: table for table in ALL}
 
 

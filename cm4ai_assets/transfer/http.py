@@ -39,7 +39,7 @@ from cm4ai_assets.transfer.errors import (
 from cm4ai_assets.transfer.origins import allow_redirect, is_loopback_http, origin, redacted
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.redaction import bytes_without_secrets, hide, quiet_http_logs
-from cm4ai_assets.transfer.refusals import BODY_LIMIT, error_envelope, refusal
+from cm4ai_assets.transfer.refusals import BODY_LIMIT, DATAVERSE, Service, error_envelope, refusal
 from cm4ai_assets.transfer.retries import RetryPolicy, patiently
 
 _log = logging.getLogger(__name__)
@@ -113,6 +113,7 @@ class HttpClient:
         token: API token; sent to exactly the origin of `base_url`, never logged.
         rate_limit: Shared courtesy towards hosts; None for a client that is alone.
         retries: Retry policy of `json`.
+        service: How its API refuses.
     """
 
     def __init__(
@@ -125,8 +126,10 @@ class HttpClient:
         timeouts: Timeouts | None = None,
         sleep: Callable[[float], None] = time.sleep,
         verify: ssl.SSLContext | None = None,
+        service: Service = DATAVERSE,
     ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._service = service
         try:
             self.home = origin(self.base_url)
         except ValueError as error:
@@ -192,7 +195,7 @@ class HttpClient:
                 if len(raw) > json_answers.BYTE_LIMIT:
                     raise ProtocolError(f"The answer to {shown} is longer than {json_answers.BYTE_LIMIT} bytes.")
         parsed = json_answers.parsed(bytes(raw), what=shown, content_type=_stated_form(answer.headers))
-        if failure := error_envelope(parsed, what=shown):
+        if failure := error_envelope(parsed, what=shown, service=self._service):
             raise failure
         return Reply(parsed, _http_date(answer.headers.get("date")))
 
@@ -259,8 +262,9 @@ class HttpClient:
 
     def _refusal(self, answer: Answer) -> ArchiveError:
         error = refusal(
-            answer.status, answer.headers, answer.beginning(BODY_LIMIT), what=answer.url, now=datetime.now(UTC)
-        )
+            answer.status, answer.headers, answer.beginning(BODY_LIMIT),
+            what=answer.url, now=datetime.now(UTC), service=self._service,
+        )  # fmt: skip
         named = isinstance(error, WaitError) and error.retry_after is not None
         if self.rate_limit and isinstance(error, WaitError) and (named or isinstance(error, RateLimitedError)):
             self.rate_limit.limited(answer.host, error.retry_after)

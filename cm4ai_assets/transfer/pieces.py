@@ -6,17 +6,19 @@ is (the archive's own `client`), resuming and verifying a download (`download`).
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
-from cm4ai_assets.transfer.errors import BlockedByWafError, ProtocolError, RangeError, ReplacedError
+from cm4ai_assets.transfer.errors import BlockedByWafError, NotFoundError, ProtocolError, RangeError, ReplacedError
 from cm4ai_assets.transfer.http import Answer, HttpClient
 from cm4ai_assets.transfer.origins import origin
 
+_log = logging.getLogger(__name__)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 MIB = 1024 * 1024
 
@@ -109,49 +111,53 @@ class Traffic:
     bytes: int = 0
 
 
-@dataclass
 class HttpBytes:
-    """A file at a URL as a `ByteSource`: each read is one request, asked again while that helps.
+    """A file by HTTP as a `ByteSource`: each read is one request, asked again while that helps.
 
     What can be verified of a piece is verified: its position, its length, the size of the whole as the archive states
     it, and that the entity tag stays what it was, so that pieces of two versions are never mixed. A digest is of the
     whole file and is not checked here.
 
-    Attributes:
-        file: The file.
+    Args:
+        ways: Where the file is, the best way first; the next is gone where one does not have it.
         size: Its size as the archive's listing states it.
-        traffic: Counts what is read.
+        traffic: Where to count what the reads cost.
     """
 
-    file: HttpFile
-    size: int
-    traffic: Traffic = field(default_factory=Traffic)
-    _tag: str | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @property
-    def name(self) -> str:
-        """See `HttpFile.name`."""
-        return self.file.name
+    def __init__(self, ways: Sequence[HttpFile], size: int, traffic: Traffic | None = None) -> None:
+        self.size, self.traffic = size, traffic or Traffic()
+        self.name = ways[0].name
+        self._ways, self._tag = list(ways), ""
+        self._lock = threading.Lock()
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`.
 
         Raises:
-            RangeError: The server sends no pieces, or other ones.
+            ProtocolError: The server sends no pieces, or other ones.
             ReplacedError: The file is not the one that was listed, or changed since it was opened.
             ArchiveError: It was refused, or nothing answered.
         """
-        return self.file.client.patiently(lambda: self._once(offset, length)) if length else b""
+        while length:
+            way = self._ways[0]
+            try:
+                return way.client.patiently(lambda: self._once(way, offset, length))  # noqa: B023 - called at once
+            except (NotFoundError, ProtocolError) as error:
+                with self._lock:
+                    if len(self._ways) == 1 or self._tag:
+                        raise
+                    self._ways.remove(way)
+                _log.info("%s Trying the next way.", error.message)
+        return b""
 
-    def _once(self, offset: int, length: int) -> bytes:
+    def _once(self, way: HttpFile, offset: int, length: int) -> bytes:
         with self._lock:
             self.traffic.requests += 1
-        with self.file.open(offset, counted=False, length=length) as stream:
+        with way.open(offset, counted=False, length=length) as stream:
             if stream.total not in {None, self.size}:
                 raise ReplacedError(f"{self.name} has {stream.total:,} bytes, not {self.size:,} as listed.",
                                     remedy="List it again.")  # fmt: skip
-            self._same(stream.headers.get("etag"))
+            self._same(stream.headers.get("etag") or "no tag")
             data = bytearray()
             for chunk in stream.chunks():
                 data += chunk
@@ -163,10 +169,10 @@ class HttpBytes:
             raise RangeError(f"{len(data):,} bytes of {self.name} came, {length:,} were asked for.")
         return bytes(data)
 
-    def _same(self, tag: str | None) -> None:
+    def _same(self, tag: str) -> None:
         with self._lock:
             self._tag = self._tag or tag
-            if tag and tag != self._tag:
+            if tag != self._tag:
                 raise ReplacedError(
                     f"{self.name} changed while it was read.", remedy="Read it again from the beginning."
                 )

@@ -29,6 +29,7 @@ class RateLimit:
         folder: Where the files are; processes that share it share the limits.
         slots: Transfers at once per host. Two, for the archive of a university library (protocol reference, 7.3).
         retries: The waits when a host rate-limits without naming a time.
+        per_second: Requests a second to one host, of all processes together; None for no such limit.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class RateLimit:
         *,
         slots: int = 2,
         retries: RetryPolicy | None = None,
+        per_second: float | None = None,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._folder, self._slots = folder, slots
         self._retries, self._now, self._sleep = retries or RetryPolicy(), now, sleep
+        self._spacing = 1 / per_second if per_second else 0.0
 
     @contextmanager
     def slot(self, host: str) -> Iterator[None]:
@@ -75,6 +78,23 @@ class RateLimit:
             remaining = min(remaining, self._retries.limited_longest)
             _log.info("%s asked not to be asked for another %.0f s.", host, remaining)
             self._sleep(remaining)
+        if self._spacing and (turn := self._next_turn(host)) > 0:
+            self._sleep(turn)
+
+    def _next_turn(self, host: str) -> float:
+        """Take the next free moment of a host, which no other process then takes; seconds until it comes."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._file(host, "turn")
+        with FileLock(self._file(host, "turn.lock")):
+            now = self._now()
+            try:
+                last = float(path.read_text())
+            except (OSError, ValueError):
+                last = 0.0
+            # A record from a machine whose clock was wrong must not hold anybody for longer than the cap.
+            turn = min(max(now, last + self._spacing), now + self._retries.limited_longest)
+            path.write_text(repr(turn))
+        return turn - now
 
     def limited(self, host: str, stated: float | None) -> None:
         """Note that a host rate-limits: nobody asks it before the stated time, else one that doubles each time."""

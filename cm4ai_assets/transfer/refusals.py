@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -30,6 +31,27 @@ from cm4ai_assets.transfer.errors import (
     ServerUnavailableError,
 )
 
+
+@dataclass(frozen=True)
+class Service:
+    """How the API of an archive says no, and which settings reach it: for messages whose remedy exists.
+
+    Attributes:
+        setting: The variable that holds its base URL.
+        token: The variable that holds its token; None where this project sends none.
+        refusal: The fields that its own JSON refusals have, which tells them from those of a front server.
+        agreed: What `status` says in an answer that came with HTTP 200 and is no error; None where that field means
+            something else.
+    """
+
+    setting: str
+    token: str | None = None
+    refusal: tuple[str, ...] = ("message",)
+    agreed: str | None = None
+
+
+DATAVERSE = Service("CM4AI_DATAVERSE_URL", "DATAVERSE_API_TOKEN", ("status",), "OK")
+
 BODY_LIMIT = 64 * 1024
 """How much of a refusal is read: enough for any message, too little to be a burden."""
 
@@ -39,7 +61,9 @@ _SECONDS = re.compile(r"\s*\d{1,12}\s*")
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524})
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes, *, what: str, now: datetime) -> ArchiveError:
+def refusal(
+    status: int, headers: Mapping[str, str], body: bytes, *, what: str, now: datetime, service: Service = DATAVERSE
+) -> ArchiveError:
     """The typed error that an answer other than the wanted one means.
 
     Args:
@@ -48,22 +72,24 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, what: str, 
         body: The first `BODY_LIMIT` bytes.
         what: What was asked for, without secrets, for the message.
         now: The time a `Retry-After` date is held against.
+        service: Whose API was asked.
     """
     message = _message(body)
-    if error := _turned_away(status, headers, body, what):
+    if error := _turned_away(status, headers, body, what, service):
         return error
     if status in {400, 401, 403}:
-        return _denied(status, message, body, what)
+        return _denied(status, message, body, what, service)
     if status in {404, 410}:
-        return _absent(message, body, what)
+        return _absent(message, body, what, service)
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         return RangeError(f"The server cannot send the piece that was asked for ({what}): {message}")
-    return _busy(status, message, body, what, retry_after(headers.get("retry-after"), now))
+    return _busy(status, message, body, what, retry_after(headers.get("retry-after"), now), service)
 
 
-def error_envelope(body: object, *, what: str) -> ArchiveError | None:
-    """The error inside an answer that came with HTTP 200: `status` other than OK, in whatever case."""
-    if not isinstance(body, dict) or str(body.get("status", "OK")).upper() == "OK":
+def error_envelope(body: object, *, what: str, service: Service = DATAVERSE) -> ArchiveError | None:
+    """The error inside an answer that came with HTTP 200: `status` other than agreed, in whatever case."""
+    agreed = service.agreed
+    if agreed is None or not isinstance(body, dict) or str(body.get("status", agreed)).upper() == agreed:
         return None
     return ProtocolError(f"The archive answered with an error ({what}): {body.get('message', 'no message')}")
 
@@ -82,23 +108,36 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-def _turned_away(status: int, headers: Mapping[str, str], body: bytes, what: str) -> ArchiveError | None:
+def _is_its_own(body: bytes, service: Service) -> bool:
+    """Whether a refusal is one of the API itself."""
+    return all(_field(body, name) is not None for name in service.refusal)
+
+
+def _or_token(service: Service) -> str:
+    return f", or set {service.token}" if service.token else ""
+
+
+def _turned_away(
+    status: int, headers: Mapping[str, str], body: bytes, what: str, service: Service
+) -> ArchiveError | None:
     """A firewall's or a front server's no: the archive itself answers 403 with JSON, an object store with XML."""
     challenged = "x-amzn-waf-action" in headers or status == HTTPStatus.ACCEPTED
-    front = status == HTTPStatus.FORBIDDEN and _field(body, "status") is None and not _S3_CODE.search(_text(body))
+    front = status == HTTPStatus.FORBIDDEN and not _is_its_own(body, service) and not _S3_CODE.search(_text(body))
     if not (challenged or front):
         return None
     return BlockedByWafError(
         f"A firewall in front of the archive turned the request away, HTTP {status} ({what}).",
-        remedy="Ask the archive to allow the User-Agent cm4ai-assets, or set DATAVERSE_API_TOKEN.",
+        remedy=f"Ask the archive to allow the User-Agent cm4ai-assets{_or_token(service)}.",
     )
 
 
-def _busy(status: int, message: str, body: bytes, what: str, wait: float | None) -> ArchiveError:
+def _busy(  # noqa: PLR0917 - what an answer is made of
+    status: int, message: str, body: bytes, what: str, wait: float | None, service: Service
+) -> ArchiveError:
     if status == HTTPStatus.TOO_MANY_REQUESTS or _S3_CODE.findall(_text(body))[:1] == ["SlowDown"]:
         return RateLimitedError(
             f"Too many requests ({what}): {message}", retry_after=wait,
-            remedy="All guests of an archive share one allowance; wait, or set DATAVERSE_API_TOKEN.",
+            remedy=f"All guests of an archive share one allowance; wait{_or_token(service)}.",
         )  # fmt: skip
     if status == HTTPStatus.SERVICE_UNAVAILABLE and "endpoint blocked" in message.lower():
         return EndpointBlockedError(
@@ -116,7 +155,7 @@ def _busy(status: int, message: str, body: bytes, what: str, wait: float | None)
     return ProtocolError(f"Unexpected answer HTTP {status} ({what}): {message}")
 
 
-def _denied(status: int, message: str, body: bytes, what: str) -> ArchiveError:
+def _denied(status: int, message: str, body: bytes, what: str, service: Service) -> ArchiveError:
     if code := _S3_CODE.search(_text(body)):
         return LinkExpiredError(f"The object store refused the presigned link ({what}): {code[1]}. {message}")
     if book := _GUESTBOOK.search(message):
@@ -126,22 +165,22 @@ def _denied(status: int, message: str, body: bytes, what: str) -> ArchiveError:
         )  # fmt: skip
     if status == HTTPStatus.BAD_REQUEST:
         return ProtocolError(f"The archive calls the request malformed ({what}): {message}")
-    if status == HTTPStatus.UNAUTHORIZED and "not permitted" not in message:
+    if service.token and status == HTTPStatus.UNAUTHORIZED and "not permitted" not in message:
         return BadTokenError(
             f"The archive refuses the API token ({what}): {message}",
-            remedy="Renew DATAVERSE_API_TOKEN, or unset it to go on as a guest.",
+            remedy=f"Renew {service.token}, or unset it to go on as a guest.",
         )
     return AccessDeniedError(f"Access is not permitted ({what}): {message}")
 
 
-def _absent(message: str, body: bytes, what: str) -> ArchiveError:
+def _absent(message: str, body: bytes, what: str, service: Service) -> ArchiveError:
     if message.lower().startswith("datafile"):
         return BytesLostError(f"The archive has lost the bytes ({what}): {message}", remedy="Report it to the archive.")
     if code := _S3_CODE.search(_text(body)):
         return BytesLostError(f"The object store does not have the bytes ({what}): {code[1]}. {message}")
-    if _field(body, "status") is None:
+    if not _is_its_own(body, service):
         return NotFoundError(f"A web server, not the archive's API, answered: no such page ({what}).",
-                             remedy="Check CM4AI_DATAVERSE_URL.")  # fmt: skip
+                             remedy=f"Check {service.setting}.")  # fmt: skip
     return NotFoundError(f"The archive does not have it ({what}): {message}")
 
 

@@ -24,6 +24,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
 from cm4ai_assets.updates.changes import same_bytes
@@ -58,7 +59,7 @@ class Feed:
 
     Attributes:
         job: Name of the job.
-        modality: Modality of the files it reads; None for any.
+        modality: Modality of the files it reads, or several; None for any.
         roles: Their roles.
         spread: Which partition reads which file.
         product: The table that is there when the job is done.
@@ -68,7 +69,7 @@ class Feed:
     """
 
     job: str
-    modality: Modality | None
+    modality: Modality | tuple[Modality, ...] | None
     roles: tuple[Role, ...]
     spread: Spread
     product: str
@@ -79,7 +80,8 @@ class Feed:
     def inputs(self, lock: pl.DataFrame) -> dict[str | None, Rows]:
         """The rows of a lock that each partition reads, by condition; by None where it has no condition."""
         mine = lock.filter(pl.col("role").is_in(self.roles))
-        rows = (mine if self.modality is None else mine.filter(modality=self.modality)).rows(named=True)
+        wanted = (self.modality,) if isinstance(self.modality, Modality) else self.modality
+        rows = (mine if wanted is None else mine.filter(pl.col("modality").is_in(wanted))).rows(named=True)
         if not rows:
             return {}
         if self.spread is Spread.RELEASE:
@@ -128,6 +130,17 @@ FEEDS: tuple[Feed, ...] = (
         product=MASSIVE_FILES.name,
         first=MASSIVE_FILES.name,
         tables=(MASSIVE_FILES.name,),
+    ),
+    # Figshare and the sequence archives, as the release's own crates and those of its Perturb-seq parts name them.
+    Feed(
+        job="perturbseq_archives",
+        modality=(Modality.PERTURBSEQ, Modality.RELEASE),
+        roles=(Role.CRATE, Role.CRATE_BUNDLE, Role.PACKAGE, Role.RAW_INDEX),
+        spread=Spread.RELEASE,
+        product=FIGSHARE_FILES.name,
+        first=FIGSHARE_FILES.name,
+        tables=(FIGSHARE_FILES.name,),
+        takes_some=True,
     ),
     Feed(
         job="release_metadata",

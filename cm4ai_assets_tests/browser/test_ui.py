@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import service_variables
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -45,9 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
     with SandboxServer(sandbox) as archive:
         environ = {
             **os.environ,
-            "CM4AI_DATAVERSE_URL": archive.url,
-            "CM4AI_MASSIVE_URL": archive.url,
-            "CM4AI_DATACITE_URL": archive.url,
+            **service_variables(archive.url),
             "CM4AI_STORAGE": str(folder / "storage"),
             "CM4AI_SCRATCH": str(folder / "scratch"),
             "DAGSTER_HOME": str(folder / "home"),

@@ -87,10 +87,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture(scope="module")
 def bench(archive: SandboxServer, instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     folder = tmp_path_factory.mktemp("bench")
-    settings = Settings(
-        dataverse_url=archive.url,
-        massive_url=archive.url,
-        datacite_url=archive.url,
+    settings = Settings.served_by(
+        archive.url,
         storage=str(folder / "storage"),
         scratch=folder / "scratch",
     )

@@ -27,7 +27,7 @@ PACLITAXEL = Partition(RELEASE, "paclitaxel")
 
 @pytest.fixture
 def own(archive: SandboxServer, tmp_path: Path) -> Workbench:
-    settings = Settings(dataverse_url=archive.url, storage=str(tmp_path / "storage"), scratch=tmp_path / "scratch")
+    settings = Settings.served_by(archive.url, storage=str(tmp_path / "storage"), scratch=tmp_path / "scratch")
     return Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
 
 

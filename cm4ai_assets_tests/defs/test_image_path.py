@@ -215,8 +215,8 @@ def test_verify_finds_nothing_wrong_and_then_finds_each_flipped_bit(bench: Workb
 def test_the_whole_path_works_on_storage_that_is_not_local(
     archive: SandboxServer, tmp_path: Path, storage: Path
 ) -> None:
-    settings = Settings(
-        dataverse_url=archive.url, storage=f"memory://{tmp_path.name}", scratch=tmp_path / "scratch", tensor_size=1024
+    settings = Settings.served_by(
+        archive.url, storage=f"memory://{tmp_path.name}", scratch=tmp_path / "scratch", tensor_size=1024
     )
     remote = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
     remote.register_offered()

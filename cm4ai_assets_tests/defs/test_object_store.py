@@ -26,8 +26,8 @@ PATH = "key:release_files or group:images"
 def made(archive: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     folder = tmp_path_factory.mktemp("s3")
     with s3_server() as bucket:
-        settings = Settings(
-            dataverse_url=archive.url, storage=f"{bucket}/storage", scratch=folder / "scratch", tensor_size=256
+        settings = Settings.served_by(
+            archive.url, storage=f"{bucket}/storage", scratch=folder / "scratch", tensor_size=256
         )
         bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
         bench.register_offered()

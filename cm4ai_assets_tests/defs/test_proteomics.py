@@ -31,7 +31,7 @@ from cm4ai_assets.sandbox import SandboxServer, crates
 from cm4ai_assets.sandbox import massive as sandbox_massive
 from cm4ai_assets.sandbox import proteomics as sandbox
 from cm4ai_assets.sandbox.exchange import Answer, Request
-from cm4ai_assets.settings import Settings
+from cm4ai_assets.settings import Settings, service_variables
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.retries import RetryPolicy
@@ -50,10 +50,8 @@ class Impatient(Platform):
 
 
 def bench_over(archive: SandboxServer, folder: Path) -> Workbench:
-    settings = Settings(
-        dataverse_url=archive.url,
-        massive_url=archive.url,
-        datacite_url=archive.url,
+    settings = Settings.served_by(
+        archive.url,
         storage=str(folder / "storage"),
         scratch=folder / "scratch",
     )
@@ -322,7 +320,7 @@ def test_without_proxi_the_listing_has_no_addresses(own: Workbench, archive: San
 def pulling(own: Workbench, archive: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     settings = own.platform.settings
     for name, value in {
-        "CM4AI_DATAVERSE_URL": archive.url, "CM4AI_MASSIVE_URL": archive.url, "CM4AI_STORAGE": settings.storage,
+        **service_variables(archive.url), "CM4AI_STORAGE": settings.storage,
         "CM4AI_SCRATCH": str(settings.scratch),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

@@ -42,10 +42,8 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def bench_over(url: str, folder: Path) -> Workbench:
-    settings = Settings(
-        dataverse_url=url,
-        massive_url=url,
-        datacite_url=url,
+    settings = Settings.served_by(
+        url,
         storage=str(folder / "storage"),
         scratch=folder / "scratch",
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import service_variables
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +51,7 @@ class Operator:
 @pytest.fixture
 def operator(archive: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Operator:
     environ = {
-        "CM4AI_DATAVERSE_URL": archive.url,
-        "CM4AI_MASSIVE_URL": archive.url,
-        "CM4AI_DATACITE_URL": archive.url,
+        **service_variables(archive.url),
         "CM4AI_STORAGE": str(tmp_path / "storage"),
         "CM4AI_SCRATCH": str(tmp_path / "scratch"),
         "DAGSTER_HOME": str(tmp_path / "home"),

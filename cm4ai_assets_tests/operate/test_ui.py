@@ -19,7 +19,7 @@ import pytest
 
 from cm4ai_assets import demo
 from cm4ai_assets.sandbox import SandboxServer
-from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.settings import PROJECT, service_variables
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.conftest import Operator
@@ -119,7 +119,7 @@ def _ended_runs(instance: dg.DagsterInstance, process: subprocess.Popen[str]) ->
 def demo_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SANDBOX", sandbox)
     monkeypatch.setattr(demo, "environment", lambda: os.environ)
-    for name in ("CM4AI_DATAVERSE_URL", "CM4AI_MASSIVE_URL", "CM4AI_DATACITE_URL"):
+    for name in service_variables(""):
         monkeypatch.setenv(name, "")  # so that it is put back at the end
 
 

@@ -206,8 +206,7 @@ def daemon_over(
 ) -> Iterator[Daemon]:
     with SandboxServer(archive) as server, ExitStack() as stack:
         instance = instance or stack.enter_context(dg.DagsterInstance.ephemeral())
-        settings = Settings(
-            dataverse_url=server.url, massive_url=server.url, storage=str(folder / "storage"),
+        settings = Settings.served_by(server.url, storage=str(folder / "storage"),
             scratch=folder / "scratch", tensor_size=256, poll_seconds=0,
         )  # fmt: skip
         yield Daemon(server, Platform(settings), instance, effort)

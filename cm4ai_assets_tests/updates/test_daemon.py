@@ -18,6 +18,7 @@ from dagster._core.definitions.freshness import FreshnessState
 from cm4ai_assets.access import open_release
 from cm4ai_assets.defs.partitions import RELEASE
 from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.settings import service_variables
 from cm4ai_assets_tests.updates.archives import released
 
 PROJECT = Path(__file__).parents[2]
@@ -67,7 +68,7 @@ def test_a_release_arrives_by_itself(
     home.mkdir()
     with SandboxServer(sandbox) as server:
         environment = {
-            "DAGSTER_HOME": str(home), "CM4AI_DATAVERSE_URL": server.url, "CM4AI_MASSIVE_URL": server.url,
+            "DAGSTER_HOME": str(home), **service_variables(server.url),
             "CM4AI_STORAGE": str(tmp_path / "storage"), "CM4AI_SCRATCH": str(tmp_path / "scratch"),
             "CM4AI_POLL_SECONDS": "4", "CM4AI_TENSOR_SIZE": "256",
         }  # fmt: skip

@@ -72,8 +72,8 @@ class Bench:
 
 
 def _bench(server: SandboxServer, folder: Path, instance: dg.DagsterInstance) -> Bench:
-    settings = Settings(
-        dataverse_url=server.url, storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256
+    settings = Settings.served_by(
+        server.url, storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256
     )
     platform = Platform(settings)
     with platform.archive() as client:

@@ -26,6 +26,7 @@ from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.settings import MASSIVE_URL
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import Answer, HttpClient, Timeouts
+from cm4ai_assets.transfer.refusals import Service
 from cm4ai_assets.transfer.retries import RetryPolicy
 
 CACHE_URL = "https://datasetcache.gnps2.org"
@@ -35,6 +36,8 @@ _CACHE = "/datasette/database/filename.csv"
 _DOWNLOAD = "/ProteoSAFe/DownloadResultFile"
 _FTP_LOCATION, _DATASET_URI, _SPECIES = "MS:1002852", "MS:1002488", "MS:1001469"
 _COLUMNS = ("filepath", "size")
+# PROXI refuses with problem documents (RFC 9457).
+_SERVICE = Service("CM4AI_MASSIVE_URL", refusal=("title", "status"))
 # Both bound what is built of a listing: the largest of this programme's deposits has some 9,000 files in 2 MB.
 _LISTING_LIMIT, _ROW_LIMIT = 128 * 1024 * 1024, 1_000_000
 # Without _stream the cache cuts its answer at this many rows without a word (protocol reference, section 4).
@@ -79,7 +82,7 @@ class MassiveClient:
         mirror = cache_url or (CACHE_URL if base_url.rstrip("/") == MASSIVE_URL else base_url)
         timeouts = timeouts or Timeouts()
         self._web, self._cache = (
-            HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context)
+            HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context, service=_SERVICE)
             for url in (base_url, mirror)
         )
         self.ftps = FtpsLister(context=context, timeouts=timeouts, retries=retries, sleep=sleep)

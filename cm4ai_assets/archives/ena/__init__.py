@@ -1,0 +1,1 @@
+"""The sequence archives: clients of ENA and of NCBI, and the files of runs on request."""

@@ -1,0 +1,110 @@
+"""What the archives hold of a release's Perturb-seq data: the lock of its Figshare article, and its sequencing runs.
+
+Belongs here: asking Figshare, ENA and NCBI for listings. Does not belong here: the protocols (`archives.figshare`,
+`archives.ena`), and where the bytes of a file are (`inputs`).
+"""
+
+# Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
+from collections.abc import Iterator
+
+import dagster as dg
+import polars as pl
+
+from cm4ai_assets.archives.figshare.acquire import stored_blob
+from cm4ai_assets.archives.figshare.client import article_in
+from cm4ai_assets.archives.figshare.lock import FigshareFile, access_of, lock_frame
+from cm4ai_assets.defs.acquisition import not_there
+from cm4ai_assets.defs.crates.inputs import Found, gather
+from cm4ai_assets.defs.inputs import errors_for_dagster
+from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.defs.perturbseq import pages
+from cm4ai_assets.defs.products import table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
+from cm4ai_assets.perturbseq.deposits import named_in
+from cm4ai_assets.platform import Platform
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
+from cm4ai_assets.transfer.errors import AccessDeniedError
+from cm4ai_assets.vocabulary import PERTURBSEQ_DOI, Modality, Role
+
+GROUP = "perturbation"
+TAGS = {"cm4ai/modality": Modality.PERTURBSEQ.value}
+
+# Crates of Perturb-seq, loose and in ZIPs, and those of the release as a whole.
+_CRATES = pl.col("modality").is_in([Modality.PERTURBSEQ, Modality.RELEASE]) & pl.col("role").is_in(
+    [Role.CRATE, Role.CRATE_BUNDLE, Role.PACKAGE, Role.RAW_INDEX]
+)
+
+
+def crates_of(context: dg.AssetExecutionContext, platform: Platform, lock: pl.DataFrame) -> Found:
+    """The crates that describe a release's Perturb-seq data, fetched where they are not stored."""
+    return gather(context, platform, lock.filter(_CRATES))
+
+
+@tables_if_there(
+    table_spec(
+        FIGSHARE_FILES,
+        group=GROUP,
+        kinds={"figshare", "parquet"},
+        tags=TAGS,
+        deps=("release_files",),
+        code_version="1",
+        skippable=True,
+    ),
+    name="figshare_files",
+    pool="figshare",
+)
+def figshare_files(
+    context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
+) -> Iterator[AssetResult]:
+    """The files of the article that the release's crates name, or that is known of the programme."""
+    release, lock = partition_of(context.partition_key).release, release_files.collect()
+    if lock.filter(modality=Modality.PERTURBSEQ).is_empty():
+        not_there(context, platform, f"Release {release} publishes nothing of Perturb-seq.")
+        return
+    try:
+        with errors_for_dagster(context):
+            frame, notes = _locked(context, platform, release, lock)
+    except AccessDeniedError as state:
+        not_there(context, platform, str(state))
+        return
+    metadata = pages.of_article(frame, notes)
+    yield from publish(context, platform.store, Draft(FIGSHARE_FILES, frame, metadata=metadata))
+
+
+def _locked(
+    context: dg.AssetExecutionContext, platform: Platform, release: str, lock: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str]]:
+    """The lock of the article, and what is to be known of how it was found.
+
+    Raises:
+        AccessDeniedError: Figshare lists no file of it, because of an embargo or because it has none.
+        ArchiveError: Figshare could not be asked.
+    """
+    found = crates_of(context, platform, lock)
+    named = named_in(file.data for file in found.crates)
+    notes = [f"Not read: {reason}" for reason in found.left_out]
+    if len(named.dois) > 1:
+        notes.append(f"The crates name {len(named.dois)} articles: {', '.join(named.dois)}; the first is locked.")
+    how = "a private link only" if named.private else "no article"
+    note = (
+        "" if named.dois else f"The crates that could be read name {how}; {PERTURBSEQ_DOI} is known of the programme."
+    )
+    number, version = article_in(named.dois[0] if named.dois else PERTURBSEQ_DOI)
+    with platform.figshare() as client:
+        article, day = client.article(number, version)
+    if not article.files:
+        state, until, why = access_of(article, None, day)
+        raise AccessDeniedError(
+            f"Figshare lists no file of article {number}: {why or 'it is a metadata record.'}", state=state, until=until
+        )
+
+    def stored(file: FigshareFile) -> str | None:
+        blob = stored_blob(file, platform.blobs)
+        return blob.sha256 if blob else None
+
+    named_by = "crate" if named.dois else "programme"
+    frame = lock_frame(article, release=release, day=day, named_by=named_by, note=note, stored=stored)
+    return frame, [*([note] if note else []), *notes]
+
+
+ASSETS: tuple[dg.AssetsDefinition, ...] = (figshare_files,)
