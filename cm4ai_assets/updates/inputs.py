@@ -80,7 +80,7 @@ class Feed:
     def inputs(self, lock: pl.DataFrame) -> dict[str | None, Rows]:
         """The rows of a lock that each partition reads, by condition; by None where it has no condition."""
         mine = lock.filter(pl.col("role").is_in(self.roles))
-        wanted = (self.modality,) if isinstance(self.modality, Modality) else self.modality
+        wanted = (self.modality,) if isinstance(self.modality, str) else self.modality
         rows = (mine if wanted is None else mine.filter(pl.col("modality").is_in(wanted))).rows(named=True)
         if not rows:
             return {}
