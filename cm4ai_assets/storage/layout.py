@@ -23,6 +23,7 @@ TABLES = "tables"
 DOCUMENTS = "documents"
 TENSORS = "tensors/if_tensors"
 PIXEL_STATISTICS = "tensors/if_quality"
+PROFILES = "tensors/perturb_targets"
 RELEASES = "registry/releases"
 ABSENCES = "registry/absences"
 IDENTITY = "registry/storage.json"
@@ -115,6 +116,11 @@ def tensor_path(tensor_id: str) -> str:
 def statistics_path(tensor_id: str) -> str:
     """The per-image statistics that were made in the same pass as a tensor, relative to the storage root."""
     return f"{PIXEL_STATISTICS}/{tensor_id}.parquet"
+
+
+def profiles_path(profiles_id: str) -> str:
+    """The Zarr store of profiles of perturbed genes, relative to the storage root."""
+    return f"{PROFILES}/{profiles_id}.zarr"
 
 
 def absence_path(table: Table, partition: Partition) -> str:

@@ -27,6 +27,7 @@ from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, sh
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.abc.store import Store
 
 # The version of everything between a JPEG's bytes and a stored pixel, and of the statistics. Another version is another
 # store. 2: means of 2 x 2 round half to even; images of another colour are left out; saturation per channel.
@@ -187,22 +188,27 @@ def open_array(fs: fsspec.AbstractFileSystem, path: str) -> zarr.Array[Any]:
     """
     # Imported here so that the pass over the pixels, which shares this module's vocabulary, does not pay for it.
     import zarr  # noqa: PLC0415
-    from zarr.storage import FsspecStore, LocalStore  # noqa: PLC0415
 
     from cm4ai_assets.storage.whole_shards import WholeShards  # noqa: PLC0415
 
     record = read_record(fs, path)
-    store = (
-        LocalStore(path, read_only=True) if is_local(fs) else FsspecStore(_asynchronous(fs), read_only=True, path=path)
-    )
     per_field = CHANNEL_COUNT * (record.edge // chunk_edge(record.edge)) ** 2
-    whole = WholeShards(store, name=path, fields=record.n_fields, chunks_per_field=per_field)
+    whole = WholeShards(zarr_store(fs, path), name=path, fields=record.n_fields, chunks_per_field=per_field)
     try:
         return zarr.open_array(whole, path=ARRAY, mode="r", zarr_format=3)
     except FileNotFoundError:
         raise TensorStoreError(f"{path} has no array {ARRAY}.", remedy=REMEDY) from None
     except (ValueError, KeyError, TypeError) as error:
         raise TensorStoreError(f"{path}/{ARRAY}/{METADATA} is damaged: {error!r}.", remedy=REMEDY) from error
+
+
+def zarr_store(fs: fsspec.AbstractFileSystem, path: str) -> Store:
+    """A folder of any fsspec filesystem as zarr reads it."""
+    from zarr.storage import FsspecStore, LocalStore  # noqa: PLC0415 - slow to import
+
+    return (
+        LocalStore(path, read_only=True) if is_local(fs) else FsspecStore(_asynchronous(fs), read_only=True, path=path)
+    )
 
 
 def _asynchronous(fs: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:

@@ -1,0 +1,306 @@
+"""The profiles of an h5ad: made once in one pass, and taken from the store by every later release of the same file.
+
+Belongs here: whether a pass is needed, and the store that it becomes. Does not belong here: the pass (`passes`), what
+its sums say (`statistics`), and reading a store (`storage.profiles`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
+from cm4ai_assets.perturbseq import passes
+from cm4ai_assets.perturbseq.counts import Choice, find_counts
+from cm4ai_assets.perturbseq.groups import Groups, read_groups, stated_depths
+from cm4ai_assets.perturbseq.h5ad import H5ad
+from cm4ai_assets.perturbseq.matrix import StoredMatrix
+from cm4ai_assets.perturbseq.passes import CODE_VERSION, Pass, PassProgress, Sums
+from cm4ai_assets.perturbseq.statistics import TargetRows, profiles
+from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.disk import write_whole
+from cm4ai_assets.storage.profiles import (
+    CHUNK,
+    GENES_FILE,
+    STATISTICS,
+    TARGETS_FILE,
+    ProfilesDigest,
+    ProfilesRecord,
+    read_axis,
+    read_record,
+    require_complete,
+)
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.tensors import METADATA, RECORD
+from cm4ai_assets.tables.targets import PERTURB_TARGETS
+
+ZSTD_LEVEL: Final = 1
+FIRST_PUBLISHED_IN: Final = "first_published_in"
+FROM_MATRIX: Final = "the matrix itself"
+_OF_THE_FILE: Final = ("path", "shape", "digest", "size", "counts_in", "source", "source_identity", "license")
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An h5ad from which profiles are made.
+
+    Attributes:
+        label: Its published name.
+        identity: Its digest, or what stands for it: equal identities, equal bytes.
+        open: Opens it; the caller closes it.
+        unchanged: Raises if it is no longer what it was when it was opened.
+        fingerprint: What a checkpoint is held against beside the identity, such as size and date of a local file.
+    """
+
+    label: str
+    identity: str
+    open: Callable[[], H5ad]
+    unchanged: Callable[[], None] = lambda: None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A store of profiles: still staged if it was made now, else as published.
+
+    Attributes:
+        fs: Filesystem it is on.
+        store_path: Where it stands there.
+        path: Where it stands, or will stand, relative to the storage root.
+        record: What it says of itself.
+        made: It was made now.
+        publish: Puts it under its final path, and lets go of the checkpoints; does nothing if it was reused.
+    """
+
+    fs: fsspec.AbstractFileSystem
+    store_path: str
+    path: str
+    record: ProfilesRecord
+    made: bool
+    publish: Callable[[], None]
+
+    def targets(self) -> pl.DataFrame:
+        """The rows of `perturb_targets` as far as the file alone tells them."""
+        return read_axis(self.fs, self.store_path, TARGETS_FILE)
+
+
+def profiles_id(identity: str) -> str:
+    """The name of a store: what it is a pure function of. An identity that is no SHA-256 is hashed to one."""
+    stated = re.fullmatch(r"(?:sha256 )?([0-9a-f]{64})", identity)
+    digest = stated[1] if stated else hashlib.sha256(identity.encode()).hexdigest()
+    return f"{digest[:16]}-v{CODE_VERSION}"
+
+
+@contextmanager
+def product_of(
+    store: Store,
+    source: Source,
+    *,
+    scratch: Path,
+    first_published_in: Mapping[str, str],
+    progress: Callable[[PassProgress], None] = lambda _: None,
+) -> Iterator[Product]:
+    """The profiles of a file, reused from the store or made now. What was made and not published is gone at the end.
+
+    A pass that was killed goes on from its checkpoint in `scratch`.
+
+    Raises:
+        TensorStoreError: Under its name stands the store of another file.
+        H5adError: The file cannot be used; nothing was made.
+    """
+    name = profiles_id(source.identity)
+    path = layout.profiles_path(name)
+    if _is_usable(store, path):
+        record = read_record(store.fs, store.address(path))
+        if record.source_identity != source.identity:
+            raise TensorStoreError(
+                f"{path} is of {record.source_identity}, not of {source.identity}, which begins alike.",
+                remedy="Report this: the name of a store no longer tells files apart.",
+            )
+        yield Product(store.fs, store.address(path), path, record, made=False, publish=lambda: None)
+        return
+    checkpoints = passes.folder_of(scratch, name)
+    with store.staging.folder() as folder:
+        record = make_store(source, folder / "profiles", checkpoints, first_published_in, progress)
+
+        def publish() -> None:
+            if not _is_usable(store, path):  # another run may have made the same profiles meanwhile
+                store.remove(path)
+            store.publish_tree(folder / "profiles", path, last=METADATA)
+            passes.forget(checkpoints)
+
+        local = fsspec.filesystem("file")
+        yield Product(local, str(folder / "profiles"), path, record, made=True, publish=publish)
+
+
+def _is_usable(store: Store, path: str) -> bool:
+    """What stands there is whole, and its tables and metadata are what was published; else it is made again.
+
+    Chunks are there at their size, and each is closed by a checksum of its own.
+    """
+    try:
+        require_complete(store.fs, store.address(path))
+        read = (METADATA, TARGETS_FILE, GENES_FILE, *(f"{name}/{METADATA}" for name in STATISTICS))
+        return not store.digests.damage(path, only=read)
+    except (TensorStoreError, StoredBytesDamagedError):
+        return False
+
+
+def make_store(
+    source: Source,
+    target: Path,
+    checkpoints: Path,
+    first_published_in: Mapping[str, str],
+    progress: Callable[[PassProgress], None] = lambda _: None,
+    *,
+    save_seconds: float = passes.SAVE_SECONDS,
+    stripe_bytes: int | None = None,
+) -> ProfilesRecord:
+    """Read the counts of a file once, and write the store of its profiles into a new folder.
+
+    Raises:
+        H5adError: The file cannot be used.
+    """
+    h5ad = source.open()
+    try:
+        choice, groups = find_counts(h5ad), read_groups(h5ad)
+        matrix = StoredMatrix(h5ad, choice.place)
+        stated = stated_depths(h5ad)
+        job = _Job(source, matrix, groups, checkpoints, progress, save_seconds, stripe_bytes)
+        read = _read(job, stated)
+    finally:
+        h5ad.close()
+    return _write(read, choice, job, target, first_published_in)
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    matrix: StoredMatrix
+    groups: Groups
+    checkpoints: Path
+    progress: Callable[[PassProgress], None]
+    save_seconds: float
+    stripe_bytes: int | None
+
+    def run(self, depths: Floats, name: str) -> Sums:
+        identity = {"identity": self.source.identity, "fingerprint": self.source.fingerprint}
+        return Pass(
+            self.matrix,
+            self.groups,
+            depths,
+            self.checkpoints / name,
+            identity,
+            self.source.unchanged,
+            self.progress,
+            self.save_seconds,
+            self.stripe_bytes,
+        ).run()
+
+
+@dataclass(frozen=True)
+class _Read:
+    sums: Sums
+    depths_from: str
+    other_depth: int
+    readings: int
+
+
+def _read(job: _Job, stated: tuple[str, Floats] | None) -> _Read:
+    """One pass, normalised by what obs states; a second one where the matrix says otherwise, or obs states nothing."""
+    if stated is None:
+        totals = passes.totals_of(job.matrix, job.source.unchanged)
+        sums = job.run(totals, "of_matrix")
+        return _Read(sums, FROM_MATRIX, 0, sums.readings + 1)
+    name, depths = stated
+    sums = job.run(depths, "of_obs")
+    if not (other := int((sums.totals != depths).sum())):
+        return _Read(sums, f"obs/{name}", 0, sums.readings)
+    again = job.run(sums.totals, "of_matrix")
+    return _Read(again, f"{FROM_MATRIX}, not obs/{name}", other, sums.readings + again.readings)
+
+
+def _write(
+    read: _Read, choice: Choice, job: _Job, target: Path, first_published_in: Mapping[str, str]
+) -> ProfilesRecord:
+    sums = read.sums
+    shape = (len(sums.groups.targets), len(sums.groups.genes))
+    rows, digest = TargetRows(sums), ProfilesDigest()
+    arrays = {name: _array(target / name, shape) for name in STATISTICS}
+    for some in profiles(sums):
+        rows.add(some)
+        for name, array in arrays.items():
+            values = np.asarray(getattr(some, name), dtype=np.float32)
+            array[some.first : some.first + len(values)] = values
+            digest.add(name, values)
+    _frame(rows.rows()).write_parquet(target / TARGETS_FILE, compression="zstd")
+    _genes(sums.groups).write_parquet(target / GENES_FILE, compression="zstd")
+    record = ProfilesRecord(
+        source_identity=job.source.identity,
+        code_version=CODE_VERSION,
+        shape=shape,
+        digest=digest.hexdigest(),
+        file_sizes=_file_sizes(target),
+        counts_in=choice.place,
+        evidence=choice.summary,
+        layout=str(job.matrix.layout),
+        depths_from=read.depths_from,
+        cells=job.matrix.shape[0],
+        cells_of_other_depth=read.other_depth,
+        cells_of_several_targets=sums.groups.cells_of_several,
+        cells_without_target=sums.groups.cells_of_none,
+        unsorted=sums.unsorted,
+        readings=read.readings,
+    )
+    attributes = {RECORD: record.to_json(), FIRST_PUBLISHED_IN: dict(first_published_in)}
+    group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    write_whole(target / METADATA, (json.dumps(group, indent=2) + "\n").encode("ascii"))
+    return record
+
+
+def _array(path: Path, shape: tuple[int, int]) -> Any:  # noqa: ANN401 - zarr is slow to import
+    import zarr  # noqa: PLC0415
+    from zarr.codecs import Crc32cCodec, ZstdCodec  # noqa: PLC0415
+    from zarr.storage import LocalStore  # noqa: PLC0415
+
+    return zarr.create_array(
+        LocalStore(path),
+        shape=shape,
+        chunks=(min(CHUNK[0], max(shape[0], 1)), min(CHUNK[1], max(shape[1], 1))),
+        dtype="float32",
+        fill_value=float("nan"),
+        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=False), Crc32cCodec()],
+        dimension_names=("target", "gene"),
+        config={"write_empty_chunks": True},
+        zarr_format=3,
+    )
+
+
+def _file_sizes(folder: Path) -> dict[str, int]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    columns = {one.name: one.dtype for one in PERTURB_TARGETS.own_columns if one.name not in _OF_THE_FILE}
+    return pl.DataFrame([{name: row.get(name) for name in columns} for row in rows], schema=columns, orient="row")
+
+
+def _genes(groups: Groups) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"gene_index": range(len(groups.genes)), "gene": groups.genes, "gene_id": groups.gene_ids},
+        schema={"gene_index": pl.Int32, "gene": pl.String, "gene_id": pl.String},
+    )
