@@ -57,6 +57,12 @@ RELEASE_FILES = Table(
             "Published digest, lower-case hexadecimal; null where none is published.",
             nullable=True,
         ),
+        Column(
+            "digest_problem",
+            pl.String(),
+            "Why a digest that is published cannot be one; the bytes are then held against their size. Else null.",
+            nullable=True,
+        ),
         Column("content_type", pl.String(), "Content type as stated by the archive, verbatim.", nullable=True),
         Column(
             "is_ingested", pl.Boolean(), "The archive stores a tabular derivative; the original is what is fetched."
@@ -99,8 +105,8 @@ RELEASE_FILES = Table(
     rules=(
         Rule(
             "path_unique",
-            "directory and label together name one file",
-            lambda: ~pl.struct("directory", "label").is_duplicated(),
+            "directory and label together name one file, or name_problem says that they do not",
+            lambda: ~pl.struct("directory", "label").is_duplicated() | pl.col("name_problem").is_not_null(),
         ),
         Rule(
             "digest_complete",

@@ -62,6 +62,24 @@ def file_names_safe(lock: pl.DataFrame) -> Finding:
     )
 
 
+def digests_published(lock: pl.DataFrame) -> Finding:
+    """Every file has a published digest.
+
+    Protects from bytes that are held against their size only: other bytes of the same size would pass as published.
+    """
+    without = lock.filter(pl.col("digest").is_null())
+    shown = [column for column in ("digest_problem",) if column in without.columns]  # not in a lock of before it
+    return Finding(
+        "digests_published",
+        passed=without.is_empty(),
+        summary=f"{without.height} of {lock.height} files have none; their size is all that can be held against."
+        if without.height
+        else f"All {lock.height} files have one.",
+        rows=without.select("file_id", "directory", "label", "size", *shown),
+        counts={"files": lock.height, "without": without.height},
+    )
+
+
 def image_archives_paired(lock: pl.DataFrame) -> Finding:
     """A release with image archives has exactly one for each condition.
 
@@ -103,7 +121,7 @@ def files_accessible(lock: pl.DataFrame) -> Finding:
     )
 
 
-LOCK_CHECKS = (files_recognised, file_names_safe, image_archives_paired, files_accessible)
+LOCK_CHECKS = (files_recognised, file_names_safe, digests_published, image_archives_paired, files_accessible)
 
 
 def release_due(records: Sequence[ReleaseRecord], now: datetime) -> Finding:

@@ -6,8 +6,6 @@ digest or access state is (`published`), what a file is about (`recognition`), f
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -15,6 +13,7 @@ import polars as pl
 from cm4ai_assets.archives.dataverse.locked_file import (
     LockedFile,
     access_state,
+    digest_problem,
     fetched_size,
     is_ingested,
     published_digest,
@@ -40,13 +39,12 @@ def lock_frame(version: Version, *, release: str, today: date | None = None) -> 
         today: The day embargoes are compared with; by default the archive's own when it answered.
 
     Raises:
-        ProtocolError: The version lacks what a lock needs, or names two files the same.
+        ProtocolError: The version lacks what a lock needs.
     """
     if version.number is None or version.doi is None or version.files is None:
         raise ProtocolError("A version without number, persistent id or files cannot be locked.")
     day = today or version.seen_on or datetime.now(UTC).date()
     names = file_names([(file.directory_label, _label(file, version)) for file in version.files])
-    _refuse_doubles(names)
     rows = [_row(file, name, version, day) for file, name in zip(version.files, names, strict=True)]
     rows.sort(key=lambda row: (str(row["directory"]), str(row["label"])))
     return RELEASE_FILES.validated(RELEASE_FILES.from_rows(rows, release=release))
@@ -57,12 +55,6 @@ def _label(file: File, version: Version) -> str:
     if not label or file.data_file.id is None:
         raise ProtocolError(f"Version {version.number} of {version.doi} lists a file without a name or an id.")
     return label
-
-
-def _refuse_doubles(names: Sequence[FileName]) -> None:
-    double = next((path for path, count in Counter(name.path for name in names).items() if count > 1), None)
-    if double is not None:
-        raise ProtocolError(f"The version lists two files as {double!r}.", remedy="Report it to the archive.")
 
 
 def _row(file: File, name: FileName, version: Version, day: date) -> dict[str, object]:
@@ -79,6 +71,7 @@ def _row(file: File, name: FileName, version: Version, day: date) -> dict[str, o
         "size": fetched_size(data),
         "digest_type": digest_type,
         "digest": digest,
+        "digest_problem": digest_problem(data),
         "content_type": data.content_type,
         "is_ingested": is_ingested(data),
         "access": access_state(file, day),

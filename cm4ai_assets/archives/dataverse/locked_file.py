@@ -8,12 +8,12 @@ their libraries.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import Any, Self, cast
 
 from cm4ai_assets.archives.dataverse.model import DataFile, File
-from cm4ai_assets.transfer.errors import ProtocolError
 
 # The archive's spellings, and those of its enumeration, which appear in some calls (protocol reference, 2.5).
 _DIGEST_TYPES = {
@@ -69,20 +69,30 @@ def fetched_size(data: DataFile) -> int | None:
 def published_digest(data: DataFile) -> tuple[str | None, str | None]:
     """Algorithm and digest as published, lower-case; (None, None) where none is, or none that can be computed.
 
-    Raises:
-        ProtocolError: A digest is published that is none.
+    Of an algorithm that is not known, or of the wrong form (`digest_problem`), a digest says nothing; then the other
+    one counts, if it is there.
     """
+    usable = ((name, digest) for name, digest, is_one in _known_digests(data) if is_one)
+    return next(usable, (None, None))
+
+
+def digest_problem(data: DataFile) -> str | None:
+    """Why a digest that is published cannot be one; None if none is published, or all are sound.
+
+    One such file is no reason to do without a release: its bytes are held against its size, and a check says so.
+    """
+    wrong = (f"{digest!r} is not a digest by {name}." for name, digest, is_one in _known_digests(data) if not is_one)
+    return next(wrong, None)
+
+
+def _known_digests(data: DataFile) -> Iterator[tuple[str, str, bool]]:
+    """Published digests of known algorithms, the deprecated field last, and whether each has its algorithm's form."""
     stated = [(data.checksum.type, data.checksum.value)] if data.checksum else []
-    # Of an algorithm that is not known, the checksum says nothing; then the deprecated field counts, if it is there.
     for kind, value in [*stated, ("MD5", data.md5)]:
-        if not kind or not value or kind.upper() not in _DIGEST_TYPES:
-            continue
-        name, digits = _DIGEST_TYPES[kind.upper()]
-        digest = value.strip().lower()
-        if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest):
-            raise ProtocolError(f"File {data.id} is published with {kind} {value!r}, which is not such a digest.")
-        return name, digest
-    return None, None
+        if kind and value and kind.upper() in _DIGEST_TYPES:
+            name, digits = _DIGEST_TYPES[kind.upper()]
+            digest = value.strip().lower()
+            yield name, digest, re.fullmatch(rf"[0-9a-f]{{{digits}}}", digest) is not None
 
 
 def access_state(file: File, day: date) -> str:

@@ -17,7 +17,8 @@ from cm4ai_assets.archives.dataverse.model import File, Version
 from cm4ai_assets.storage.names import refuse_collisions, safe_names
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
-from cm4ai_assets.updates.findings import file_names_safe
+from cm4ai_assets.updates.changes import compare
+from cm4ai_assets.updates.findings import digests_published, file_names_safe
 from cm4ai_assets_tests.fixtures.protocol import DOI, FILES, IMAGES, TOTAL_SIZE
 from cm4ai_assets_tests.transfer.server import fixture
 
@@ -107,9 +108,25 @@ def test_38_an_unknown_kind_of_digest_does_not_discard_a_known_one_beside_it(unk
     assert (beside["digest_type"], beside["digest"]) == ("MD5", "ab" * 16)
 
 
-def test_38_a_digest_that_is_none_is_not_locked() -> None:
-    with pytest.raises(ProtocolError, match="published with MD5 'xyz', which is not such a digest"):
-        row(file("file_sha1.json", checksum={"type": "MD5", "value": "xyz"}))
+def test_38_a_digest_that_is_none_is_flagged_and_the_file_locked_without() -> None:
+    frame = lock_frame(version(file("file_sha1.json", checksum={"type": "MD5", "value": "xyz"})), release=RELEASE)
+    assert frame.select("digest_type", "digest", "digest_problem").row(0) == (
+        None,
+        None,
+        "'xyz' is not a digest by MD5.",
+    )
+    finding = digests_published(frame)
+    assert not finding.passed
+    assert (finding.counts, finding.rows["digest_problem"].len()) == ({"files": 1, "without": 1}, 1)
+    beside = row(file("file_sha1.json", checksum={"type": "MD5", "value": "xyz"}, md5="AB" * 16))
+    assert (beside["digest"], beside["digest_problem"]) == ("ab" * 16, "'xyz' is not a digest by MD5.")
+
+
+def test_38_digests_of_the_right_form_have_no_flag() -> None:
+    frame = lock_frame(version(file("file_sha1.json")), release=RELEASE)
+    assert frame["digest_problem"].to_list() == [None]
+    assert digests_published(frame).passed
+    assert digests_published(frame.with_columns(digest=None).drop("digest_problem")).counts["without"] == 1
 
 
 def test_39_of_an_ingested_table_the_original_is_locked() -> None:
@@ -221,10 +238,12 @@ def test_45_names_without_a_fault_have_no_flag() -> None:
     assert file_names_safe(frame.drop("name_problem")).passed  # a lock of before the flag
 
 
-def test_45_one_name_twice_is_no_version() -> None:
+def test_45_one_path_twice_is_flagged_and_the_others_are_locked() -> None:
     twice = [file("file_with_pid.json", directoryLabel="a", label="same.csv", id=number) for number in range(2)]
-    with pytest.raises(ProtocolError, match=r"lists two files as 'a/same\.csv'"):
-        lock_frame(version(*twice), release=RELEASE)
+    frame = lock_frame(version(*twice, file("file_with_pid.json", id=7)), release=RELEASE)
+    assert [problem is None for problem in frame.sort("file_id")["name_problem"]] == [False, False, True]
+    compared = compare(frame, frame, release=RELEASE, against=RELEASE)
+    assert compared["change"].to_list() == ["unchanged"] * 3
 
 
 def test_46_hostile_names_are_flagged_and_never_a_path() -> None:
