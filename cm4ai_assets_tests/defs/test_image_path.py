@@ -146,6 +146,9 @@ def test_pages_show_pictures_and_counts(bench: Workbench, storage: Path) -> None
     assert "data:image/webp;base64," in str(shown["if_fields"]["contact_sheet"].value)
     assert "data:image/png;base64," in str(shown["if_quality"]["intensities"].value)
     assert shown["if_tensors"]["images_per_second"].value
+    fields = bench.platform.store.table("if_fields", Partition(RELEASE, "paclitaxel")).collect()["field_id"].to_list()
+    assert str(shown["if_fields"]["contact_sheet_shows"].value).split(", ") == fields  # words can be searched
+    assert set(str(shown["if_tensors"]["channels_shown_of"].value).split(", ")) < set(fields)
 
 
 def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same_bytes(

@@ -39,6 +39,7 @@ PAIRS_SHOWN = 3
 def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
     """Counts, defects, and a contact sheet of fields spread over the plates."""
     stored = fields.filter(pl.col("tensor_index").is_not_null())
+    shown = _spread(stored, SHEET_FIELDS)
     defects = fields["defects"].explode().drop_nulls().value_counts(sort=True)
     return {
         "fields_in_tensor": stored.height,
@@ -46,7 +47,8 @@ def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
         "antibodies": fields["antibody_id"].drop_nulls().n_unique(),
         "wells": fields.select("plate", "well").n_unique(),
         "defects": rows(defects),
-        "contact_sheet": _sheet(_spread(stored, array), alt="fields of view, tubulin red, protein green, nucleus blue"),
+        "contact_sheet": _sheet(shown, array, alt="fields of view, tubulin red, protein green, nucleus blue"),
+        "contact_sheet_shows": _names(shown),
     }
 
 
@@ -55,8 +57,8 @@ def of_tensor(
 ) -> Metadata:
     """What is stored where, from what, how fast, whether it was made now, and what the channels of some fields show."""
     record = product.record
-    stored = fields.filter(pl.col("tensor_index").is_not_null()).sort("tensor_index")
-    shown = _labelled(stored[evenly(stored.height, CHANNELS_OF)], array)
+    shown = _spread(fields.filter(pl.col("tensor_index").is_not_null()), CHANNELS_OF)
+    sheet = channel_sheet(_labelled(shown, array))
     return {
         "store": store.location(product.path),
         "shape": " x ".join(str(length) for length in record.shape),
@@ -67,7 +69,8 @@ def of_tensor(
         "share_of_raw_size": round(record.size / record.raw_size, 4) if record.raw_size else 0.0,
         "fields_left_out": len(record.failures),
         "audit": audit.summary,
-        "channels_shown": picture(channel_sheet(shown), alt="channels of some fields, and their overlay", mime=WEBP),
+        "channels_shown": picture(sheet, alt="channels of some fields, and their overlay", mime=WEBP),
+        "channels_shown_of": _names(shown),
         "images_decoded": product.images,
         "reused": "yes: same ZIP, same edge length, same code" if product.reused else "no: decoded in this run",
         **({} if product.reused else {"seconds": round(product.seconds, 2), "images_per_second": _rate(product)}),
@@ -111,7 +114,10 @@ def of_offenders(field_ids: Sequence[str], store: Store, partition: Partition) -
     if found.is_empty():
         return {}
     array = open_array(store.fs, store.address(tensor.select("path").collect().item()))
-    return {"pictures": _sheet(_labelled(found, array), alt="fields that this check names")}
+    return {
+        "pictures": _sheet(found, array, alt="fields that this check names"),
+        "pictures_show": _names(found),
+    }
 
 
 def of_blurred(blurred: pl.DataFrame, store: Store, partition: Partition) -> Metadata:
@@ -140,9 +146,14 @@ def _rate(product: Product) -> float:
     return round(product.images / product.seconds, 1)
 
 
-def _spread(stored: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
-    shown = stored.sort("tensor_index")[evenly(stored.height, SHEET_FIELDS)]
-    return _labelled(shown, array)
+def _spread(stored: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Some of the stored fields, evenly spread over the tensor."""
+    return stored.sort("tensor_index")[evenly(stored.height, count)]
+
+
+def _names(fields: pl.DataFrame) -> str:
+    """What a picture shows, as text beside it: words in a picture cannot be searched."""
+    return ", ".join(fields["field_id"])
 
 
 def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
@@ -153,8 +164,8 @@ def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[st
         yield f"{name.plate_number} {name.well} R{name.region}{plane}", read_field(array, index)
 
 
-def _sheet(fields: Iterator[tuple[str, Pixels]], *, alt: str) -> dg.MarkdownMetadataValue:
-    return picture(contact_sheet(fields), alt=alt, mime=WEBP)
+def _sheet(fields: pl.DataFrame, array: zarr.Array[Any], *, alt: str) -> dg.MarkdownMetadataValue:
+    return picture(contact_sheet(_labelled(fields, array)), alt=alt, mime=WEBP)
 
 
 def _histograms(quality: pl.DataFrame) -> dict[str, Counts]:
