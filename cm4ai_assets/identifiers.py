@@ -92,6 +92,12 @@ MASSIVE = Form(
     r"MSV[0-9]{9}",
     "MSV000098237",
 )
+SRA_RUN = Form(
+    "sequencing run",
+    # INSDC: S, E or D for the archive that took it, RR for a run.
+    r"[SED]RR[0-9]{6,9}",
+    "SRR31012081",
+)
 ARK = Form(
     "ARK",
     # A naming authority (NAAN) of five digits. Older spellings have a slash before it.
@@ -111,7 +117,7 @@ ORCID = Form(
     "0000-0003-4060-7360",
 )
 
-FORMS = (UNIPROT, ENSEMBL_GENE, ANTIBODY, GENE_SYMBOL, CELLOSAURUS, MASSIVE, ARK, DOI, ORCID)
+FORMS = (UNIPROT, ENSEMBL_GENE, ANTIBODY, GENE_SYMBOL, CELLOSAURUS, MASSIVE, SRA_RUN, ARK, DOI, ORCID)
 
 _DOI_WITHIN = re.compile(DOI.pattern)
 

@@ -13,6 +13,8 @@ from typing import BinaryIO, cast
 from cm4ai_assets.archives import datacite
 from cm4ai_assets.archives.datasheets import added_datasheet
 from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.archives.ena.ena import EnaClient
+from cm4ai_assets.archives.ena.ncbi import NcbiClient
 from cm4ai_assets.archives.figshare.client import FigshareClient
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.settings import Settings
@@ -84,6 +86,14 @@ class Platform:
     def figshare(self) -> FigshareClient:
         """A new client of Figshare; close it after use (it is a context manager)."""
         return FigshareClient(self.settings.figshare_url)
+
+    def ena(self) -> EnaClient:
+        """A new client of ENA, with little patience: it is asked again with the next lock. Close it after use."""
+        return EnaClient(self.settings.ena_url, retries=datacite.RETRIES)
+
+    def ncbi(self) -> NcbiClient:
+        """A new client of NCBI, whose allowance all processes share; otherwise like `ena`."""
+        return NcbiClient(self.settings.ncbi_url, shared=self.settings.scratch / "hosts", retries=datacite.RETRIES)
 
     @contextmanager
     def usage_services(self) -> Iterator[tuple[HttpClient, HttpClient]]:

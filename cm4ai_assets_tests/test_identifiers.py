@@ -27,6 +27,7 @@ CASES: tuple[tuple[Form, list[str], list[str]], ...] = (
     (identifiers.GENE_SYMBOL, ["EIF5A", "H2AC11", "HLA-A", "C1orf112"], ["", "2-Sep", "43709", "#NAME?", "A B"]),
     (identifiers.CELLOSAURUS, ["CVCL_0419", "RRID:CVCL_B5P3"], ["CVCL-0419", "0419", "CVCL_04199"]),
     (identifiers.MASSIVE, ["MSV000098237"], ["MSV00009823", "MSV0000982370", "PXD000001"]),
+    (identifiers.SRA_RUN, ["SRR31012081", "ERR1234567"], ["SRX31012081", "SRR310", "srr31012081", "53424698"]),
     (identifiers.ARK, ["ark:59853/x", "ark:/59852/x/y"], ["ark:598/x", "ark:59853/", "ark:59853/a b"]),
     (identifiers.DOI, ["10.18130/V3/F3TD5R"], ["doi:10.18130/V3/F3TD5R", "10.18/x", "10.18130/", "10.18130/a b"]),
     (identifiers.ORCID, ["0000-0003-4060-7360", "0000-0002-1694-233X"], ["0000-0003-4060-736", "0000-0003-4060-73600"]),

@@ -11,6 +11,7 @@ object counts once, the later one, as JSON parsers have it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,3 +133,14 @@ def _place(data: bytes, error: Exception) -> str:
     before = data[: int(number)]
     line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
     return f"line {line}, column {column}"
+
+
+def pages_in(source: ByteSource, ending: str) -> list[str]:
+    """The pages in a ZIP whose name ends so, as text; one that cannot be read is passed over, as a second opinion."""
+    found = []
+    with suppress(ArchiveDamagedError):
+        for member in read_directory(source).members:
+            if not member.is_directory and member.name.lower().endswith(ending):
+                with suppress(MemberUnreadableError):
+                    found.append(read_member(source, member).decode("utf-8", "replace"))
+    return found

@@ -44,7 +44,7 @@ def _crate(subset: str, form: str = "") -> bytes:
 
 
 def _preview(subset: str) -> bytes:
-    return subsets.page("RO-Crate Preview", SUBSETS[subset].name, [subsets.root_of(subset)])
+    return subsets.preview(subset)
 
 
 def _graph(subset: str) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cm4ai_assets.sandbox import figshare_routes, landing, massive_routes
+from cm4ai_assets.sandbox import figshare_routes, landing, massive_routes, sra_routes
 from cm4ai_assets.sandbox.answers import VERSION, View, is_open
 from cm4ai_assets.sandbox.catalog import Catalog, Dataset, Version
 from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer, slices
@@ -49,7 +49,12 @@ class Archive:
     def answer(self, request: Request, base: str) -> Answer:
         """The answer to a request; `base` is the server's own URL, which some messages repeat."""
         try:
-            return massive_routes.answer(request) or figshare_routes.answer(request, base) or self._answer(request)
+            return (
+                massive_routes.answer(request)
+                or figshare_routes.answer(request, base)
+                or sra_routes.answer(request, base)
+                or self._answer(request)
+            )
         except Refusal as refusal:
             return refusal.answer
         except (LookupError, ValueError):  # a parameter of the wrong type is answered like an unknown path

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cm4ai_assets.conditions import CONDITIONS, Condition
+from cm4ai_assets.sandbox import sra
 from cm4ai_assets.sandbox.crates import ARK, ARK_2025, LICENSE, PUBLIC_DOMAIN, Entity, crate, image_root
 from cm4ai_assets.sandbox.massive import DEPOSITS, Deposit
 
@@ -132,7 +133,9 @@ def _deposit(subset: str, month: str) -> Deposit | None:
 
 
 def _entities(subset: str, ark: str, deposit: Deposit | None) -> Iterator[Entity]:
-    """A sample, an instrument, a computation, and the data sets between them."""
+    """A sample, an instrument, a computation, and the data sets between them; the samples of the sequencing."""
+    if subset == "Perturb-Seq-sra":
+        yield from sra.crate_entities(ark)
     sample, instrument = f"{ark}/sample-{subset}", f"{ark}/instrument-{subset}"
     yield {"@id": sample, "@type": "https://w3id.org/EVI#Sample", "name": f"{subset} sample"}
     yield {"@id": instrument, "@type": "https://w3id.org/EVI#Instrument", "name": f"{subset} instrument"}
@@ -170,6 +173,12 @@ def _entities(subset: str, ark: str, deposit: Deposit | None) -> Iterator[Entity
         }
 
 
+def preview(subset: str) -> bytes:
+    """The page that shows a subset's crate; that of the sequencing has its data sets in a table, as published."""
+    data_sets = sra.preview_rows() if subset == "Perturb-Seq-sra" else []
+    return page("RO-Crate Preview", SUBSETS[subset].name, [root_of(subset)], data_sets)
+
+
 def release_crate(month: str) -> bytes:
     """The crate of a whole release: its parts by reference, with claims copied from older ones."""
     newer = month in MONTHS[2:]
@@ -200,8 +209,14 @@ def release_crate(month: str) -> bytes:
     return crate(root, parts, draft=not newer)
 
 
-def page(kind: str, title: str, entities: list[Entity]) -> bytes:
-    """An HTML page about entities: previews, datasheets and provenance graphs carry them as a table and as JSON."""
+def page(kind: str, title: str, entities: list[Entity], data_sets: Sequence[Sequence[str]] = ()) -> bytes:
+    """An HTML page about entities: previews, datasheets and provenance graphs carry them as a table and as JSON.
+
+    `data_sets` are rows of name, description, access and day of release.
+    """
+    cells = ("<td>" + "</td><td>".join(html.escape(cell) for cell in row) + "</td>" for row in data_sets)
+    table = "\n".join(f"<tr>{row}</tr>" for row in cells)
+    listed = f'<table id="datasets-table">\n{table}\n</table>\n' if data_sets else ""
     rows = "\n".join(
         f"<tr><td>{html.escape(str(entity['@id']))}</td><td>{html.escape(str(entity.get('name', '')))}</td></tr>"
         for entity in entities
@@ -210,6 +225,6 @@ def page(kind: str, title: str, entities: list[Entity]) -> bytes:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n'
         f'<head><meta charset="UTF-8"><title>{html.escape(title)} - {kind}</title></head>\n'
-        f"<body><h1>{html.escape(title)}</h1>\n<table>\n{rows}\n</table>\n"
+        f"<body><h1>{html.escape(title)}</h1>\n<table>\n{rows}\n</table>\n{listed}"
         f'<script type="application/ld+json">{data}</script>\n</body>\n</html>\n'
     ).encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.identifiers import SRA_RUN
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.tables.release import ACCESS_STATES
 from cm4ai_assets.tables.schema import Column, Rule, Table
@@ -11,6 +12,19 @@ from cm4ai_assets.tables.schema import Column, Rule, Table
 FIGSHARE_ACCESS = (*ACCESS_STATES, "linked")
 FIGSHARE_ROLES = ("cells", "guides", "other")
 NAMED_BY = ("crate", "programme")
+
+RUN_ACCESS = ("public", "no_files", "embargoed", "not_listed", "unknown")
+RUN_LISTS = ("crate", "preview", "ena", "ncbi")
+LIBRARIES = ("GEX", "CRISPR")
+RUN_DEFECTS = (
+    "run_not_named",
+    "sample_not_named",
+    "samples_differ",
+    "unequal_lists",
+    "illegible_list",
+    "no_digest",
+    "digests_differ",
+)
 
 _MD5 = r"^[0-9a-f]{32}$"
 _SHA256 = r"^[0-9a-f]{64}$"
@@ -56,4 +70,64 @@ FIGSHARE_FILES = Table(
     source="Figshare's public API; the release's crates name the article",
 )  # fmt: skip
 
-TABLES = (FIGSHARE_FILES,)
+SRA_RUNS = Table(
+    name="sra_runs",
+    description="The sequencing runs behind the release's Perturb-seq data: as its crates list them, and what ENA and "
+    "NCBI hold of them. Where a crate names a sample and no run of it, the sample is one row. Nothing of it is pulled "
+    "unless asked for.",
+    partitioning=Partitioning.RELEASE,
+    key=("sample", "run"),
+    own_columns=(
+        Column("sample", pl.String(), "Name of the sample, such as KOLF2-ALPHA-GEX-Chip-1-Channel-1; null where "
+               "nothing names it.", nullable=True),
+        Column("run", pl.String(), "Accession of the run; null where the sample's runs are not named.", nullable=True),
+        Column("batch", pl.String(), "Batch, from the sample's name: ALPHA, BETA, GAMMA.", nullable=True),
+        Column("library", pl.String(), "Library type, from the sample's name: GEX: transcripts; CRISPR: guides.",
+               nullable=True, allowed=LIBRARIES),
+        Column("chip", pl.Int64(), "Chip, from the sample's name.", nullable=True),
+        Column("channel", pl.Int64(), "Channel of the chip, from the sample's name.", nullable=True),
+        Column("gem_channel", pl.String(), "Batch, chip and channel as the molecule files are named: "
+               "ALPHA-Chip-1-Channel-1.", nullable=True),
+        Column("is_counted", pl.Boolean(), "The crates list a molecule file of this channel: it is part of the counted "
+               "matrix; null where no crate lists any.", nullable=True),
+        Column("bioproject", pl.String(), "BioProject under which an archive lists the run; null where none does.",
+               nullable=True),
+        Column("experiment", pl.String(), "Accession of the experiment, as an archive states it.", nullable=True),
+        Column("biosample", pl.String(), "Accession of the sample, as an archive states it.", nullable=True),
+        Column("strategy", pl.String(), "Library strategy, as an archive states it.", nullable=True),
+        Column("layout", pl.String(), "Library layout, as an archive states it.", nullable=True),
+        Column("spots", pl.Int64(), "Spots, as an archive states them.", nullable=True),
+        Column("bases", pl.Int64(), "Bases, as an archive states them.", unit="bases", nullable=True),
+        Column("access", pl.String(), "public: an archive lists files of it; no_files: it lists the run without files; "
+               "embargoed: no archive lists it, and a crate says so or names a later day; not_listed: no archive "
+               "lists it, and nothing says why; unknown: no archive could be asked.", allowed=RUN_ACCESS),
+        Column("embargo_until", pl.Date(), "Day of release that the crates state for an embargoed run, be it past; "
+               "null where none is stated, and of other runs.", nullable=True),
+        Column("public_since", pl.Date(), "Day the run became public, as an archive states it.", nullable=True),
+        Column("files_kind", pl.String(), "Which files these are: as submitted, converted to fastq, or in SRA's "
+               "format; null where there are none.", nullable=True, allowed=("submitted", "fastq", "sra")),
+        Column("file_names", pl.List(pl.String()), "Names of the run's files."),
+        Column("file_urls", pl.List(pl.String()), "Address of each file, by HTTPS."),
+        Column("file_sizes", pl.List(pl.Int64()), "Size of each file; null where not stated.", unit="bytes"),
+        Column("file_md5s", pl.List(pl.String()), "Published MD5 of each file; null where none is."),
+        Column("file_sha256s", pl.List(pl.String()), "SHA-256 of the stored bytes of each file; null where they are "
+               "not stored."),
+        Column("size", pl.Int64(), "Size of all files together; null where there are none, or one is not stated.",
+               unit="bytes", nullable=True),
+        Column("listed_by", pl.List(pl.String()), "Who lists the run or its sample.", allowed=RUN_LISTS),
+        Column("defects", pl.List(pl.String()), "What is wrong with this row; empty if nothing.", allowed=RUN_DEFECTS),
+    ),
+    rules=(
+        Rule("named", "a row names a sample or a run",
+             lambda: pl.col("sample").is_not_null() | pl.col("run").is_not_null()),
+        Rule("run_form", "run is an accession of a run", lambda: SRA_RUN.fits_column("run")),
+        Rule("files_whole", "names, addresses, sizes and digests of files are lists of one length",
+             lambda: pl.all_horizontal(pl.col("file_names").list.len() == pl.col(name).list.len()
+                                       for name in ("file_urls", "file_sizes", "file_md5s", "file_sha256s"))),
+        Rule("public_with_files", "a public run has files", lambda: (pl.col("access") == "public")
+             == (pl.col("file_names").list.len() > 0)),
+    ),
+    source="crates of the release; file reports of ENA, run tables and the Data Locator of NCBI",
+)  # fmt: skip
+
+TABLES = (FIGSHARE_FILES, SRA_RUNS)

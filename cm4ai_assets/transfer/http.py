@@ -176,7 +176,10 @@ class HttpClient:
         return str(httpx2.URL(f"{self.base_url}{path}", params=dict(params) if params else None))
 
     def json(self, path: str, params: Mapping[str, str] | None = None, *, body: object = None) -> Reply:
-        """A JSON answer, asked for again by the retry policy. With a `body`, it is posted."""
+        """A JSON answer, asked for again by the retry policy; None where there is no content (204).
+
+        With a `body`, it is posted.
+        """
         url = self.url(path, params)
         return self.patiently(lambda: self._json_once(url, body))
 
@@ -187,17 +190,43 @@ class HttpClient:
     def _json_once(self, url: str, body: object) -> Reply:
         shown = redacted(url, home=self.home)
         with self.stream(url, body=body) as answer:
-            if answer.status != HTTPStatus.OK:
-                raise self._refusal(answer)
-            raw = bytearray()
-            for chunk in answer.chunks():
-                raw += chunk
-                if len(raw) > json_answers.BYTE_LIMIT:
-                    raise ProtocolError(f"The answer to {shown} is longer than {json_answers.BYTE_LIMIT} bytes.")
-        parsed = json_answers.parsed(bytes(raw), what=shown, content_type=_stated_form(answer.headers))
+            if answer.status == HTTPStatus.NO_CONTENT:
+                return Reply(None, _http_date(answer.headers.get("date")))
+            raw = self._body(answer, shown)
+        parsed = json_answers.parsed(raw, what=shown, content_type=_stated_form(answer.headers))
         if failure := error_envelope(parsed, what=shown, service=self._service):
             raise failure
         return Reply(parsed, _http_date(answer.headers.get("date")))
+
+    def text(self, path: str, params: Mapping[str, str] | None = None) -> str:
+        """An answer that is text in UTF-8, asked for again by the retry policy.
+
+        Raises:
+            ProtocolError: It is not UTF-8, or too much of it.
+            ArchiveError: It was refused, or nothing answered.
+        """
+        url = self.url(path, params)
+        return self.patiently(lambda: self._text_once(url))
+
+    def _text_once(self, url: str) -> str:
+        shown = redacted(url, home=self.home)
+        with self.stream(url) as answer:
+            raw = self._body(answer, shown)
+        try:
+            return raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ProtocolError(f"The answer to {shown} is not UTF-8: {error}.") from error
+
+    def _body(self, answer: Answer, shown: str) -> bytes:
+        """All of a wanted answer, which is bounded."""
+        if answer.status != HTTPStatus.OK:
+            raise self._refusal(answer)
+        raw = bytearray()
+        for chunk in answer.chunks():
+            raw += chunk
+            if len(raw) > json_answers.BYTE_LIMIT:
+                raise ProtocolError(f"The answer to {shown} is longer than {json_answers.BYTE_LIMIT} bytes.")
+        return bytes(raw)
 
     @contextmanager
     def stream(self, url: str, *, start: int = 0, length: int | None = None, body: object = None) -> Iterator[Answer]:

@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from cm4ai_assets.transfer.errors import BlockedByWafError, NotFoundError, ProtocolError, RangeError, ReplacedError
 from cm4ai_assets.transfer.http import Answer, HttpClient
-from cm4ai_assets.transfer.origins import origin
+from cm4ai_assets.transfer.origins import allow_redirect, origin
 
 _log = logging.getLogger(__name__)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
@@ -89,6 +89,8 @@ class HttpFile:
             ArchiveError: It was refused, or nothing answered.
         """
         del counted
+        if not self.client.is_home(self.url):  # an address that a listing states leads no further than a redirect may
+            allow_redirect(self.url, home=self.client.home, what=self.name)
         _, host, port = origin(self.url)
         limit = self.client.rate_limit
         slot = limit.slot(f"{host}_{port}") if limit else nullcontext()

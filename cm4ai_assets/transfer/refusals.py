@@ -199,5 +199,5 @@ def _field(body: bytes, name: str) -> str | None:
 
 def _message(body: bytes) -> str:
     """What a refusal says, in one line: its JSON message, else its text without markup."""
-    message = _field(body, "message") or re.sub(r"<[^>]*>", " ", _text(body))
+    message = _field(body, "message") or _field(body, "error") or re.sub(r"<[^>]*>", " ", _text(body))
     return re.sub(r"\s+", " ", message).strip()[:300] or "no message"

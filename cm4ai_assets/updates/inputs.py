@@ -24,7 +24,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
-from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
 from cm4ai_assets.updates.changes import same_bytes
@@ -139,7 +139,7 @@ FEEDS: tuple[Feed, ...] = (
         spread=Spread.RELEASE,
         product=FIGSHARE_FILES.name,
         first=FIGSHARE_FILES.name,
-        tables=(FIGSHARE_FILES.name,),
+        tables=(FIGSHARE_FILES.name, SRA_RUNS.name),
         takes_some=True,
     ),
     Feed(

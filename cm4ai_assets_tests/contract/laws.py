@@ -48,7 +48,7 @@ ON_THE_NETWORK = frozenset({"transfer", "archives"})
 SERVING = frozenset({"sandbox", "ui"})
 
 # What makes a client, by the platform's method; and what fetches bytes, by function. All of it is acquisition.
-CLIENTS = frozenset({"archive", "massive", "figshare", "usage_services", "describer", "watcher"})
+CLIENTS = frozenset({"archive", "massive", "figshare", "ena", "ncbi", "usage_services", "describer", "watcher"})
 FETCHERS = frozenset({"acquire", "acquire_file", "pull", "fetch"})
 
 PRODUCTS = ("blobs/", "tables/", "tensors/", "documents/")

@@ -12,6 +12,9 @@ import polars as pl
 
 from cm4ai_assets.defs.pages import rows
 from cm4ai_assets.defs.publishing import Metadata
+from cm4ai_assets.tables.perturbseq import RUN_ACCESS
+
+_NOTES = 20
 
 
 def of_article(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
@@ -32,4 +35,26 @@ def of_article(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         "stored": int(files["sha256"].is_not_null().sum()),
         "listing": rows(shown),
         "notes": " ".join(notes) or "none",
+    }
+
+
+def of_sequencing(runs: pl.DataFrame, notes: Sequence[str]) -> Metadata:
+    """Counts per batch and library, who lists what, and what is embargoed until when."""
+    per_batch = runs.group_by("batch", "library", maintain_order=True).agg(
+        pl.col("sample").n_unique().alias("samples"),
+        pl.col("run").count().alias("runs"),
+        *((pl.col("access") == state).sum().alias(state) for state in RUN_ACCESS),
+        (pl.col("size").sum() / 1e9).round(3).alias("GB"),
+        pl.col("embargo_until").max(),
+    )
+    channels, more = runs.filter(~pl.col("is_counted"))["gem_channel"].unique().sort(), len(notes) - _NOTES
+    return {
+        "samples": runs["sample"].n_unique(),
+        "runs": runs["run"].count(),
+        "total_bytes": int(runs["size"].sum()),
+        "embargoed": runs.filter(access="embargoed").height,
+        "per_batch": rows(per_batch.sort("batch", "library")),
+        "channels_not_counted": ", ".join(channels) or "none",
+        "listed_by": rows(runs.select(pl.col("listed_by").list.join(", ")).to_series().value_counts(sort=True)),
+        "notes": " ".join([*notes[:_NOTES], *([f"And {more} more."] if more > 0 else [])]) or "none",
     }
