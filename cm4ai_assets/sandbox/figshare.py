@@ -1,7 +1,7 @@
 """A synthetic Figshare: the programme's Perturb-seq article, its versions, and the bytes of its files.
 
 Belongs here: what the article holds and what the API says of it. Does not belong here: serving it (`figshare_routes`),
-and how the matrix comes about.
+and how the experiment comes about (`perturbseq`, `h5ad`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from cm4ai_assets.sandbox.perturbseq import Experiment, control_whitelist, guide_library
+
 ARTICLE = 27261219
 DOI = f"10.25452/figshare.plus.{ARTICLE}"
 _PUBLISHED, _REVISED = "2026-05-18T09:12:31Z", "2026-06-02T14:40:09Z"
 # Ids are the real ones plus 600,000, as everywhere in the sandbox.
-_README, _PAN_GENOME, _GUIDES = 65250260, 65250261, 65250262
+_README, _PAN_GENOME, _GUIDES, _CONTROLS = 65250260, 65250261, 65250262, 65250263
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,18 @@ def _readme() -> bytes:
     return b"# Synthetic data of the CM4AI sandbox archive\n\nNothing in this article was measured.\n"
 
 
-FILES = (File(_README, "README.md", _readme),)
+def _matrix() -> bytes:
+    from cm4ai_assets.sandbox.h5ad import h5ad  # noqa: PLC0415 - h5py is slow to import
+
+    return h5ad(Experiment())
+
+
+FILES = (
+    File(_README, "README.md", _readme),
+    File(_PAN_GENOME, "KOLF_Pan_Genome_QC_Filtered.h5ad", _matrix),
+    File(_GUIDES, "pan_genome_feature_reference.csv", lambda: guide_library(Experiment())),
+    File(_CONTROLS, "NTC_sgRNA_whitelist.txt", lambda: control_whitelist(Experiment()), since=2),
+)
 VERSIONS = {1: _PUBLISHED, 2: _REVISED}
 
 

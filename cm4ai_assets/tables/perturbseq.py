@@ -10,7 +10,7 @@ from cm4ai_assets.tables.release import ACCESS_STATES
 from cm4ai_assets.tables.schema import Column, Rule, Table
 
 FIGSHARE_ACCESS = (*ACCESS_STATES, "linked")
-FIGSHARE_ROLES = ("cells", "guides", "other")
+FIGSHARE_ROLES = ("cells", "guides", "controls", "other")
 NAMED_BY = ("crate", "programme")
 
 RUN_ACCESS = ("public", "no_files", "embargoed", "not_listed", "unknown")
@@ -53,8 +53,9 @@ FIGSHARE_FILES = Table(
                "Figshare vouches for nothing.", allowed=FIGSHARE_ACCESS),
         Column("embargo_until", pl.Date(), "Day an embargo ends; null without one, or without a stated end.",
                nullable=True),
-        Column("role", pl.String(), "What the file is for this platform: cells: a matrix; guides: the feature "
-               "reference; other: not read, for the reason in the notes.", allowed=FIGSHARE_ROLES),
+        Column("role", pl.String(), "What the file is for this platform: cells: a matrix; guides: the "
+               "feature reference; controls: names of control guides; other: not read, see the notes.",
+               allowed=FIGSHARE_ROLES),
         Column("sha256", pl.String(), "SHA-256 of the stored bytes; null where they are not stored.", nullable=True),
         Column("named_by", pl.String(), "Who names the article: crate: the release's own crate, by DOI; programme: "
                "known of the programme, because the crate names a private link only, or nothing.", allowed=NAMED_BY),

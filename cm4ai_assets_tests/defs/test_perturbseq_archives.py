@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +11,38 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cm4ai_assets.archives.ena.ena import EnaClient
+from cm4ai_assets.archives.ena.ncbi import NcbiClient
 from cm4ai_assets.archives.figshare.client import FigshareClient
 from cm4ai_assets.defs.perturbseq import inputs
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.sandbox import SandboxServer, figshare
+from cm4ai_assets.sandbox import SandboxServer, figshare, sra
 from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
-MAY_2024 = "2024-05-v1.0"
+MAY_2024, JUNE_2025 = "2024-05-v1.0", "2025-06-v2.1"
 PATH = "key:release_files or group:perturbation"
 LISTED = "key:release_files or key:figshare_files"
 
 
+AT_ONCE = RetryPolicy(tries=1, waf_tries=1)
+
+
 class Impatient(Platform):
-    """Gives up on Figshare at once."""
+    """Gives up on the archives at once, and keeps no pace."""
+
+    def ena(self) -> EnaClient:
+        return EnaClient(self.settings.ena_url, retries=AT_ONCE)
+
+    def ncbi(self) -> NcbiClient:
+        return NcbiClient(self.settings.ncbi_url, retries=AT_ONCE)
 
     def figshare(self) -> FigshareClient:
-        return FigshareClient(self.settings.figshare_url, retries=RetryPolicy(tries=1, waf_tries=1))
+        return FigshareClient(self.settings.figshare_url, retries=AT_ONCE)
 
 
 def bench_over(archive: SandboxServer, folder: Path, **others: Any) -> Workbench:
@@ -108,3 +121,92 @@ def test_an_h5ad_that_is_not_there_is_named(archive: SandboxServer, tmp_path: Pa
     own_file = Platform(Settings.served_by(archive.url, storage=str(tmp_path / "storage"), h5ad=tmp_path / "none.h5ad"))
     with pytest.raises(ConfigurationError, match="CM4AI_H5AD"):
         inputs.near_matrix(own_file, RELEASE)
+
+
+def test_the_cells_of_the_sandbox_are_read_by_range_stored_or_from_a_copy(
+    own: Workbench, archive: SandboxServer, tmp_path: Path
+) -> None:
+    only(own, RELEASE, LISTED)
+    where = {"storage": own.platform.settings.storage, "scratch": own.platform.settings.scratch}
+    far = inputs.matrix(own.platform, RELEASE)
+    assert far is not None
+    assert (far.place, far.is_near, inputs.near_matrix(own.platform, RELEASE)) == (inputs.Place.RANGE, False, None)
+    (published,) = (file for file in figshare.FILES if file.name == far.label)
+    content = figshare.content(published.id)
+    assert content is not None
+    with far.open() as stream:
+        stream.seek(-100, 2)
+        assert stream.read() == content[-100:]
+    assert (far.traffic.requests, far.size, far.md5) == (1, len(content), figshare.md5(published.id))
+    copy = tmp_path / "copies"
+    copy.mkdir()
+    (copy / far.label).write_bytes(content)
+    local = inputs.matrix(Platform(Settings.served_by(archive.url, **where, h5ad=copy)), RELEASE)
+    assert local is not None
+    assert (local.place, local.verified) == (inputs.Place.LOCAL, "size and published MD5, all of it")
+    (copy / far.label).write_bytes(content[:-1] + b"?")
+    with pytest.raises(ConfigurationError, match="MD5"):
+        inputs.near_matrix(Platform(Settings.served_by(archive.url, **where, h5ad=copy)), RELEASE)
+    (copy / far.label).write_bytes(content[:-1])
+    with pytest.raises(ConfigurationError, match="bytes"):
+        inputs.near_matrix(Platform(Settings.served_by(archive.url, **where, h5ad=copy / far.label)), RELEASE)
+    tiny = Platform(Settings.served_by(archive.url, **where, perturbseq_bytes=1000))
+    context = dg.build_asset_context(partition_key=RELEASE)
+    (left,) = inputs.fetch_small(context, tiny, RELEASE, "cells")
+    assert f"cm4ai pull '{figshare.ARTICLE}/{far.label}' --budget 1GB" in left
+    assert inputs.fetch_small(context, own.platform, RELEASE, "cells", "guides") == []
+    near = inputs.near_matrix(own.platform, RELEASE)
+    guides = inputs.near_guides(own.platform, RELEASE)
+    assert near is not None
+    assert guides is not None
+    with near.open() as stream, guides.open() as library:
+        assert stream.read(10) == content[:10]
+        assert library.read(5) == b"name,"
+
+
+# --- sequencing runs
+
+
+def runs(bench: Workbench, release: str = RELEASE) -> pl.DataFrame:
+    return bench.platform.store.table("sra_runs", Partition(release)).collect()
+
+
+SEQUENCED = "key:release_files or key:sra_runs"
+
+
+def test_runs_are_those_of_the_crates_beside_what_the_archives_hold(own: Workbench) -> None:
+    only(own, JUNE_2025, SEQUENCED)
+    made = runs(own, JUNE_2025)
+    assert made["sample"].n_unique() == 192
+    assert dict(made["access"].value_counts().iter_rows()) == {"public": 95, "no_files": 1, "embargoed": 192}
+    assert made.filter(run=sra.AT_NCBI)["files_kind"].to_list() == ["sra"]
+    assert made.filter(run=sra.AT_COST).select("access", "listed_by").row(0) == ("no_files", ["crate", "ena", "ncbi"])
+    embargoed = made.filter(access="embargoed")
+    assert sorted(set(embargoed["embargo_until"])) == [date(2027, 10, 1), date(2028, 1, 1)]
+    assert embargoed["listed_by"].to_list() == [["crate"]] * 192
+    assert made.filter(~pl.col("is_counted"))["gem_channel"].n_unique() == 6
+    assert made.filter(sample=sra.UNNAMED)["listed_by"].to_list() == [["ena", "ncbi"]]
+    assert set(made.filter(access="public", files_kind="fastq")["file_names"].list.len()) == {2}
+
+
+def test_where_the_crate_is_embargoed_its_page_names_the_samples(own: Workbench) -> None:
+    only(own, RELEASE, SEQUENCED)
+    made = runs(own)
+    assert made["sample"].n_unique() == 192
+    without = made.filter(pl.col("run").is_null())
+    assert without["listed_by"].to_list() == [["preview"]] * 128
+    assert set(without["access"]) == {"embargoed"}
+    assert made["run"].count() == 96
+
+
+def test_archives_that_do_not_answer_leave_their_side_open(own: Workbench, archive: SandboxServer) -> None:
+    def silent(request: Request) -> Answer | None:
+        closed = ("/ena/", "/entrez/", "/sdl/")
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE) if any(one in request.path for one in closed) else None
+
+    archive.faults.append(silent)
+    only(own, JUNE_2025, SEQUENCED)
+    made = runs(own, JUNE_2025)
+    assert set(made.filter(batch="ALPHA")["access"]) == {"unknown"}
+    assert set(made.filter(batch="BETA")["access"]) == {"embargoed"}
+    assert made["bioproject"].null_count() == made.height

@@ -22,6 +22,7 @@ _VERSION = re.compile(r"\.v[0-9]+$", re.IGNORECASE)
 _ROLES = (
     ("cells", re.compile(r"\.h5ad$", re.IGNORECASE)),
     ("guides", re.compile(r"(?:feature[-_ ]?ref|guide[-_ ]?library|sgrna[-_ ]?library)[^/]*\.csv$", re.IGNORECASE)),
+    ("controls", re.compile(r"(?:ntc|non[-_ ]?targeting)[^/]*whitelist[^/]*\.txt$", re.IGNORECASE)),
 )
 
 

@@ -140,6 +140,11 @@ def near_guides(platform: Platform, release: str) -> MatrixFile | None:
     return _near(platform, _files(platform, release, "guides"), own=False)
 
 
+def near_controls(platform: Platform, release: str) -> MatrixFile | None:
+    """The list of control guides of the release's article, if it is stored."""
+    return _near(platform, _files(platform, release, "controls"), own=False)
+
+
 def _files(platform: Platform, release: str, *roles: str) -> list[FigshareFile]:
     """The article's files of some roles, the largest first."""
     rows = article_files(platform, release).filter(pl.col("role").is_in(roles))
