@@ -142,7 +142,7 @@ def located(
         if report.run in wanted[:LOCATED_AT_MOST]:
             try:
                 files = client.located(report.run)
-                notes += [] if files else [f"{report.run} is to be had from NCBI at cost only; that is never followed."]
+                notes += [] if files else [f"NCBI offers {report.run} at cost only, which is never followed."]
             except ArchiveError as error:
                 notes.append(f"The files of {report.run} are not known: {error}")
         found.append(replace(report, files=files))

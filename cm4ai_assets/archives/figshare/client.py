@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from cm4ai_assets.archives.figshare.model import Article, ArticleFile
+from cm4ai_assets.identifiers import DOI
 from cm4ai_assets.settings import FIGSHARE_URL
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import HttpClient, Timeouts
@@ -34,9 +35,7 @@ MAX_FILES = 20_000
 """Files of one article: each becomes an object of some kilobytes."""
 
 # 10.25452/figshare.plus.27261219, 10.6084/m9.figshare.1434614.v2: the article's number, and a version may follow.
-_DOI = re.compile(
-    r"10\.[0-9]{4,9}/(?:[a-z0-9.]*\.)?(?P<article>[0-9]{4,12})(?:\.v(?P<version>[0-9]{1,4}))?", re.IGNORECASE
-)
+_ENDING = re.compile(r"[./](?P<article>[0-9]{4,12})(?:\.v(?P<version>[0-9]{1,4}))?$", re.IGNORECASE)
 
 
 def article_in(doi: str) -> tuple[int, int | None]:
@@ -48,8 +47,8 @@ def article_in(doi: str) -> tuple[int, int | None]:
     Raises:
         NotFoundError: It is none.
     """
-    match = _DOI.fullmatch(doi.strip())
-    if match is None:
+    match = _ENDING.search(doi.strip())
+    if match is None or not DOI.fits(doi.strip()):
         raise NotFoundError(f"{doi!r} is no DOI of Figshare.", remedy="One looks like 10.25452/figshare.plus.27261219.")
     return int(match["article"]), int(match["version"]) if match["version"] else None
 
