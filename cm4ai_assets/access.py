@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import zarr
 
     from cm4ai_assets.loading import FieldDataset
+    from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,20 @@ class Release:
         if partition is None:
             raise missing(self.store, "if_tensors", self.key, condition)
         return self.store.address(self.store.table("if_tensors", partition).collect()["path"].item())
+
+    def profiles(self) -> Pseudobulk:
+        """The pseudobulk profiles of the Perturb-seq targets: a lazy array (target, gene) with both indexes.
+
+        Indexing gives the mean of log1p(counts per 10,000); `statistic` the other four. See `Pseudobulk`.
+
+        Raises:
+            NotMaterializedError: `perturb_targets` is not published for this release.
+            TensorStoreError: The store has lost a part.
+        """
+        from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk  # noqa: PLC0415 - zarr is slow to import
+
+        rows = self.table("perturb_targets").collect()
+        return Pseudobulk(self.store.fs, self.store.address(rows["path"][0]), rows)
 
     def torch(
         self, *, split: str | None = None, conditions: Sequence[str] | None = None, with_controls: bool = False

@@ -11,6 +11,7 @@ from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
+from cm4ai_assets.defs.perturbseq import target_checks, targets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import checks as proteomics_checks
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
@@ -33,12 +34,14 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *proteomics_assets.ASSETS,
             *massive_assets.ASSETS,
             *perturbseq_archives.ASSETS,
+            *targets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
             *crate_checks.CHECKS,
             *image_checks.CHECKS,
             *proteomics_checks.CHECKS,
+            *target_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
         sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],

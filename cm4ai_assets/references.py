@@ -26,6 +26,7 @@ from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.images import IF_TENSORS
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
+from cm4ai_assets.tables.targets import PERTURB_TARGETS
 from cm4ai_assets.updates.inputs import feed_of, holder
 
 
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     BLOB = "blob"
     TENSOR = "tensor"
     STATISTICS = "statistics"
+    PROFILES = "profiles"
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,17 @@ def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Itera
         yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
 
 
+def _of_profiles(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
+    for path in rows["path"].unique():
+        yield Reference(Kind.PROFILES, path, path.rsplit("/", 1)[-1].removesuffix(".zarr"), partition)
+
+
 _FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, BlobStore], Iterator[Reference]]] = {
     RELEASE_FILES.name: _of_lock,
     IF_ARCHIVE.name: _of_archive,
     MASSIVE_FILES.name: _of_deposits,
     IF_TENSORS.name: _of_tensors,
+    PERTURB_TARGETS.name: _of_profiles,
 }
 
 

@@ -20,7 +20,7 @@ from cm4ai_assets import tables
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.images.audit import array_problems
 from cm4ai_assets.references import Kind, Reference, everything, references
-from cm4ai_assets.storage import documents
+from cm4ai_assets.storage import documents, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition, table_path
@@ -29,6 +29,7 @@ from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 from cm4ai_assets.tables.images import CHANNELS, IF_QUALITY
+from cm4ai_assets.tables.targets import PERTURB_TARGETS
 
 _NO_DIGEST = "published before digests were recorded: "
 
@@ -121,8 +122,12 @@ def _named(reference: Reference) -> str:
     return f"{reference.kind} {reference.path}"
 
 
+_ASSETS = {Kind.TENSOR: "if_tensors", Kind.STATISTICS: "if_tensors", Kind.PROFILES: PERTURB_TARGETS.name}
+"""What makes a thing again that is no table."""
+
+
 def _remedy(reference: Reference) -> str:
-    asset = "if_tensors" if reference.kind in {Kind.TENSOR, Kind.STATISTICS} else reference.name
+    asset = _ASSETS.get(reference.kind, reference.name)
     return f"Run `cm4ai withdraw {reference.path}`, then materialize {asset} again."
 
 
@@ -246,6 +251,24 @@ def _statistics(store: Store, reference: Reference) -> _Read:
     return _Read(_held(store, reference, f"{rows.height:,} rows"), problems, size)
 
 
+def _profiles(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if problems := _altered(store, reference):
+        return _Read("not as published", problems, size)
+    address = store.address(reference.path)
+    record = profiles.require_complete(store.fs, address)
+    whole = profiles.digest_of(store.fs, address)
+    problems = [] if whole == record.digest else ["Its profiles are not those that its own record names."]
+    if damaged := _damaged_tables(store, reference.partition, PERTURB_TARGETS.name):
+        return _Read(f"not compared with {damaged}", problems, size)
+    stated = store.table(PERTURB_TARGETS.name, reference.partition).select("digest", "shape").unique().collect()
+    if stated.rows() != [(whole, list(record.shape))]:
+        problems.append("perturb_targets names other profiles.")
+    if problems:
+        problems.append(_remedy(reference))
+    return _Read(_held(store, reference, f"{record.shape[0]:,} targets"), problems, size)
+
+
 _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.RECORD: _record,
     Kind.TABLE: _table,
@@ -253,4 +276,5 @@ _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.BLOB: _blob,
     Kind.TENSOR: _tensor,
     Kind.STATISTICS: _statistics,
+    Kind.PROFILES: _profiles,
 }

@@ -7,6 +7,7 @@ import dagster as dg
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
+from cm4ai_assets.defs.perturbseq import targets as perturbseq_targets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
 from cm4ai_assets.defs.release import assets as release_assets
@@ -49,6 +50,13 @@ perturbseq_archives_job = dg.define_asset_job(
     "Needs the lock.",
 )
 
+perturb_targets = dg.define_asset_job(
+    "perturb_targets",
+    selection=dg.AssetSelection.assets(*perturbseq_targets.ASSETS),
+    description="Perturbed genes and their profiles, from one pass over the counts of the release's h5ad. Reads a file "
+    "that is stored or that CM4AI_H5AD names; fetches one below CM4AI_PERTURBSEQ_GB. Needs the lock.",
+)
+
 release_metadata = dg.define_asset_job(
     "release_metadata",
     selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
@@ -62,4 +70,4 @@ usage = dg.define_asset_job(
     description="How often every registered dataset was viewed, downloaded and cited, as the services say now.",
 )
 
-JOBS = (release_lock, images, secms, apms, massive, perturbseq_archives_job, release_metadata, usage)
+JOBS = (release_lock, images, secms, apms, massive, perturbseq_archives_job, perturb_targets, release_metadata, usage)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cm4ai_assets.images.pixels import PassProgress
+from cm4ai_assets.perturbseq.passes import PassProgress as CountsProgress
 from cm4ai_assets.transfer.download import Progress as DownloadProgress
 
 EVERY_SECONDS = 10.0
@@ -97,6 +98,23 @@ class PassLog(_Log):
             progress.fields_total,
             f"{counts} ({share:.0%}){failed}, {rate}{_left(progress.eta_seconds)}",
             f"{counts}{failed}, {rate}",
+        )
+
+
+class CountsLog(_Log):
+    """Stored values, their rate and time left of the pass over counts."""
+
+    what = "counts"
+
+    def __call__(self, progress: CountsProgress) -> None:
+        """Tell, if it is time to."""
+        rate = progress.read / progress.seconds if progress.seconds else 0.0
+        left = (progress.stored - progress.read) / rate if rate else None
+        share = progress.read / progress.stored if progress.stored else 1.0
+        counts = f"{progress.read / 1e6:,.1f} of {progress.stored / 1e6:,.1f} million stored values"
+        brief = f"{rate / 1e6:,.1f} million/s"
+        self._tell(
+            progress.read, progress.stored, f"{counts} ({share:.0%}), {brief}{_left(left)}", f"{counts}, {brief}"
         )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from cm4ai_assets.perturbseq.groups import Groups, read_groups, stated_depths
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.matrix import StoredMatrix
 from cm4ai_assets.perturbseq.passes import CODE_VERSION, Pass, PassProgress, Sums
-from cm4ai_assets.perturbseq.statistics import TargetRows, profiles
+from cm4ai_assets.perturbseq.statistics import TargetRows, profiles, without_cells
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.profiles import (
@@ -37,6 +37,8 @@ from cm4ai_assets.storage.profiles import (
     TARGETS_FILE,
     ProfilesDigest,
     ProfilesRecord,
+    digest_of,
+    open_statistic,
     read_axis,
     read_record,
     require_complete,
@@ -60,14 +62,14 @@ class Source:
     Attributes:
         label: Its published name.
         identity: Its digest, or what stands for it: equal identities, equal bytes.
-        open: Opens it; the caller closes it.
+        open: Opens it, and closes it at the end of the block.
         unchanged: Raises if it is no longer what it was when it was opened.
         fingerprint: What a checkpoint is held against beside the identity, such as size and date of a local file.
     """
 
     label: str
     identity: str
-    open: Callable[[], H5ad]
+    open: Callable[[], AbstractContextManager[H5ad]]
     unchanged: Callable[[], None] = lambda: None
     fingerprint: str = ""
 
@@ -174,15 +176,12 @@ def make_store(
     Raises:
         H5adError: The file cannot be used.
     """
-    h5ad = source.open()
-    try:
+    with source.open() as h5ad:
         choice, groups = find_counts(h5ad), read_groups(h5ad)
         matrix = StoredMatrix(h5ad, choice.place)
         stated = stated_depths(h5ad)
         job = _Job(source, matrix, groups, checkpoints, progress, save_seconds, stripe_bytes)
         read = _read(job, stated)
-    finally:
-        h5ad.close()
     return _write(read, choice, job, target, first_published_in)
 
 
@@ -304,3 +303,53 @@ def _genes(groups: Groups) -> pl.DataFrame:
         {"gene_index": range(len(groups.genes)), "gene": groups.genes, "gene_id": groups.gene_ids},
         schema={"gene_index": pl.Int32, "gene": pl.String, "gene_id": pl.String},
     )
+
+
+def table_of(product: Product, *, source: str, licence: str | None, library: Sequence[str]) -> pl.DataFrame:
+    """The own columns of `perturb_targets`: the targets of a file, and those that only the library knows.
+
+    Args:
+        product: The profiles.
+        source: Name of the file.
+        licence: Its licence, as the archive states it.
+        library: Targets of the guide library; those that no cell has become rows without cells.
+    """
+    rows, record = product.targets(), product.record
+    missing = sorted(set(library) - set(rows["target"]))
+    rows = pl.concat([rows, _frame([without_cells(name) for name in missing])])
+    stated = {
+        "path": pl.lit(product.path),
+        "shape": pl.lit(list(record.shape), pl.List(pl.Int64)),
+        "digest": pl.lit(record.digest),
+        "size": pl.lit(record.size, pl.Int64),
+        "counts_in": pl.lit(record.counts_in),
+        "source": pl.lit(source),
+        "source_identity": pl.lit(record.source_identity),
+        "license": pl.lit(licence, pl.String),
+    }
+    return rows.with_columns(**stated).select([one.name for one in PERTURB_TARGETS.own_columns])
+
+
+def audit(product: Product, rows: pl.DataFrame) -> list[str]:
+    """Hold the profiles, read again, against their record and the table's rows. Empty if they agree.
+
+    Whole chunks are read, whose checksums are held; the digest is that of what was computed. Of each target the mean
+    counts times its cells must be its counts.
+    """
+    try:
+        require_complete(product.fs, product.store_path)
+        if digest_of(product.fs, product.store_path) != product.record.digest:
+            return ["the profiles are not those that were computed"]
+    except Exception as error:  # noqa: BLE001 - whatever damage makes zarr or its codecs raise is what is looked for
+        return [f"the profiles cannot be read: {error}"]
+    indexed = rows.filter(pl.col("tensor_index").is_not_null()).sort("tensor_index")
+    if indexed["tensor_index"].to_list() != list(range(product.record.shape[0])):
+        return ["the rows of the table are not those of the profiles"]
+    means = open_statistic(product.fs, product.store_path, "mean")
+    found: list[str] = []
+    for first in range(0, indexed.height, CHUNK[0]):
+        some = indexed[first : first + CHUNK[0]]
+        counts = np.asarray(means[first : first + CHUNK[0]], dtype=np.float64).sum(axis=1) * some["n_cells"].to_numpy()
+        bad = np.flatnonzero(~np.isclose(counts, some["n_counts"].to_numpy(), rtol=1e-5))
+        found += [f"the profile of {some['target'][int(at)]} does not have its counts" for at in bad]
+    return found

@@ -17,10 +17,13 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.tables.targets import PERTURB_TARGETS
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 
 NOT_STATED = "not stated"
 _FILE = "source_file_id"
+_STATING = frozenset({MASSIVE_FILES.name, PERTURB_TARGETS.name})
+"""Tables whose rows state the licence of what they come from, which is no file of the release."""
 
 
 def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None = None) -> dict[str, str]:
@@ -45,7 +48,7 @@ def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | 
 def _stated(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> list[str | None]:
     """The licences of what a partition is made from, one for each file or deposit."""
     lock = frame if name == RELEASE_FILES.name else lock_of(store, partition.release)
-    if name == MASSIVE_FILES.name:
+    if name in _STATING:
         return [] if frame is None else _each(frame["license"])
     if frame is not None and _FILE in frame.columns:
         return [*_of_files(lock, frame), *_of_deposits(store, partition.release, frame)]

@@ -22,6 +22,7 @@ from cm4ai_assets.archives.figshare.acquire import acquire, by_range, stored_blo
 from cm4ai_assets.archives.figshare.lock import FigshareFile
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.bytes import ByteFile, ByteSource, CachedBytes, LocalBytes
@@ -52,6 +53,7 @@ class MatrixFile:
         place: Where the bytes are.
         verified: What they are held against, in words for the page.
         traffic: What reading by range has cost so far; zero elsewhere.
+        unchanged: Raises if the operator's file is no longer what it was: a pass takes hours.
     """
 
     label: str
@@ -62,6 +64,7 @@ class MatrixFile:
     verified: str
     _opener: Opener = field(repr=False)
     traffic: Traffic = field(default_factory=Traffic)
+    unchanged: Callable[[], None] = field(default=lambda: None, repr=False)
 
     @property
     def is_near(self) -> bool:
@@ -196,14 +199,29 @@ def _local(platform: Platform, path: Path, file: FigshareFile) -> MatrixFile:
         verified = "size and published MD5, all of it"
     # The time of the last change tells a copy that was exchanged, where nothing is computed.
     identity = f"md5 {file.md5} local {state.st_size} {state.st_mtime_ns}"
-    return MatrixFile(file.label, state.st_size, file.md5, identity, Place.LOCAL, verified, lambda: _opened(path))
+    return _near_at(path, file.label, file.md5, identity, verified)
 
 
 def _unpublished(path: Path) -> MatrixFile:
     state = path.stat()
     identity = f"local {path.name} {state.st_size} {state.st_mtime_ns}"
     verified = "nothing: no file of this name is in the release's article"
-    return MatrixFile(path.name, state.st_size, None, identity, Place.LOCAL, verified, lambda: _opened(path))
+    return _near_at(path, path.name, None, identity, verified)
+
+
+def _near_at(path: Path, label: str, md5: str | None, identity: str, verified: str) -> MatrixFile:
+    before = path.stat()
+
+    def unchanged() -> None:
+        now = path.stat() if path.exists() else None
+        if now is None or (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise H5adDamagedError(
+                f"{path} changed while it was read.", remedy="Leave it as it is, and materialize the asset again."
+            )
+
+    return MatrixFile(
+        label, before.st_size, md5, identity, Place.LOCAL, verified, lambda: _opened(path), unchanged=unchanged
+    )
 
 
 def _opened(path: Path) -> io.RawIOBase:
