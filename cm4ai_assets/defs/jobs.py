@@ -50,8 +50,8 @@ perturbseq_archives_job = dg.define_asset_job(
     "Needs the lock.",
 )
 
-perturb_targets = dg.define_asset_job(
-    "perturb_targets",
+perturbseq_targets_job = dg.define_asset_job(
+    "perturbseq_targets",
     selection=dg.AssetSelection.assets(*perturbseq_targets.ASSETS),
     description="Perturbed genes and their profiles, from one pass over the counts of the release's h5ad. Reads a file "
     "that is stored or that CM4AI_H5AD names; fetches one below CM4AI_PERTURBSEQ_GB. Needs the lock.",
@@ -70,4 +70,14 @@ usage = dg.define_asset_job(
     description="How often every registered dataset was viewed, downloaded and cited, as the services say now.",
 )
 
-JOBS = (release_lock, images, secms, apms, massive, perturbseq_archives_job, perturb_targets, release_metadata, usage)
+JOBS = (
+    release_lock,
+    images,
+    secms,
+    apms,
+    massive,
+    perturbseq_archives_job,
+    perturbseq_targets_job,
+    release_metadata,
+    usage,
+)
