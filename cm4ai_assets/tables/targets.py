@@ -92,7 +92,7 @@ PERTURB_TARGETS = Table(
         Column("shape", pl.List(pl.Int64()), "Its targets and genes."),
         Column("digest", pl.String(), "SHA-256 of its profiles."),
         Column("size", pl.Int64(), "Size of the store.", "bytes"),
-        Column("counts_in", pl.String(), "The matrix of the file that holds counts, by evidence: `X`, or `layers/counts`."),
+        Column("counts_in", pl.String(), "Matrix of the file that holds counts, by evidence, such as `X`."),
         Column("source", pl.String(), "The file, as the archive names it."),
         Column("source_identity", pl.String(), "Its published or computed digest, or what stands for it."),
         Column("license", pl.String(), "Licence of the file as the archive states it.", nullable=True),
