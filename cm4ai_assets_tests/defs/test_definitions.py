@@ -67,6 +67,7 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("if_archive", "digest_and_size"),
         ("if_archive", "zip_safe"),
         ("if_tensors", "tensor_matches_images"),
+        ("perturb_targets", "profiles_match_table"),
         *((name, "rows_kept") for name in ("secms_profiles", "secms_proteins", "apms_interactions", "apms_runs")),
     }
     for spec in specs:
