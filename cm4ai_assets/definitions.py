@@ -10,6 +10,7 @@ from cm4ai_assets.defs.crates import checks as crate_checks
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
+from cm4ai_assets.defs.perturbseq import archive_checks as perturbseq_archive_checks
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
 from cm4ai_assets.defs.perturbseq import target_checks, targets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
@@ -41,6 +42,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *crate_checks.CHECKS,
             *image_checks.CHECKS,
             *proteomics_checks.CHECKS,
+            *perturbseq_archive_checks.CHECKS,
             *target_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],

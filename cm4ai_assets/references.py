@@ -15,6 +15,10 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
+from cm4ai_assets.archives.ena.acquire import run_files
+from cm4ai_assets.archives.ena.acquire import stored_blob as run_blob
+from cm4ai_assets.archives.figshare.acquire import stored_blob as article_blob
+from cm4ai_assets.archives.figshare.lock import FigshareFile
 from cm4ai_assets.archives.massive.acquire import DepositFile
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.partitioning import Partitioning
@@ -24,6 +28,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.images import IF_TENSORS
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
@@ -176,6 +181,21 @@ def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> 
         yield Reference(Kind.BLOB, blobs.path(sha256), "of a deposit", partition)
 
 
+def _of_article(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+    """What is stored of the article's files, before the table was made or since."""
+    for row in rows.iter_rows(named=True):
+        if (blob := article_blob(FigshareFile.from_row(row), blobs)) is not None:
+            yield Reference(Kind.BLOB, blobs.path(blob.sha256), row["label"], partition)
+
+
+def _of_runs(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+    """What was pulled of the runs' files, before the table was made or since."""
+    for row in rows.filter(pl.col("file_names").list.len() > 0).iter_rows(named=True):
+        for file in run_files(row):
+            if (blob := run_blob(file, blobs)) is not None:
+                yield Reference(Kind.BLOB, blobs.path(blob.sha256), file.name, partition)
+
+
 def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
     for path in rows["path"]:
         name = path.rsplit("/", 1)[-1].removesuffix(".zarr")
@@ -192,6 +212,8 @@ _FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, BlobStore], Iterator[Refer
     RELEASE_FILES.name: _of_lock,
     IF_ARCHIVE.name: _of_archive,
     MASSIVE_FILES.name: _of_deposits,
+    FIGSHARE_FILES.name: _of_article,
+    SRA_RUNS.name: _of_runs,
     IF_TENSORS.name: _of_tensors,
     PERTURB_TARGETS.name: _of_profiles,
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from cm4ai_assets.archives.ena.acquire import run_files
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport, day_in
 from cm4ai_assets.crates.identifiers import normalize_type
 from cm4ai_assets.identifiers import SRA_RUN
@@ -157,8 +158,7 @@ def runs_table(
         for sample, run, listed_by in _places(listed, by_run)
     ]  # fmt: skip
     for row in rows:
-        files = [RunFile("", n, u, s, m) for n, u, s, m in zip(*(row[c] for c in _FILE_COLUMNS), strict=True)]
-        row["file_sha256s"] = [stored(file) for file in files]
+        row["file_sha256s"] = [stored(file) for file in run_files(row)]
     return SRA_RUNS.from_rows(rows, release=release).sort("sample", "run", nulls_last=True)
 
 
@@ -178,9 +178,6 @@ def _places(listed: Listed, by_run: Mapping[str, Sequence[RunReport]]) -> Iterat
     for sample in listed.samples.values():
         if not sample.runs and sample.name not in answered:
             yield sample, None, sample.listed_by
-
-
-_FILE_COLUMNS = ("file_names", "file_urls", "file_sizes", "file_md5s")
 
 
 def _sample_of(reports: Sequence[RunReport]) -> str | None:

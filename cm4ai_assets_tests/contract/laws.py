@@ -258,7 +258,7 @@ def checks_on_the_network(root: Path) -> list[str]:
     calls = _calls(modules(root))
     found = []
     for start in sorted(calls):
-        if start[0].rpartition(".")[2] in {"checks", "pages"}:
+        if start[0].rpartition(".")[2] in {"checks", "archive_checks", "pages"}:
             found += [f"{'.'.join(start)} reaches {end}" for end in _reached(start, calls)]
     return found
 

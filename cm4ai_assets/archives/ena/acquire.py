@@ -6,8 +6,9 @@ Belongs here: a file of a run as an item of the engine. Does not belong here: ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.reports import RunFile
@@ -16,6 +17,12 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.acquire import Acquired, Item, stored, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.retries import RetryPolicy
+
+
+def run_files(row: Mapping[str, Any]) -> list[RunFile]:
+    """The files of a row of `sra_runs`."""
+    columns = (row["file_names"], row["file_urls"], row["file_sizes"], row["file_md5s"])
+    return [RunFile(row["files_kind"], name, url, size, md5) for name, url, size, md5 in zip(*columns, strict=True)]
 
 
 def item_of(file: RunFile) -> Item:

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.defs.pages import rows
+from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
+from cm4ai_assets.drawing import PNG
+from cm4ai_assets.perturbseq.archive_pictures import channel_map
 from cm4ai_assets.tables.perturbseq import RUN_ACCESS
 
 _NOTES = 20
@@ -53,6 +55,7 @@ def of_sequencing(runs: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         "runs": runs["run"].count(),
         "total_bytes": int(runs["size"].sum()),
         "embargoed": runs.filter(access="embargoed").height,
+        "channels": picture(channel_map(runs), alt="runs of each channel, by library", mime=PNG),
         "per_batch": rows(per_batch.sort("batch", "library")),
         "channels_not_counted": ", ".join(channels) or "none",
         "listed_by": rows(runs.select(pl.col("listed_by").list.join(", ")).to_series().value_counts(sort=True)),
