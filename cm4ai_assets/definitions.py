@@ -12,7 +12,8 @@ from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.io import TableIOManager
 from cm4ai_assets.defs.perturbseq import archive_checks as perturbseq_archive_checks
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
-from cm4ai_assets.defs.perturbseq import target_checks, targets
+from cm4ai_assets.defs.perturbseq import screen_checks, target_checks, targets
+from cm4ai_assets.defs.perturbseq import tables as screen_assets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import checks as proteomics_checks
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
@@ -36,6 +37,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *massive_assets.ASSETS,
             *perturbseq_archives.ASSETS,
             *targets.ASSETS,
+            *screen_assets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
@@ -44,6 +46,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *proteomics_checks.CHECKS,
             *perturbseq_archive_checks.CHECKS,
             *target_checks.CHECKS,
+            *screen_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
         sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],

@@ -25,7 +25,7 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.registry import ReleaseRegistry
-from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.store import Store, in_stretches
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 from cm4ai_assets.tables.images import CHANNELS, IF_QUALITY
@@ -158,10 +158,27 @@ def _table(store: Store, reference: Reference) -> _Read:
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     table = tables.table(reference.name)
+    if table.is_long:
+        return _long_table(store, reference, table, size)
     frame = store.table(reference.name, reference.partition).collect()
     problems = [f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in table.violations(frame)]
     problems += _misplaced(frame, reference.partition)
     return _Read(_held(store, reference, f"{frame.height:,} rows"), problems, size)
+
+
+def _long_table(store: Store, reference: Reference, table: tables.Table, size: int) -> _Read:
+    """See `_table`, for one that is not read as a whole."""
+    rows = store.table(reference.name, reference.partition)
+    misplaced: dict[str, None] = {}
+
+    def stretches() -> Iterator[pl.DataFrame]:
+        for frame in in_stretches(rows):
+            misplaced.update(dict.fromkeys(_misplaced(frame, reference.partition)))
+            yield frame
+
+    problems = [f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in table.violations_in(stretches())]
+    height = rows.select(pl.len()).collect().item()
+    return _Read(_held(store, reference, f"{height:,} rows"), [*problems, *misplaced], size)
 
 
 def _misplaced(frame: pl.DataFrame, partition: Partition) -> Iterator[str]:

@@ -7,6 +7,7 @@ import dagster as dg
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
+from cm4ai_assets.defs.perturbseq import tables as screen_assets
 from cm4ai_assets.defs.perturbseq import targets as perturbseq_targets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
@@ -57,6 +58,19 @@ perturbseq_targets_job = dg.define_asset_job(
     "that is stored or that CM4AI_H5AD names; fetches one below CM4AI_PERTURBSEQ_GB. Needs the lock.",
 )
 
+screen = dg.define_asset_job(
+    "screen",
+    selection=dg.AssetSelection.assets(screen_assets.guide_library, screen_assets.perturb_cells),
+    description="Guides and cells of the Perturb-seq screen, with every check. Needs the lock of the article. Of a "
+    "large h5ad only the table of cells is read, by range.",
+)
+
+cellranger = dg.define_asset_job(
+    "cellranger",
+    selection=dg.AssetSelection.assets(screen_assets.cellranger_metrics),
+    description="Sequencing statistics of the Perturb-seq channels, with every check. Needs the lock.",
+)
+
 release_metadata = dg.define_asset_job(
     "release_metadata",
     selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
@@ -78,6 +92,8 @@ JOBS = (
     massive,
     perturbseq_archives_job,
     perturbseq_targets_job,
+    screen,
+    cellranger,
     release_metadata,
     usage,
 )

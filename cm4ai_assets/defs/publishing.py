@@ -121,6 +121,44 @@ class Draft:
 
 
 @dataclass(frozen=True)
+class LongDraft:
+    """A long table, whose rows are made as they are written: what is known of them is known when they are all made.
+
+    Attributes:
+        table: See `Draft`.
+        stretches: Its rows, taken once; each stretch but the last has a multiple of 65,536 of them.
+        of_all: Blocking checks and what the UI shows, asked for when all rows are written.
+    """
+
+    table: Table
+    stretches: Iterable[pl.DataFrame]
+    of_all: Callable[[], tuple[Sequence[Gate], Metadata]] = lambda: ((), {})
+    data_version: str | None = None
+
+    @property
+    def product(self) -> Table:
+        """The table."""
+        return self.table
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """See `ProductDraft.gates`."""
+        return self.of_all()[0]
+
+    @property
+    def metadata(self) -> Metadata:
+        """See `ProductDraft.metadata`."""
+        return self.of_all()[1]
+
+    @contextmanager
+    def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:
+        """See `ProductDraft.staged`."""
+        source = credit(store, self.table.name, partition)
+        with store.stage_stretches(self.table.name, partition, self.stretches, credit=source) as file:
+            yield _StagedTable(store, file, file.height(), source)
+
+
+@dataclass(frozen=True)
 class _StagedTable:
     store: Store
     file: StagedTable

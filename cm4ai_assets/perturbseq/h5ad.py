@@ -44,6 +44,7 @@ class StoredFrame:
         self._group, self._label = group, label
         self.name = str(group.name).strip("/")
         self.index_name = self._text_attribute("_index")
+        self._columns: dict[str, StoredColumn] = {}
         self._index = stored_column(group, self.index_name, label)
         if self._index.length > MOST_ROWS:
             raise H5adDamagedError(f"{label} states {self._index.length:,} rows of {self.name}.")
@@ -78,11 +79,14 @@ class StoredFrame:
             H5adEncodingError: It is not there, is of another length, or has an encoding that is not read.
             H5adDamagedError: What it consists of contradicts itself.
         """
+        if name in self._columns:
+            return self._columns[name]
         column = self._index if name == self.index_name else stored_column(self._group, name, self._label)
         if column.length != self.height:
             raise H5adDamagedError(
                 f"{self._label}: column {name} of {self.name} has {column.length:,} rows, the index {self.height:,}."
             )
+        self._columns[name] = column
         return column
 
     def index(self, start: int = 0, stop: int | None = None) -> pl.Series:

@@ -6,7 +6,7 @@ published (`staging`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -24,14 +24,31 @@ def write(frame: pl.DataFrame, path: Path, *, metadata: Mapping[str, str]) -> No
     Polars' own Arrow schema says `large_string`, which pyarrow cannot unite with the `string` of a hive partition's
     path; so the types are written plain.
     """
-    schema = pa.schema(
-        [pa.field(field.name, _plain(field.type)) for field in frame.clear().to_arrow().schema], dict(metadata)
-    )
+    # In stretches of whole row groups: Arrow's copy of a long table would be as large as the table.
+    stretches = (frame.slice(begin, STRETCH) for begin in range(0, max(1, frame.height), STRETCH))
+    write_stretches(stretches, path, like=frame.clear(), metadata=metadata)
+
+
+def write_stretches(
+    stretches: Iterable[pl.DataFrame], path: Path, *, like: pl.DataFrame, metadata: Mapping[str, str]
+) -> int:
+    """Write a table whose rows come a stretch at a time; see `write`. The number of its rows.
+
+    Args:
+        stretches: Frames of the columns of `like`; all but the last of whole row groups (`ROW_GROUP`), so that the
+            same rows give the same bytes.
+        path: The file.
+        like: A frame without rows.
+        metadata: Key-value metadata.
+    """
+    schema = pa.schema([pa.field(field.name, _plain(field.type)) for field in like.to_arrow().schema], dict(metadata))
+    rows = 0
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=LEVEL) as writer:
-        # In stretches of whole row groups: Arrow's copy of a long table would be as large as the table.
-        for begin in range(0, max(1, frame.height), STRETCH):
-            stretch = frame.slice(begin, STRETCH).to_arrow().cast(schema.remove_metadata())
+        for frame in stretches:
+            stretch = frame.to_arrow().cast(schema.remove_metadata())
             writer.write_table(stretch.replace_schema_metadata(dict(metadata)), row_group_size=ROW_GROUP)
+            rows += frame.height
+    return rows
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,16 @@ from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
 
+STRETCH = 131_072
+"""Rows of a stretch in which a long table is read."""
+
+
+def in_stretches(rows: pl.LazyFrame, size: int = STRETCH) -> Iterator[pl.DataFrame]:
+    """The rows of a table that would not fit into memory, so many at a time; one frame without rows if it has none."""
+    height = rows.select(pl.len()).collect().item()
+    for begin in range(0, max(1, height), size):
+        yield rows.slice(begin, size).collect()
+
 
 @dataclass(frozen=True)
 class StagedTable:
@@ -41,8 +51,14 @@ class StagedTable:
         """The rows as a reader of the file will see them."""
         return pl.read_parquet(self.path, hive_partitioning=False)
 
+    def height(self) -> int:
+        """The number of rows."""
+        return int(pl.scan_parquet(self.path, hive_partitioning=False).select(pl.len()).collect().item())
+
     def violations(self) -> list[Violation]:
         """Every way in which the file is not what its table says."""
+        if self.table.is_long:
+            return self.table.violations_in(in_stretches(pl.scan_parquet(self.path, hive_partitioning=False)))
         return self.table.violations(self.frame())
 
     def digest(self) -> str:
@@ -180,6 +196,25 @@ class Store:
             path = folder / "data.parquet"
             metadata = {"table": name, **credit, "description": described.description}
             parquet.write(frame, path, metadata=metadata)
+            yield StagedTable(described, partition, path)
+
+    @contextmanager
+    def stage_stretches(
+        self,
+        name: str,
+        partition: Partition,
+        stretches: Iterable[pl.DataFrame],
+        *,
+        credit: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[StagedTable]:
+        """See `stage_table`, for a long table, whose rows come a stretch at a time and are never all in memory."""
+        from cm4ai_assets.storage import parquet  # noqa: PLC0415 - readers need no pyarrow
+
+        described = table(name)
+        with self.staging.folder() as folder:
+            path = folder / "data.parquet"
+            metadata = {"table": name, **credit, "description": described.description}
+            parquet.write_stretches(stretches, path, like=described.empty(), metadata=metadata)
             yield StagedTable(described, partition, path)
 
     def publish_table(self, staged: StagedTable) -> str:

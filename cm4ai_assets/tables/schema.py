@@ -7,8 +7,8 @@ check and docs/data-dictionary.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -54,11 +54,16 @@ class Violation:
     message: str
     rows: int
     sample: str
+    column: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A published table. `own_columns` leave out the partition columns, which `columns` puts first."""
+    """A published table. `own_columns` leave out the partition columns, which `columns` puts first.
+
+    `is_long` says that it is written and held against its rules a stretch of rows at a time, because as a whole it
+    would not fit into memory: its rules are about single rows.
+    """
 
     name: str
     description: str
@@ -67,6 +72,7 @@ class Table:
     key: tuple[str, ...]
     rules: tuple[Rule, ...] = ()
     source: str = ""
+    is_long: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -118,13 +124,14 @@ class Table:
             return [_shape_violation(expected, actual)]
         found: list[Violation] = []
         for column in self.columns:
-            if not column.nullable and (nulls := frame[column.name].null_count()):
+            if not column.nullable and frame[column.name].null_count():
                 bad = frame.filter(pl.col(column.name).is_null())
-                found.append(_violation(self, "not_null", f"{column.name} has {nulls} nulls", bad))
+                found.append(_violation(self, "not_null", f"{column.name} has nulls", bad, column.name))
             if column.allowed is not None:
                 bad = frame.filter(~_allowed(column))
                 if bad.height:
-                    found.append(_violation(self, "allowed", f"{column.name} has values outside {column.allowed}", bad))
+                    message = f"{column.name} has values outside {column.allowed}"
+                    found.append(_violation(self, "allowed", message, bad, column.name))
         if self.key and not _surely_unique(frame, self.key):
             bad = frame.filter(pl.struct(self.key).is_duplicated())
             if bad.height:
@@ -134,6 +141,23 @@ class Table:
             if bad.height:
                 found.append(_violation(self, rule.name, rule.description, bad))
         return found
+
+    def violations_in(self, stretches: Iterable[pl.DataFrame]) -> list[Violation]:
+        """Those of a long table (`is_long`), whose rows come in stretches; of the key, 8 bytes a row are kept."""
+        by_rows = replace(self, key=())
+        found: dict[tuple[str, str], Violation] = {}
+        keys: list[pl.Series] = []
+        for frame in stretches:
+            new = by_rows.violations(frame)
+            for one in new:
+                before = found.get((one.rule, one.column))
+                found[one.rule, one.column] = replace(before, rows=before.rows + one.rows) if before else one
+            if self.key and not any(one.rule == _SHAPE for one in new):
+                keys.append(frame.select(pl.struct(self.key).hash()).to_series())
+        hashes = pl.concat(keys) if keys else pl.Series(dtype=pl.UInt64)
+        if rows := int(hashes.is_duplicated().sum()):
+            found["key", ""] = Violation("key", f"({', '.join(self.key)}) is not unique", rows, "")
+        return list(found.values())
 
     def validated(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The frame itself, if nothing is wrong with it.
@@ -146,6 +170,9 @@ class Table:
             summary = "; ".join(f"{v.message} ({v.rows} rows, e.g. {v.sample})" for v in found)
             raise SchemaViolationError(f"Table {self.name} is not as declared: {summary}")
         return frame
+
+
+_SHAPE = "columns"
 
 
 @dataclass(frozen=True)
@@ -175,9 +202,9 @@ def _allowed(column: Column) -> pl.Expr:
     return expr.is_in(values).fill_null(value=True)
 
 
-def _violation(table: Table, rule: str, message: str, bad: pl.DataFrame) -> Violation:
+def _violation(table: Table, rule: str, message: str, bad: pl.DataFrame, column: str = "") -> Violation:
     names = [name for name in table.key if name in bad.columns] or bad.columns[:3]
-    return Violation(rule, message, bad.height, str(bad.select(names).row(0, named=True)))
+    return Violation(rule, message, bad.height, str(bad.select(names).row(0, named=True)), column)
 
 
 def _shape_violation(expected: dict[str, pl.DataType], actual: dict[str, pl.DataType]) -> Violation:
@@ -191,4 +218,4 @@ def _shape_violation(expected: dict[str, pl.DataType], actual: dict[str, pl.Data
         parts.append(f"unknown columns {', '.join(extra)}")
     if changed:
         parts.append(f"other types ({', '.join(changed)})")
-    return Violation("columns", "; ".join(parts) or "columns in another order", 0, "")
+    return Violation(_SHAPE, "; ".join(parts) or "columns in another order", 0, "")

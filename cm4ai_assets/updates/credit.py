@@ -1,8 +1,8 @@
 """What a table says of where it comes from: dataset, version and licence of the published files it is made from.
 
-Belongs here: reading that from the registry, the lock, and the inventory of deposits. A licence is what the archive
-states for each file, or the release's crate for a deposit, never a constant: AP-MS and the iPSC SEC-MS of 2026 are
-CC0, the rest is not. Does not belong here: showing it (`defs`).
+Belongs here: reading that from the registry, the locks (of the release, of its Figshare article), and the inventory of
+deposits. A licence is what the archive states for each file, or the release's crate for a deposit, never a constant:
+AP-MS and the iPSC SEC-MS of 2026 are CC0, the rest is not. Does not belong here: showing it (`defs`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.tables.screen import GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 
 NOT_STATED = "not stated"
+OF_THE_ARTICLE = frozenset({GUIDE_LIBRARY.name, PERTURB_CELLS.name})
+"""Tables that are made of the files of the release's Figshare article."""
+
 _FILE = "source_file_id"
 _STATING = frozenset({MASSIVE_FILES.name, PERTURB_TARGETS.name})
 """Tables whose rows state the licence of what they come from, which is no file of the release."""
@@ -37,12 +42,27 @@ def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | 
     """
     if not partition.release:
         return {}
-    stated = _stated(store, name, partition, frame)
+    article = _article(store, name, partition, frame)
+    stated = _stated(store, name, partition, frame) if article is None else article["license"].unique().to_list()
+    credited = {"license": licences(stated)}
+    if article is not None and article.height:
+        credited["article"] = ", ".join(article["doi"].unique().sort())
     try:
         record = ReleaseRegistry(store).get(partition.release)
     except ReleaseKeyError:
-        return {"license": licences(stated)}
-    return {"doi": record.doi, "version": record.version, "license": licences(stated)}
+        return credited
+    return {"doi": record.doi, "version": record.version, **credited}
+
+
+def _article(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> pl.DataFrame | None:
+    """The files of the Figshare article, for the tables that are made of them; None for other tables."""
+    if name == FIGSHARE_FILES.name:
+        return frame
+    if name not in OF_THE_ARTICLE:
+        return None
+    own = Partition(partition.release)
+    has = store.has_table(FIGSHARE_FILES.name, own)
+    return store.table(FIGSHARE_FILES.name, own).collect() if has else FIGSHARE_FILES.empty()
 
 
 def _stated(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> list[str | None]:
@@ -64,7 +84,7 @@ def _of_files(lock: pl.DataFrame | None, rows: pl.DataFrame) -> list[str | None]
     """The licences of the published files that rows come from."""
     if lock is None:
         return []
-    return lock.filter(pl.col("file_id").is_in(rows[_FILE].drop_nulls().unique()))["license"].to_list()
+    return lock.filter(pl.col("file_id").is_in(rows[_FILE].drop_nulls().unique().to_list()))["license"].to_list()
 
 
 def _of_deposits(store: Store, release: str, rows: pl.DataFrame) -> list[str | None]:

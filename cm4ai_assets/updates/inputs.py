@@ -27,6 +27,7 @@ from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_Q
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
+from cm4ai_assets.tables.screen import CELLRANGER_METRICS
 from cm4ai_assets.updates.changes import same_bytes
 from cm4ai_assets.vocabulary import Modality, Role
 
@@ -141,6 +142,15 @@ FEEDS: tuple[Feed, ...] = (
         first=FIGSHARE_FILES.name,
         tables=(FIGSHARE_FILES.name, SRA_RUNS.name),
         takes_some=True,
+    ),
+    Feed(
+        job="cellranger",
+        modality=Modality.PERTURBSEQ,
+        roles=(Role.STATISTICS,),
+        spread=Spread.RELEASE,
+        product=CELLRANGER_METRICS.name,
+        first=CELLRANGER_METRICS.name,
+        tables=(CELLRANGER_METRICS.name,),
     ),
     Feed(
         job="release_metadata",

@@ -69,6 +69,9 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("if_tensors", "tensor_matches_images"),
         ("perturb_targets", "profiles_match_table"),
         *((name, "rows_kept") for name in ("secms_profiles", "secms_proteins", "apms_interactions", "apms_runs")),
+        ("guide_library", "guides_kept"),
+        ("perturb_cells", "cells_kept"),
+        ("cellranger_metrics", "metrics_kept"),
     }
     for spec in specs:
         assert spec.description, spec.key
