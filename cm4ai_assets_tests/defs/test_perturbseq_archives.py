@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from http import HTTPStatus
 from pathlib import Path
@@ -11,16 +12,20 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cm4ai_assets import cli
 from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.ncbi import NcbiClient
 from cm4ai_assets.archives.figshare.client import FigshareClient
+from cm4ai_assets.archives.pulling import Holdings
 from cm4ai_assets.defs.perturbseq import inputs
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.references import Kind, references
 from cm4ai_assets.sandbox import SandboxServer, figshare, sra
 from cm4ai_assets.sandbox.exchange import Answer, Request, json_answer
-from cm4ai_assets.settings import Settings
+from cm4ai_assets.settings import Settings, service_variables
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
@@ -210,3 +215,82 @@ def test_archives_that_do_not_answer_leave_their_side_open(own: Workbench, archi
     assert set(made.filter(batch="ALPHA")["access"]) == {"unknown"}
     assert set(made.filter(batch="BETA")["access"]) == {"embargoed"}
     assert made["bioproject"].null_count() == made.height
+
+
+# --- pulled on request
+
+
+@pytest.fixture
+def pulling(own: Workbench, archive: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    settings = own.platform.settings
+    where = {"CM4AI_STORAGE": settings.storage, "CM4AI_SCRATCH": str(settings.scratch)}
+    for name, value in {**service_variables(archive.url), **where}.items():
+        monkeypatch.setenv(name, value)
+    only(own, RELEASE, PATH_TO_LISTS)
+    return own
+
+
+PATH_TO_LISTS = "key:release_files or key:figshare_files or key:sra_runs"
+
+
+def test_a_pull_reaches_the_article_and_the_runs_under_one_budget(
+    pulling: Workbench, archive: SandboxServer, tmp_path: Path, capsys: Any
+) -> None:
+    words = ["pull", f"{figshare.ARTICLE}/*.h5ad", f"{sra.AT_NCBI}/*", "*_1.fastq.gz", "--to", str(tmp_path / "raw")]
+    assert cli.main([*words, "--budget", "100kB"]) == cli.FAILED
+    assert f"The largest is {figshare.ARTICLE}/KOLF_Pan_Genome_QC_Filtered.h5ad" in capsys.readouterr().err
+    before = set(pulling.platform.blobs.all())
+    assert cli.main([*words, "--budget", "10MB"]) == cli.DONE
+    printed, hints = capsys.readouterr()
+    assert f"{figshare.ARTICLE}/KOLF_Pan_Genome_QC_Filtered.h5ad" in printed
+    assert "key:figshare_files+ or key:sra_runs" in hints
+    stored = set(pulling.platform.blobs.all()) - before
+    assert len(stored) == 1 + 1 + 94
+    pulled = tmp_path / "raw" / str(figshare.ARTICLE) / "KOLF_Pan_Genome_QC_Filtered.h5ad"
+    assert hashlib.md5(pulled.read_bytes()).hexdigest() == figshare.md5(figshare.FILES[1].id)
+    assert (tmp_path / "raw" / sra.AT_NCBI / sra.AT_NCBI).read_bytes() == sra.file(sra.AT_NCBI)
+    archive.clear_log()
+    assert cli.main([*words, "--budget", "10MB"]) == cli.DONE
+    assert archive.log == []  # each is stored once
+    only(pulling, RELEASE, "key:figshare_files or key:sra_runs")
+    assert files(pulling).filter(role="cells")["sha256"].null_count() == 0
+    assert runs(pulling).filter(run=sra.AT_NCBI)["file_sha256s"].to_list()[0][0] in stored
+    held = {one.path for one in references(pulling.platform.store, RELEASE) if one.kind is Kind.BLOB}
+    assert {pulling.platform.blobs.path(sha256) for sha256 in stored} <= held
+
+
+def test_other_bytes_than_an_archive_published_are_refused(
+    pulling: Workbench, archive: SandboxServer, capsys: Any
+) -> None:
+    def altered(request: Request) -> Answer | None:
+        answer = archive.answer(request)
+        if "/vol1/" not in request.path:
+            return None
+        answer.body = (b"?" * (answer.length or 0),)
+        return answer
+
+    archive.faults.append(altered)
+    before = set(pulling.platform.blobs.all())
+    assert cli.main(["pull", "*_2.fastq.gz", "--budget", "1MB"]) == cli.FAILED
+    assert "MD5" in capsys.readouterr().err
+    assert set(pulling.platform.blobs.all()) == before
+
+
+def test_what_is_closed_is_not_pulled_in_part(pulling: Workbench, capsys: Any) -> None:
+    locked = files(pulling).with_columns(
+        access=pl.when(pl.col("role") == "cells").then(pl.lit("embargoed")).otherwise("access"),
+        embargo_until=pl.when(pl.col("role") == "cells").then(date(2999, 1, 1)),
+        notes=pl.lit("Embargoed until 2999-01-01."),
+    )
+    store, partition = pulling.platform.store, Partition(RELEASE)
+    with store.stage_table("figshare_files", partition, locked) as staged:
+        store.publish_table(staged)
+    assert cli.main(["pull", f"{figshare.ARTICLE}/*", "--budget", "1GB"]) == cli.FAILED
+    assert "Embargoed until 2999-01-01" in capsys.readouterr().err
+
+
+def test_names_that_archives_state_lead_nowhere_else() -> None:
+    row = {"article_id": 1, "file_id": 2, "label": "a.h5ad", "size": 1, "access": "public", "notes": ""}
+    same = pl.DataFrame([{**row}, {**row, "file_id": 3}])
+    entries = Holdings(figshare=pl.concat([FIGSHARE_FILES.empty(), same], how="diagonal_relaxed")).entries()
+    assert entries["path"].to_list() == ["2/a.h5ad", "3/a.h5ad"]

@@ -2,7 +2,7 @@
 
 MassIVE publishes no digests. The SHA-256 of the first time is noted beside the blobs, and whatever comes later under
 that accession, path and size is held against it. Belongs here: one file, or the members of an acquisition folder. Does
-not belong here: choosing what to pull and what it may take (`massive_inventory.plan_pull`), the protocols (`massive`,
+not belong here: choosing what to pull and what it may take (`archives.pulling`), the protocols (`massive`,
 `ftps`).
 """
 

@@ -1,4 +1,4 @@
-"""What a MassIVE deposit holds, as rows: kinds, acquisitions, replaced accessions, and what a pull would take.
+"""What a MassIVE deposit holds, as rows: kinds, acquisitions, replaced accessions.
 
 Belongs here: all that follows from paths and sizes alone. Does not belong here: asking anybody (`massive`,
 `massive_ftps`), and transferring bytes (`download`).
@@ -14,9 +14,7 @@ from typing import Literal
 
 import polars as pl
 
-from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.identifiers import MASSIVE
-from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
@@ -84,20 +82,6 @@ REPLACEMENTS = (
         "SEC-MS of KOLF2.1J: named by the June 2025 crate, and by the June 2026 crate (data reference, section 2.2).",
     ),
 )
-
-
-class BudgetExceededError(ArchiveError):
-    """A pull that would take more than it may, or of which nobody knows how much it takes."""
-
-
-@dataclass(frozen=True)
-class PullPlan:
-    """Rows of `massive_files` that fit into a budget, smallest first, and what they take."""
-
-    files: pl.DataFrame
-    members: int
-    total_bytes: int
-    budget_bytes: int
 
 
 def rows(inventory: Inventory) -> pl.DataFrame:
@@ -190,31 +174,6 @@ def differences(one: Inventory, other: Inventory) -> pl.DataFrame:
     )  # fmt: skip
     differing = joined.select("path", "size", "size_other", difference.alias("difference"))
     return differing.drop_nulls("difference").sort("path")
-
-
-def plan_pull(files: pl.DataFrame, budget_bytes: int) -> PullPlan:
-    """What pulling these rows of `massive_files` takes, if it fits into the budget. Nothing is pulled in part.
-
-    Raises:
-        BudgetExceededError: It does not fit, or the size of a row is not stated; the message says by how much.
-    """
-    unknown = files.filter(pl.col("size").is_null() | pl.col("members").is_null() | pl.col("url").is_null())
-    if unknown.height:
-        raise BudgetExceededError(
-            f"{unknown.height} of {files.height} chosen files have no stated size or address, e.g. "
-            f"{unknown['path'][0]}: whether they fit into {size_in_words(budget_bytes)} cannot be known.",
-            remedy="Materialize massive_files while MassIVE answers, then choose again.",
-        )
-    total = int(files["size"].sum())
-    if total > budget_bytes:
-        largest = files.sort("size", descending=True).row(0, named=True)
-        raise BudgetExceededError(
-            f"The {files.height} chosen files have {size_in_words(total)}, {size_in_words(total - budget_bytes)} more"
-            f" than the budget of {size_in_words(budget_bytes)}. The largest is "
-            f"{largest['accession']}/{largest['path']} ({size_in_words(largest['size'])}).",
-            remedy="Choose fewer files, or allow more bytes. Nothing was pulled.",
-        )
-    return PullPlan(files.sort("size", "path"), int(files["members"].sum()), total, budget_bytes)
 
 
 def _checked(path: str) -> str:

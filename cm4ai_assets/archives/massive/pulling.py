@@ -1,14 +1,12 @@
-"""Raw files on request: what `cm4ai pull` does with rows of `massive_files`.
+"""Raw files of deposits on request: what `cm4ai pull` does with rows of `massive_files`.
 
-Belongs here: choosing rows by patterns, and fetching the files behind them, each acquisition whole. Does not belong
-here: the budget (`archives.massive.inventory`) and the transfer of one file (`archives.massive.acquire`).
+Belongs here: fetching the files behind rows, each acquisition whole. Does not belong here: choosing rows, the budget
+(`archives.pulling`), and the transfer of one file (`archives.massive.acquire`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +14,15 @@ import polars as pl
 
 from cm4ai_assets.archives.massive.acquire import DepositFile, pull, unit_digest
 from cm4ai_assets.archives.massive.client import MassiveClient
-from cm4ai_assets.archives.massive.inventory import PullPlan, unit_of
-from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.archives.massive.inventory import unit_of
+from cm4ai_assets.archives.pulled import Pulled
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import ReplacedError
 
 
-@dataclass(frozen=True)
-class Pulled:
-    """A row of `massive_files` whose bytes are stored: its digest, and that of each of its files by path."""
-
-    accession: str
-    path: str
-    size: int
-    sha256: str
-    files: dict[str, str]
-
-
-def chosen(files: pl.DataFrame, patterns: Sequence[str]) -> pl.DataFrame:
-    """The rows that a pattern names, such as `MSV000101915/metadata/*` or `*_F07.d`; `*` also stands for slashes.
-
-    Raises:
-        NotMaterializedError: None does.
-    """
-    places = [f"{accession}/{path}" for accession, path in files.select("accession", "path").iter_rows()]
-    hits = [any(fnmatchcase(place, pattern) for pattern in patterns) for place in places]
-    if not any(hits):
-        raise NotMaterializedError(
-            f"None of the {files.height:,} deposited files is named by {' or '.join(patterns)}.",
-            remedy="A pattern is held against accession/path; the table massive_files lists them.",
-        )
-    return files.filter(pl.Series(hits, dtype=pl.Boolean))
-
-
-def pull_all(
-    plan: PullPlan,
+def pull_rows(
+    files: pl.DataFrame,
     client: MassiveClient,
     blobs: BlobStore,
     scratch: Path,
@@ -59,10 +30,10 @@ def pull_all(
     target: Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[Pulled]:
-    """Fetch what a plan names, smallest first; each row as all its files are stored.
+    """Fetch rows of `massive_files`; each is given as all its files are stored.
 
     Args:
-        plan: What to pull; it fits into its budget.
+        files: The rows.
         client: MassIVE.
         blobs: Where the bytes are kept.
         scratch: Folder of partial downloads.
@@ -73,9 +44,9 @@ def pull_all(
         ReplacedError: A folder is not any more as it was listed.
         ArchiveError: A file could not be fetched. What came before is kept, and the same call goes on from there.
     """
-    folders = plan.files.filter("is_folder")["accession"].unique(maintain_order=True)
+    folders = files.filter("is_folder")["accession"].unique(maintain_order=True)
     members = {accession: _members(client, accession) for accession in folders}
-    for row in plan.files.iter_rows(named=True):
+    for row in files.iter_rows(named=True):
         unit = members[row["accession"]].get(row["path"], []) if row["is_folder"] else [_file(row)]
         if len(unit) != row["members"] or sum(file.size or 0 for file in unit) != row["size"]:
             raise ReplacedError(

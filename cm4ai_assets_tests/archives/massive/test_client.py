@@ -10,19 +10,17 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cm4ai_assets.archives.massive import inventory as massive_inventory
 from cm4ai_assets.archives.massive.client import CACHE_URL, MassiveClient
 from cm4ai_assets.archives.massive.inventory import (
-    BudgetExceededError,
     Entry,
     Inventory,
     accessions_of,
     differences,
     from_addresses,
     kind_of,
-    plan_pull,
     rows,
 )
+from cm4ai_assets.archives.pulling import BudgetExceededError, plan_pull
 from cm4ai_assets.errors import ArchiveError, UnsafePathError
 from cm4ai_assets.sandbox import massive as sandbox
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -295,4 +293,4 @@ def test_the_whole_of_a_deposit_is_far_over_a_small_budget() -> None:
     with pytest.raises(BudgetExceededError, match=r"819 chosen files have 835.64 GB"):
         plan_pull(files, 50 * 10**9)
     tables = files.filter(pl.col("kind").is_in(["quantification", "search_result"]))
-    assert massive_inventory.plan_pull(tables, 10**12).files.height == 2
+    assert plan_pull(tables, 10**12).files.height == 2
