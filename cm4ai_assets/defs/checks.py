@@ -31,6 +31,7 @@ def warning_checks(
     described: Mapping[str, str] | None = None,
     name: str | None = None,
     pool: str | None = None,
+    reads: Sequence[str] = (),
     page: Callable[[Finding, Platform, Partition], Metadata] = lambda *_: {},
     **others: Callable[..., Finding],
 ) -> Callable[[FindingsOf], dg.AssetChecksDefinition]:
@@ -42,12 +43,13 @@ def warning_checks(
         described: Checks that are no function: name to description.
         name: Of the step, where an asset has several.
         pool: Concurrency pool of the step.
+        reads: Other assets that the checks look at; the step waits for them, and is skipped where they are not made.
         page: What the UI shows of a finding beside its counts and offending rows.
         others: Functions whose checks have other names.
     """
     named = {**{function.__name__: function for function in functions}, **others}
     texts = {check: " ".join((function.__doc__ or "").split()) for check, function in named.items()}
-    specs = [_spec(about, check, text) for check, text in {**texts, **(described or {})}.items()]
+    specs = [_spec(about, check, text, reads) for check, text in {**texts, **(described or {})}.items()]
     asset = about if isinstance(about, str) else about.name
 
     def decorate(findings_of: FindingsOf) -> dg.AssetChecksDefinition:
@@ -74,10 +76,10 @@ def evaluation(asset: str, finding: Finding) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(**{**shown, "asset_key": dg.AssetKey(asset), "blocking": False})
 
 
-def _spec(about: Table | str, check: str, description: str) -> dg.AssetCheckSpec:
+def _spec(about: Table | str, check: str, description: str, reads: Sequence[str]) -> dg.AssetCheckSpec:
     if isinstance(about, str):
         return dg.AssetCheckSpec(check, asset=about, description=description, blocking=False)
-    return check_spec(check, about, description, blocking=False)
+    return check_spec(check, about, description, blocking=False, reads=reads)
 
 
 def _shown(asset: str, finding: Finding, page: Metadata) -> dict[str, Any]:

@@ -30,14 +30,21 @@ def partitions_of(product: Table | Document) -> dg.PartitionsDefinition[str] | N
     return releases if product.partitioning is Partitioning.RELEASE else condition_releases
 
 
-def check_spec(name: str, product: Table | Document, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
-    """A check of one product's asset, with one history per partition."""
+def check_spec(
+    name: str, product: Table | Document, description: str, *, blocking: bool, reads: Sequence[str] = ()
+) -> dg.AssetCheckSpec:
+    """A check of one product's asset, with one history per partition. `reads` are other assets that it looks at."""
     with warnings.catch_warnings():
         # Preview in Dagster 1.13. Without partitions all partitions would share one history, in which the last run
         # wins.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
-            name, asset=product.name, description=description, blocking=blocking, partitions_def=partitions_of(product)
+            name,
+            asset=product.name,
+            description=description,
+            blocking=blocking,
+            additional_deps=list(reads),
+            partitions_def=partitions_of(product),
         )
 
 

@@ -141,7 +141,7 @@ def stated_depths(h5ad: H5ad) -> tuple[str, npt.NDArray[np.float64]] | None:
             column = h5ad.obs.read([name])[name]
         if not column.dtype.is_numeric() or column.null_count():
             continue
-        depths = column.cast(pl.Float64).to_numpy()
+        depths = np.array(column.cast(pl.Float64).to_numpy())  # a copy that may be written: the loop is compiled once
         if np.isfinite(depths).all() and (depths > 0).all() and (depths == np.rint(depths)).all():
             return name, depths
     return None

@@ -59,7 +59,9 @@ def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 -
     controls: Array,
 ) -> tuple[int, int]:
     known = logs.shape[1]
+    per_unit = 1.0 / unit  # exact: it is a power of two
     n_targets = own.shape[0]
+    one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)  # unsigned: no test for negative
     for line in range(len(starts) - 1):
         for at in range(starts[line], starts[line + 1]):
             place = np.int64(places[at])
@@ -88,16 +90,16 @@ def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 -
             if whole <= known:
                 log = logs[cell, np.uint64(whole - 1)]
             else:
-                log = np.rint(np.log1p(value * scales[cell]) / unit) * unit
+                log = np.rint(np.log1p(value * scales[cell]) * per_unit) * unit
             target = cells[cell, TARGET]
-            row = (column * n_targets + target) * 5 if by_genes else (target * genes + column) * 5
+            row = np.uint64((column * n_targets + target if by_genes else target * genes + column) * 5)
             sums[row] += 1.0
-            sums[row + 1] += value
-            sums[row + 2] += value * value
-            sums[row + 3] += log
-            sums[row + 4] += np.rint(log * log / unit) * unit
-            arm = cells[cell, ARM]
-            arms[arm, column] += log
+            sums[row + one] += value
+            sums[row + two] += value * value
+            sums[row + three] += log
+            sums[row + four] += np.rint(log * log * per_unit) * unit
+            arm = np.uint64(cells[cell, ARM])
+            arms[arm, np.uint64(column)] += log
             if gene == cells[cell, OWN]:
                 batch = cells[cell, BATCH]
                 own[target, batch, 0] += value

@@ -3,18 +3,22 @@
 Belongs here: stripes of genes, state and checkpoints, and the values that stop a pass. Does not belong here: the inner
 loop (`kernel`), blocks (`matrix`), and what the sums say (`statistics`).
 
-Memory, in bytes, beside some 200 MB of Python and libraries: cells x 80 + genes x batches x 24 + 2 blocks x 12 x
-`BLOCK_ENTRIES` + one stripe (`STRIPE_BYTES`). A stripe holds 8 x (5 x targets + guides) bytes a gene. A matrix by genes
-has its stripes one after the other, and is read once whatever their number. Of a matrix by cells each stripe takes a
-reading of its own; all genes are one stripe while genes x 8 x (5 x targets + guides) fits (docs/decisions/0021).
+Memory, in bytes, beside some 250 MB of Python and libraries: cells x (80 + 8 x threads) + genes x batches x 24 + 2
+blocks x 12 x `BLOCK_ENTRIES` + `KEPT_BYTES` + 2 x `STRIPE_BYTES`. A stripe holds 8 x (5 x targets + guides) bytes a
+gene. A matrix by genes has its stripes one after the other, and is read once whatever their number. Of a matrix by
+cells each stripe takes a reading of its own; all genes are one stripe while genes x 8 x (5 x targets + guides) fits
+into one (docs/decisions/0021).
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +39,12 @@ COUNTS_PER_CELL: Final = 10_000.0
 TILE: Final = 64
 """Genes that are taken together where sums are not exact. Stripes consist of whole tiles."""
 STRIPE_BYTES: Final = {True: 64 << 20, False: 400 << 20}
+KEPT_BYTES: Final = 256 << 20
+"""Finished stripes that are kept in memory. More of them, and those of a pass that takes longer than the time between
+checkpoints, go to the scratch disk."""
 SAVE_SECONDS: Final = 30.0
+WORKERS: Final = min(len(os.sched_getaffinity(0)), 8)
+"""Threads that add up genes side by side, where the matrix stands by genes."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,9 @@ class _Running:
         self._logs = kernel.logarithms(job.depths, COUNTS_PER_CELL, self._unit)
         self._checkpoint = Checkpoint(job.folder, self._binding())
         self._agreement = Agreement(job.groups)
+        self._kept: dict[int, npt.NDArray[np.float64]] = {}
+        self._threads = ThreadPoolExecutor(WORKERS)
+        self._totals = [np.zeros(job.matrix.shape[0]) for _ in range(WORKERS if self._by_genes else 1)]
         self._begin = self._saved = time.monotonic()
         self._read = 0
         self._state = self._resumed() or self._fresh()
@@ -191,9 +203,11 @@ class _Running:
 
     def run(self) -> Sums:
         self._checkpoint.folder.mkdir(parents=True, exist_ok=True)
-        for number in range(int(self._state["stripe"][0]), len(self._stripes) - 1):
-            self._stripe(number)
+        with self._threads:
+            for number in range(int(self._state["stripe"][0]), len(self._stripes) - 1):
+                self._stripe(number)
         self._job.unchanged()
+        self._gather_totals()
         state = self._state
         return Sums(
             groups=self._groups,
@@ -210,6 +224,8 @@ class _Running:
         )
 
     def _open(self, number: int) -> npt.NDArray[np.float64]:
+        if number in self._kept:
+            return self._kept[number]
         found: npt.NDArray[np.float64] = np.load(self._checkpoint.stripe(number), mmap_mode="r", allow_pickle=False)
         return found
 
@@ -233,13 +249,13 @@ class _Running:
         shape = (last - first, self._targets + 1, kernel.SUMS)
         whole = sums.reshape(shape).transpose(1, 0, 2) if self._by_genes else sums.reshape(shape[1], shape[0], shape[2])
         of_targets = np.ascontiguousarray(whole[:-1])
-        self._checkpoint.save_stripe(number, of_targets)
+        self._kept[number] = of_targets
         for tile in range(0, last - first, TILE):
             part = slice(tile, tile + TILE)
             self._agreement.add(first + tile, arms[:-1, part], of_targets[:, part])
         self._state["stripe"][0], self._state["begin"][0] = number + 1, -1
         self._state["seen"][:] = (-1, 0)
-        if self._is_time() or number + 2 == len(self._stripes):
+        if self._is_time() or sum(one.nbytes for one in self._kept.values()) > KEPT_BYTES:
             self._save({})
 
     def _add(
@@ -252,44 +268,65 @@ class _Running:
         *,
         count_totals: bool,
     ) -> None:
-        state, job = self._state, self._job
+        state, job, add = self._state, self._job, kernel.accumulate()
         if not block.continues:
             state["seen"][:] = (-1, 0)
-        code, at = kernel.accumulate()(
-            self._by_genes,
-            block.first,
-            block.starts,
-            block.places,
-            block.values,
-            self._matrix.width,
-            state["seen"],
-            self._groups.of_cells,
-            self._scales,
-            self._logs,
-            self._unit,
-            first,
-            width,
-            count_totals,
-            self._groups.control,
-            state["totals"],
-            job.depths,
-            sums,
-            arms,
-            state["own"],
-            state["own_arms"],
-            state["controls"],
-        )
-        if code != kernel.FINE:
-            raise self._damaged(block, code, at)
-        if state["seen"][1]:
+        parts = list(self._parts(block))
+        seen = [state["seen"], *(np.array([-1, 0], np.int64) for _ in parts[1:])]
+
+        def work(number: int) -> tuple[int, int]:
+            begin, end = parts[number]
+            return add(
+                self._by_genes,
+                block.first + begin,
+                block.starts[begin : end + 1],
+                block.places,
+                block.values,
+                self._matrix.width,
+                seen[number],
+                self._groups.of_cells,
+                self._scales,
+                self._logs,
+                self._unit,
+                first,
+                width,
+                count_totals,
+                self._groups.control,
+                self._totals[number],
+                job.depths,
+                sums,
+                arms,
+                state["own"],
+                state["own_arms"],
+                state["controls"],
+            )
+
+        for code, at in self._threads.map(work, range(len(parts))):
+            if code != kernel.FINE:
+                raise self._damaged(block, code, at)
+        unsorted = any(one[1] for one in seen)
+        state["seen"][:] = (seen[-1][0], 0)
+        if unsorted:
             self._see_that_places_differ(block)
         job.unchanged()
         self._read += len(block.values)
         job.progress(PassProgress(self._read, self._matrix.stored, time.monotonic() - self._begin))
 
+    def _parts(self, block: Block) -> Iterator[tuple[int, int]]:
+        """Lines of a block for one thread each: genes have sums of their own, cells have not."""
+        lines, workers = len(block.starts) - 1, len(self._totals)
+        shares = np.arange(1, workers) * (len(block.values) / workers)
+        cuts = [0, *np.searchsorted(block.starts, shares).tolist(), lines]
+        yield from ((begin, end) for begin, end in pairwise(cuts) if begin < end)
+
+    def _gather_totals(self) -> None:
+        """Add up what the threads have counted of each cell. Counts are whole numbers: their order does not matter."""
+        for totals in self._totals:
+            self._state["totals"] += totals
+            totals[:] = 0
+
     def _see_that_places_differ(self, block: Block) -> None:
         """Look at lines whose places do not ascend: sums do not mind, but a place that stands twice counts twice."""
-        self._state["seen"][1] = 0
         for line in range(block.first, block.first + len(block.starts) - 1):
             places = self._matrix.line(line)
             if line != self._state["unsorted"][1] and places.size and (np.diff(places) <= 0).any():
@@ -319,6 +356,10 @@ class _Running:
         return time.monotonic() - self._saved >= self._job.save_seconds
 
     def _save(self, more: Arrays) -> None:
+        self._gather_totals()
+        for number, sums in self._kept.items():
+            self._checkpoint.save_stripe(number, sums)
+        self._kept.clear()
         self._checkpoint.save({**self._state, **self._agreement.state(), **more})
         self._saved = time.monotonic()
 

@@ -27,7 +27,7 @@ from cm4ai_assets.perturbseq.groups import Groups, read_groups, stated_depths
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.matrix import StoredMatrix
 from cm4ai_assets.perturbseq.passes import CODE_VERSION, Pass, PassProgress, Sums
-from cm4ai_assets.perturbseq.statistics import TargetRows, profiles, without_cells
+from cm4ai_assets.perturbseq.statistics import TargetRows, profiles
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.profiles import (
@@ -305,18 +305,15 @@ def _genes(groups: Groups) -> pl.DataFrame:
     )
 
 
-def table_of(product: Product, *, source: str, licence: str | None, library: Sequence[str]) -> pl.DataFrame:
-    """The own columns of `perturb_targets`: the targets of a file, and those that only the library knows.
+def table_of(product: Product, *, source: str, licence: str | None) -> pl.DataFrame:
+    """The own columns of `perturb_targets`: the targets of a file, and where it is from.
 
     Args:
         product: The profiles.
         source: Name of the file.
         licence: Its licence, as the archive states it.
-        library: Targets of the guide library; those that no cell has become rows without cells.
     """
     rows, record = product.targets(), product.record
-    missing = sorted(set(library) - set(rows["target"]))
-    rows = pl.concat([rows, _frame([without_cells(name) for name in missing])])
     stated = {
         "path": pl.lit(product.path),
         "shape": pl.lit(list(record.shape), pl.List(pl.Int64)),

@@ -153,7 +153,7 @@ class TargetRows:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows so far, and those of targets that no cell has."""
-        return self._rows + [without_cells(name) for name in self._groups.empty]
+        return self._rows + [_without_cells(name) for name in self._groups.empty]
 
     def _row(self, some: Profiles, row: int, found: Responders | None) -> dict[str, Any]:
         number, groups = some.first + row, self._groups
@@ -239,7 +239,7 @@ def _of_guides(sums: Sums) -> list[dict[str, Any]]:
     return found
 
 
-def without_cells(name: str) -> dict[str, Any]:
+def _without_cells(name: str) -> dict[str, Any]:
     """The row of a target that no cell has."""
     return {"target": name, "is_control": False, "n_cells": 0, "n_guides": 0, "flags": ["no_cells"]}
 

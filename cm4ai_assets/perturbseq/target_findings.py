@@ -121,5 +121,22 @@ def guides_agree(targets: pl.DataFrame) -> Finding:
     )
 
 
+def library_covered(targets: pl.DataFrame, library: pl.DataFrame | None) -> Finding:
+    """Each target of the guide library has cells. Protects from genes that were aimed at and are missing in silence."""
+    if library is None:
+        summary = "The release's guide library is not published here, so there is nothing to compare with."
+        return Finding("library_covered", passed=False, summary=summary)
+    aimed = library.filter(~pl.col("is_control"), pl.col("symbol").is_not_null())["symbol"].unique()
+    found = set(targets.filter(pl.col("n_cells") > 0)["target"])
+    missing = sorted(set(aimed) - found)
+    return Finding(
+        "library_covered",
+        passed=not missing,
+        summary=f"{len(missing):,} of {len(aimed):,} targets of the guide library have no cell in the file.",
+        rows=pl.DataFrame({"target": missing[:ROWS_SHOWN]}, schema={"target": pl.String}),
+        counts={"library targets": len(aimed), "without cells": len(missing)},
+    )
+
+
 OF_RECORD = (counts_evident, cells_placed)
 OF_ROWS = (targets_have_cells, controls_enough, own_genes_measured, targets_knocked_down, guides_agree)

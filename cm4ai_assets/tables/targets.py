@@ -8,7 +8,7 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.tables.schema import Column, Rule, Table
 
 TARGET_FLAGS = (
-    "no_cells",  # the library or the file knows the target, and no cell has it
+    "no_cells",  # the file knows the target, and no cell has it
     "few_cells",  # too few cells for the test: responders are null
     "no_controls",  # the file has no control cells: nothing can be compared
     "batch_without_controls",  # its cells of a batch without controls count for no knock-down
@@ -28,7 +28,7 @@ PERTURB_TARGETS = Table(
     ),
     partitioning=Partitioning.RELEASE,
     key=("target",),
-    source="The counts of a published h5ad, in one pass (docs/perturb-seq.md); guide_library: targets without cells.",
+    source="The counts of a published h5ad, in one pass (docs/perturb-seq.md)",
     own_columns=(
         Column("target", pl.String(), "Target as the file names it (`gene_target`); NTC for the controls."),
         Column("gene", pl.String(), "Symbol of the target's own gene in the matrix.", nullable=True),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -17,17 +16,16 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.defs.launching import Outcome
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.perturbseq import passes
-from cm4ai_assets.perturbseq.target_findings import OF_RECORD, OF_ROWS
+from cm4ai_assets.perturbseq.target_findings import OF_RECORD, OF_ROWS, library_covered
 from cm4ai_assets.references import Kind
 from cm4ai_assets.sandbox import SandboxServer
-from cm4ai_assets.sandbox.h5ad import write_h5ad
-from cm4ai_assets.sandbox.perturbseq import Experiment
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.verification import verify
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 from cm4ai_assets_tests.defs.test_perturbseq_archives import absence, bench_over
 from cm4ai_assets_tests.perturbseq.files import altered, written
 
+CHECKS = (*OF_RECORD, *OF_ROWS, library_covered)
 MAY_2024, OCTOBER = "2024-05-v1.0", "2025-10-v1.1"
 PATH = "key:release_files or key:figshare_files or key:perturb_targets"
 
@@ -39,11 +37,8 @@ def run(bench: Workbench, release: str = RELEASE, selection: str = PATH) -> Outc
 
 @pytest.fixture(scope="module")
 def made(archive: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    folder = tmp_path_factory.mktemp("targets")
-    path = folder / "cells.h5ad"
-    write_h5ad(path, Experiment(), compression="gzip")
-    bench = bench_over(archive, folder, h5ad=path)
-    assert run(bench).succeeded
+    bench = bench_over(archive, tmp_path_factory.mktemp("targets"))
+    assert run(bench, selection=f"{PATH} or key:guide_library").succeeded
     return bench
 
 
@@ -51,8 +46,9 @@ def test_cells_become_targets_and_profiles(made: Workbench) -> None:
     rows = made.platform.store.table("perturb_targets", Partition(RELEASE)).collect()
     assert rows.filter("is_control")["target"].to_list() == ["NTC"]
     assert rows.filter(pl.col("knockdown") > 0.3).height > 30
-    assert rows["source"].unique().to_list() == ["cells.h5ad"]
-    sha16 = hashlib.sha256(rows["source_identity"][0].encode()).hexdigest()[:16]
+    assert rows["source"].unique().to_list() == ["KOLF_Pan_Genome_QC_Filtered.h5ad"]
+    assert rows["license"].unique().to_list() == ["CC BY 4.0"]
+    sha16 = rows["source_identity"][0].removeprefix("sha256 ")[:16]
     assert rows["path"].unique().to_list() == [f"tensors/perturb_targets/{sha16}-v{passes.CODE_VERSION}.zarr"]
     assert not (made.platform.settings.scratch / "perturbseq").exists() or not list(
         (made.platform.settings.scratch / "perturbseq").iterdir()
@@ -71,12 +67,13 @@ def test_the_page_shows_pictures_and_evidence(made: Workbench) -> None:
 
 
 def test_every_check_is_evaluated(made: Workbench) -> None:
-    keys = [dg.AssetCheckKey(dg.AssetKey("perturb_targets"), one.__name__) for one in (*OF_RECORD, *OF_ROWS)]
+    keys = [dg.AssetCheckKey(dg.AssetKey("perturb_targets"), one.__name__) for one in CHECKS]
     keys += [dg.AssetCheckKey(dg.AssetKey("perturb_targets"), name) for name in ("schema", "profiles_match_table")]
     found = made.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     assert set(found) == set(keys)
     passed = {key.name: record.event.asset_check_evaluation.passed for key, record in found.items() if record.event}  # type: ignore[union-attr]
     assert passed["counts_evident"]
+    assert passed["library_covered"], "every target of the synthetic library has cells"
     assert passed["profiles_match_table"]
 
 

@@ -123,7 +123,7 @@ def _published_in(platform: Platform, partition: Partition, file: MatrixFile) ->
 def _frame(platform: Platform, partition: Partition, file: MatrixFile, product: Product) -> pl.DataFrame:
     files = inputs.article_files(platform, partition.release).filter(label=file.label)
     stated = files["license"].to_list()
-    rows = table_of(product, source=file.label, licence=stated[0] if stated else None, library=())
+    rows = table_of(product, source=file.label, licence=stated[0] if stated else None)
     return PERTURB_TARGETS.place(rows, release=partition.release)
 
 
