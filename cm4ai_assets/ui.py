@@ -107,11 +107,7 @@ def _daemon(workspace: str) -> Iterator[None]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m cm4ai_assets.ui`; the exit status. Ctrl-C is the way to end it, and no failure."""
-    parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
-    parser.add_argument("--port", type=int, help="default: CM4AI_UI_PORT, or 3000")
-    parser.add_argument("--read-only", action="store_true", help="look only: no daemon, no runs, no changes")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     # Both end the server in order. Uvicorn hands signals on to what was set before, whose default would end us at once
     # and leave the daemon behind; and a shell that starts us in the background has SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -126,6 +122,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - a person is at the terminal
         return complain(causes.of_exception(error), FAILED, debug=args.debug)
     return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
+    parser.add_argument("--port", type=int, help="default: CM4AI_UI_PORT, or 3000")
+    parser.add_argument("--read-only", action="store_true", help="look only: no daemon, no runs, no changes")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
 if __name__ == "__main__":

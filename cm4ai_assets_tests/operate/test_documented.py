@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -15,37 +12,19 @@ from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs.products import optional_inputs
 from cm4ai_assets.defs.selection import plan
 from cm4ai_assets.releases import LATEST, ReleaseKey
+from cm4ai_assets_tests.operate.documented import commands, selections
 
-PROJECT = Path(__file__).resolve().parents[2]
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 GRAPH = defs.resolve_asset_graph()
-
-
-def _commands(page: Path) -> set[str]:
-    """Lines of code blocks, and inline code with an option, which begin with the command."""
-    text = page.read_text()
-    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines()]
-    inline = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text) if " --" in code]
-    return {line for line in [*lines, *inline] if line.startswith("cm4ai ") and "…" not in line}
-
-
-def _helps() -> dict[str, str]:
-    parser = cli._parser()
-    (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    return {name: sub.format_help() for name, sub in commands.choices.items()}
-
-
-SHOWN = sorted({(page.name, command) for page in PAGES for command in _commands(page)})
+SHOWN = [command for command in commands() if command.startswith("cm4ai ") and " --" in command and "…" not in command]
 
 
 def test_there_are_examples() -> None:
     assert len(SHOWN) >= 7
 
 
-@pytest.mark.parametrize(("page", "command"), SHOWN)
-def test_a_command_of_the_docs_is_understood(page: str, command: str) -> None:
-    args = cli._parser().parse_args(shlex.split(command, comments=True)[1:])
+@pytest.mark.parametrize("command", SHOWN)
+def test_a_command_of_the_docs_is_understood(command: str) -> None:
+    args = cli._parser().parse_args(shlex.split(command)[1:])
     if getattr(args, "release", None) is not None:
         assert args.release in {LATEST, "KEY"} or ReleaseKey.is_valid(args.release)
     if hasattr(args, "select"):
@@ -58,10 +37,6 @@ def test_a_command_of_the_docs_is_understood(page: str, command: str) -> None:
 
 
 def test_each_selection_that_help_shows_can_be_planned() -> None:
-    said = " ".join(_helps()["materialize"].split())
-    shown = re.search(r"syntax: (.*?) \(default: all\)", said)
-    assert shown is not None
-    selections = [text.strip("'") for text in re.findall(r"'[^']+'|[^\s']+?(?=, |$)", shown[1])]
-    assert selections == ["if_fields,if_quality", "+if_tensors", "group:images or key:release_files"]
-    for selection in selections:
+    assert selections() == ["if_fields,if_quality", "+if_tensors", "group:images or key:release_files"]
+    for selection in selections():
         assert plan(GRAPH, selection, "2026-06-v2.0", ["untreated"], lambda _name, _partition: False).waves
