@@ -53,11 +53,13 @@ def files_accessible(files: pl.DataFrame, today: date) -> Finding:
 def article_named(files: pl.DataFrame) -> Finding:
     """The release's own crate names the article by DOI. Protects from cells of another article than the release's."""
     other = files.filter(pl.col("named_by") != "crate")
-    doi, note = files.select("doi", "notes").row(0) if files.height else ("none", "")
+    doi = str(files["doi"].first()) if files.height else "no article"
     return Finding(
         "article_named",
         passed=other.is_empty(),
-        summary=f"The release's crates name {doi}." if other.is_empty() else f"{doi} was locked. {note}",
+        summary=f"The release's crates name {doi}."
+        if other.is_empty()
+        else f"{doi} was locked as the programme's article: the crates that could be read do not name it by DOI.",
         counts={"files": files.height, "not_named": other.height},
     )
 

@@ -17,7 +17,8 @@ _PUBLIC, _CLOSED, _ABSENT = "#2a5fd0", "#a9c1f2", "#d62728"
 def channel_map(runs: pl.DataFrame) -> bytes:
     """Runs of each channel, one panel per library: chips down, channels across.
 
-    Dark: public; pale: embargoed or not listed; framed in red: a channel without a molecule file.
+    Dark: public; pale: embargoed or not listed; framed in red: a channel without a molecule file. A question mark where
+    the runs of a sample are not named.
     """
     known = runs.drop_nulls(["batch", "library", "chip", "channel"])
     if known.is_empty():
@@ -29,7 +30,7 @@ def channel_map(runs: pl.DataFrame) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for number, library in enumerate(libraries):
         top = number * panel + _TOP
-        caption = f"{library}: runs per channel (red: no molecule file)"
+        caption = f"{library}: runs per channel (dark: public, pale: closed, red: no molecule file)"
         centred(draw, (_LEFT + last * _SIDE / 2, top - 32), caption, FAINT)
         for channel in range(1, last + 1):
             centred(draw, (_LEFT + (channel - 0.5) * _SIDE, top - 10), str(channel))
@@ -55,4 +56,4 @@ def _line(draw: ImageDraw.ImageDraw, runs: pl.DataFrame, at: tuple[float, float]
         frame = _ABSENT if counted is False else PAPER
         draw.rectangle((x, y, x + _SIDE - 3, y + _SIDE - 3), fill=fill, outline=frame, width=2)
         if count is not None:
-            centred(draw, (x + _SIDE / 2 - 1, y + _SIDE / 2 - 1), str(count), PAPER if public else INK)
+            centred(draw, (x + _SIDE / 2 - 1, y + _SIDE / 2 - 1), str(count or "?"), PAPER if public else INK)

@@ -253,7 +253,7 @@ def _access(
 def _defects(
     sample: Sample | None, run: str | None, reports: Sequence[RunReport], files: Sequence[RunFile]
 ) -> Iterator[str]:
-    if run is None:
+    if run is None or (sample is not None and "crate" in sample.listed_by and not sample.runs):
         yield "run_not_named"
     if sample is None:
         yield "sample_not_named"

@@ -46,7 +46,12 @@ SUBSETS = {
         "rocrate-a-perturbation-cell-atlas-of-human-induced-pluripotent-stem-cells/",
         "Perturbation Cell Atlas of Human Induced Pluripotent Stem Cells - Perturb Seq",
         "Perturb-Seq/cell-atlas",
-        (("MD5", "1cafefa32a897998e3e2ba0a29a3ef5c"), ("contentSize", "195.97 GB")),
+        (
+            ("MD5", "1cafefa32a897998e3e2ba0a29a3ef5c"),
+            ("contentSize", "195.97 GB"),
+            # A private link, as published: the article's DOI stands in no crate.
+            ("contentUrl", "https://figshare.com/s/5a4db0c5000000000000"),
+        ),
     ),
     "Perturb-Seq-sra": Subset(
         "rocrate-sra-data-for-perturbation-cell-atlas-58RmCGMQBj/",

@@ -87,7 +87,7 @@ def test_the_article_of_a_release_is_locked(own: Workbench) -> None:
     assert locked["file_id"].to_list() == sorted(file.id for file in figshare.FILES)
     assert locked.select("access", "named_by").unique().rows() == [("public", "programme")]
     assert all(len(row["md5"]) == 32 and row["sha256"] is None for row in locked.rows(named=True))
-    assert "known of the programme" in locked["notes"][0]
+    assert "name a private link only" in locked["notes"][0]
 
 
 def test_a_release_without_perturb_seq_has_no_article_and_says_so(own: Workbench) -> None:
@@ -190,7 +190,8 @@ def test_runs_are_those_of_the_crates_beside_what_the_archives_hold(own: Workben
     assert sorted(set(embargoed["embargo_until"])) == [date(2027, 10, 1), date(2028, 1, 1)]
     assert embargoed["listed_by"].to_list() == [["crate"]] * 192
     assert made.filter(~pl.col("is_counted"))["gem_channel"].n_unique() == 6
-    assert made.filter(sample=sra.UNNAMED)["listed_by"].to_list() == [["ena", "ncbi"]]
+    unnamed = made.filter(sample=sra.UNNAMED).select("listed_by", "defects")
+    assert unnamed.rows() == [(["ena", "ncbi"], ["run_not_named"])]
     assert set(made.filter(access="public", files_kind="fastq")["file_names"].list.len()) == {2}
 
 
@@ -226,11 +227,11 @@ def pulling(own: Workbench, archive: SandboxServer, monkeypatch: pytest.MonkeyPa
     where = {"CM4AI_STORAGE": settings.storage, "CM4AI_SCRATCH": str(settings.scratch)}
     for name, value in {**service_variables(archive.url), **where}.items():
         monkeypatch.setenv(name, value)
-    only(own, RELEASE, PATH_TO_LISTS)
+    only(own, RELEASE, LISTS)
     return own
 
 
-PATH_TO_LISTS = "key:release_files or key:figshare_files or key:sra_runs"
+LISTS = "key:release_files or key:figshare_files or key:sra_runs"
 
 
 def test_a_pull_reaches_the_article_and_the_runs_under_one_budget(
@@ -294,3 +295,28 @@ def test_names_that_archives_state_lead_nowhere_else() -> None:
     same = pl.DataFrame([{**row}, {**row, "file_id": 3}])
     entries = Holdings(figshare=pl.concat([FIGSHARE_FILES.empty(), same], how="diagonal_relaxed")).entries()
     assert entries["path"].to_list() == ["2/a.h5ad", "3/a.h5ad"]
+
+
+def checks(bench: Workbench, asset: str, release: str) -> dict[str, bool]:
+    found = {}
+    for key in bench.defs.resolve_asset_graph().asset_check_keys:
+        if key.asset_key == dg.AssetKey(asset):
+            history = bench.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+            for one in history:
+                assert one.event is not None
+                event = one.event.dagster_event
+                assert event is not None
+                assert event.partition in {None, release}
+                found[key.name] = event.asset_check_evaluation_data.passed
+    return found
+
+
+def test_the_checks_run_with_their_assets_and_warn_for_what_the_sandbox_has(own: Workbench) -> None:
+    only(own, JUNE_2025, LISTS)
+    assert {name for name, passed in checks(own, "figshare_files", JUNE_2025).items() if not passed} == {
+        "article_named"
+    }
+    of_runs = checks(own, "sra_runs", JUNE_2025)
+    assert len(of_runs) == 6
+    # Six channels have no molecule file, as published.
+    assert {name for name, passed in of_runs.items() if not passed} == {"channels_complete"}

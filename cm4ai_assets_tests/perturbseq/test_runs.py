@@ -135,7 +135,7 @@ def test_runs_that_only_an_archive_lists_are_put_to_their_sample_by_its_name() -
     assert made.select("sample", "run").rows() == [
         (CRISPR, "SRR31012082"), (GEX, "SRR31012081"), (None, "SRR31012083"),
     ]  # fmt: skip
-    assert made["defects"].to_list() == [[], [], ["sample_not_named"]]
+    assert made["defects"].to_list() == [["run_not_named"], [], ["sample_not_named"]]
     assert made["listed_by"].to_list() == [["ena"], ["crate"], ["ena"]]
 
 

@@ -27,8 +27,7 @@ def of_article(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         pl.col("sha256").is_not_null().alias("stored"),
     )  # fmt: skip
     return {
-        "doi": first["doi"],
-        "article": f"{first['article_id']} version {first['article_version']}",
+        "article_version": f"{first['article_id']} version {first['article_version']}",
         "landing_page": dg.MetadataValue.url(f"https://doi.org/{first['doi']}"),
         "license": first["license"] or "not stated",
         "named_by": first["named_by"],
