@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 
@@ -12,6 +14,7 @@ from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.updates.inputs import FEEDS, Feed, Spread, feed_of
+from cm4ai_assets.updates.needs import why_closed
 from cm4ai_assets_tests.updates.conftest import Daemon
 from cm4ai_assets_tests.updates.test_changes import ZIP, file, lock
 
@@ -54,6 +57,23 @@ def test_which_partition_reads_which_file() -> None:
     assert [row["file_id"] for row in every["untreated"]] == [1, 2, 3]
     assert list(_feed(Spread.RELEASE).inputs(files)) == [None]
     assert _feed(Spread.RELEASE).inputs(files.clear()) == {}
+
+
+def test_the_archives_of_perturb_seq_are_asked_for_every_crate_that_may_name_them_and_wait_for_none() -> None:
+    files = lock(
+        file(1, "cm4ai_release_metadata.zip", "a"),
+        file(2, "cm4ai_perturb-seq_KOLF2_raw_sra.zip", "b"),
+        file(3, "cm4ai_perturb-seq_KOLF2_cell_atlas.zip", "c"),
+        file(4, "cm4ai_mass-spec_KOLF2.zip", "d"),
+        file(5, "Perturb-Seq/sra/ALPHA_BETA_GAMMA_Cellranger_Statistics.csv", "e"),
+    )
+    feed = next(feed for feed in FEEDS if feed.job == "perturbseq_archives")
+    rows = feed.inputs(files)[None]
+    assert [row["file_id"] for row in rows] == [1, 2, 3]
+    closed = [{**row, "access": "restricted"} if row["file_id"] > 1 else dict(row) for row in rows]
+    day = date(2026, 11, 26)
+    assert why_closed(closed, day, takes_some=feed.takes_some, has_token=False) == ""
+    assert "restricted" in why_closed(closed[1:], day, takes_some=feed.takes_some, has_token=False)
 
 
 def test_a_table_of_a_version_that_only_renames_is_read_from_the_one_before(daemon: Daemon) -> None:
