@@ -5,6 +5,7 @@ Does not belong here: what the pass refuses outright (`passes`), cells and guide
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -138,5 +139,13 @@ def library_covered(targets: pl.DataFrame, library: pl.DataFrame | None) -> Find
     )
 
 
+RowCheck = Callable[[pl.DataFrame], Finding]
+
 OF_RECORD = (counts_evident, cells_placed)
-OF_ROWS = (targets_have_cells, controls_enough, own_genes_measured, targets_knocked_down, guides_agree)
+OF_ROWS: tuple[RowCheck, ...] = (
+    targets_have_cells,
+    controls_enough,
+    own_genes_measured,
+    targets_knocked_down,
+    guides_agree,
+)
