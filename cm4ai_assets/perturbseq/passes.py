@@ -224,10 +224,11 @@ class _Running:
         )
 
     def _open(self, number: int) -> npt.NDArray[np.float64]:
-        if number in self._kept:
-            return self._kept[number]
-        found: npt.NDArray[np.float64] = np.load(self._checkpoint.stripe(number), mmap_mode="r", allow_pickle=False)
-        return found
+        """The sums of a finished stripe: axes target, gene, sum; those of cells without a target left out."""
+        found: npt.NDArray[np.float64] | None = self._kept.get(number)
+        if found is None:
+            found = np.load(self._checkpoint.stripe(number), mmap_mode="r", allow_pickle=False)
+        return (found.transpose(1, 0, 2) if self._by_genes else found)[:-1]
 
     def _stripe(self, number: int) -> None:
         """The sums of a stripe of genes, from all cells."""
@@ -246,10 +247,11 @@ class _Running:
 
     def _finish(self, number: int, sums: npt.NDArray[np.float64], arms: npt.NDArray[np.float64]) -> None:
         first, last = self._stripes[number], self._stripes[number + 1]
-        shape = (last - first, self._targets + 1, kernel.SUMS)
-        whole = sums.reshape(shape).transpose(1, 0, 2) if self._by_genes else sums.reshape(shape[1], shape[0], shape[2])
-        of_targets = np.ascontiguousarray(whole[:-1])
-        self._kept[number] = of_targets
+        outer, inner = last - first, self._targets + 1
+        self._kept[number] = sums.reshape(
+            (outer, inner, kernel.SUMS) if self._by_genes else (inner, outer, kernel.SUMS)
+        )
+        of_targets = self._open(number)
         for tile in range(0, last - first, TILE):
             part = slice(tile, tile + TILE)
             self._agreement.add(first + tile, arms[:-1, part], of_targets[:, part])
