@@ -11,7 +11,7 @@ import pytest
 
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.storage.layout import Partition, table_partition, table_path
-from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.store import Store, in_stretches
 from cm4ai_assets.tables import table
 from cm4ai_assets_tests.storage.filesystems import PlainRemote
 
@@ -76,6 +76,19 @@ def test_the_same_rows_give_the_same_bytes(store: Store) -> None:
     assert contents[0] == contents[1]
 
 
+def test_rows_that_come_in_stretches_give_the_same_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cm4ai_assets.storage.parquet.ROW_GROUP", 2)
+    frame = rows(*(f"HPA{number:06d}" for number in range(7)))
+    whole = (Path(store.root) / publish(store, frame)).read_bytes()
+    for size in (2, 4, 100):
+        stretches = in_stretches(frame.lazy(), size)
+        with store.stage_stretches("if_antibodies", WHERE, stretches) as staged:
+            assert staged.path.read_bytes() == whole
+            assert staged.height() == 7
+    with store.stage_stretches("if_antibodies", WHERE, []) as staged:
+        assert staged.frame().equals(frame.clear())
+
+
 def test_files_explain_themselves(store: Store) -> None:
     with store.stage_table("if_antibodies", WHERE, rows("HPA000001"), credit={"license": "CC0 1.0"}) as staged:
         path = Path(store.root) / store.publish_table(staged)
@@ -117,7 +130,7 @@ def test_paths_and_partitions_are_inverse() -> None:
 
 KILLED = """
 import os, sys, pathlib
-from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.store import Store, in_stretches
 store = Store(sys.argv[1], scratch=pathlib.Path(sys.argv[1]) / "scratch")
 with store.staging.folder() as folder:
     (folder / "half").write_bytes(b"x" * 1000)

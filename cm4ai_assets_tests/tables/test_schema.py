@@ -60,6 +60,34 @@ def test_a_repeated_key_is_found() -> None:
     assert "A1" in found[0].sample
 
 
+def test_a_long_table_is_held_against_its_rules_stretch_by_stretch() -> None:
+    good = [{**GOOD, "well": f"A{number}"} for number in range(6)]
+    stretches = [frame(*good[:2]), frame(*good[2:4]), frame(*good[4:])]
+    assert TABLE.violations_in(stretches) == []
+    bad = [
+        frame({**GOOD, "well": "B1", "fields": 0}, good[0]),
+        *stretches[1:],
+        frame({**GOOD, "well": "B2", "fields": 0}),
+    ]
+    found = TABLE.violations_in(bad)
+    assert [(one.rule, one.rows) for one in found] == [("some", 2)]
+    assert "B1" in found[0].sample
+    both = frame({**GOOD, "well": None, "channel": "blue"}), frame({**GOOD, "well": "B2", "fields": None})
+    assert {(one.rule, one.column, one.rows) for one in TABLE.violations_in(both)} == {
+        ("not_null", "well", 1), ("not_null", "fields", 1), ("allowed", "channel", 1),
+    }  # fmt: skip
+
+
+def test_a_key_that_is_repeated_in_another_stretch_is_found() -> None:
+    found = TABLE.violations_in([frame(GOOD), frame({**GOOD, "well": "B1"}), frame(GOOD)])
+    assert [(one.rule, one.rows) for one in found] == [("key", 2)]
+
+
+def test_a_stretch_of_another_shape_is_found() -> None:
+    found = TABLE.violations_in([frame(GOOD), frame({**GOOD, "well": "B1"}).drop("fields")])
+    assert [one.rule for one in found] == ["columns"]
+
+
 def test_other_columns_types_and_orders_are_found() -> None:
     made = frame(GOOD)
     assert "missing columns fields" in TABLE.violations(made.drop("fields"))[0].message
