@@ -23,8 +23,8 @@ from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.perturbseq.columns import Codes, StoredColumn, member, stored_column
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError, NotH5adError
 
-ROWS: Final = 131_072
-"""Rows of a stretch: some ten megabytes of strings."""
+ROWS: Final = 65_536
+"""Rows of a stretch: a row group of the published table."""
 MOST_ROWS: Final = 1 << 28
 _LEGACY_CATEGORIES: Final = "__categories"
 

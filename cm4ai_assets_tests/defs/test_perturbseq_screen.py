@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,17 @@ def test_a_damaged_column_fails_the_step_and_nothing_half_made_is_published(
     assert "own.h5ad: column treatment refers to categories that are not there." in outcome.failure
     assert not bench.platform.store.has_table("perturb_cells", Partition(RELEASE))
     assert bench.platform.store.has_table("guide_library", Partition(RELEASE))
+
+
+def test_lost_cells_block(own: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_stretch(*given: Any, **more: Any) -> Iterator[pl.DataFrame]:
+        return itertools.islice(cells_module.read_cells(*given, **more, rows=64), 1)
+
+    monkeypatch.setattr(assets, "read_cells", first_stretch)
+    (outcome,) = own.run(RELEASE, selection=SCREEN)
+    assert not outcome.succeeded
+    assert "perturb_cells.cells_kept: 64 of 600 cells are rows." in outcome.failure
+    assert not own.platform.store.has_table("perturb_cells", Partition(RELEASE))
 
 
 def test_an_outage_in_the_middle_publishes_nothing(
