@@ -200,8 +200,9 @@ def test_an_array_of_another_channel_order_is_found(made: Made) -> None:
     assert any("the array's channels: " in problem for problem in made.audit().problems)
 
 
-def test_a_row_made_from_another_image_is_found(made: Made) -> None:
-    first, second = made.quality["member"][0], made.quality["member"][4]
+@pytest.mark.parametrize("other", [1, 4], ids=["another channel", "another field"])
+def test_a_row_made_from_another_image_is_found(made: Made, other: int) -> None:
+    first, second = made.quality["member"][0], made.quality["member"][other]
     made.quality = made.quality.with_columns(pl.col("member").replace({first: second}))
     assert "which names another field or channel" in made.audit().summary
 
