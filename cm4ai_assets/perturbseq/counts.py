@@ -89,10 +89,13 @@ def _rank(one: Candidate) -> tuple[bool, int, str]:
 
 def _places(h5ad: H5ad) -> list[str]:
     with h5ad.reading():
-        found = [place for place in ("X", "raw/X") if place in h5ad.file]
-        layers = h5ad.file.get("layers")
-        if isinstance(layers, h5py.Group):
-            found += [f"layers/{name}" for name in layers]
+        found = ["X"] if h5ad.file.get("X", getlink=True) is not None else []
+        for group, names in (("raw", ("X",)), ("layers", None)):
+            if not isinstance(h5ad.file.get(group, getlink=True), h5py.HardLink):
+                continue  # not there, or a link, which is not followed
+            members = h5ad.file[group]
+            if isinstance(members, h5py.Group):
+                found += [f"{group}/{name}" for name in members if names is None or name in names]
     return found
 
 

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from cm4ai_assets.perturbseq.columns import member
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError
 
@@ -83,10 +84,13 @@ class StoredMatrix:
     def __init__(self, h5ad: H5ad, place: str) -> None:
         self._h5ad, self.place, self.label = h5ad, place, f"{h5ad.label}: {place}"
         with h5ad.reading():
-            node = h5ad.file[place]
+            node: h5py.Group | h5py.Dataset = h5ad.file
+            for name in place.split("/"):  # step by step: no link to another file is followed
+                node = member(node, name, h5ad.label)
             self.layout, self.shape = _form(node, self.label)
-            self._values: h5py.Dataset = node if isinstance(node, h5py.Dataset) else node["data"]
-            self._places: h5py.Dataset | None = None if isinstance(node, h5py.Dataset) else node["indices"]
+            sparse = isinstance(node, h5py.Group)
+            self._values: h5py.Dataset = _part(node, "data", self.label) if sparse else node
+            self._places: h5py.Dataset | None = _part(node, "indices", self.label) if sparse else None
             self.dtype = self._values.dtype
             if self.dtype.kind not in "fiub":
                 raise H5adEncodingError(f"{self.label} holds values of type {self.dtype}, not numbers.")
@@ -97,10 +101,10 @@ class StoredMatrix:
     def _sparse_starts(self, node: h5py.Group) -> npt.NDArray[np.int64]:
         """The first value of each line, and the number of values: held against what they must be."""
         assert self._places is not None
-        lines, stored = self.lines, len(self._values)
-        if node["indptr"].shape != (lines + 1,):
-            raise H5adDamagedError(f"{self.label}: indptr has {node['indptr'].shape[0]:,} places for {lines:,} lines.")
-        starts = np.asarray(node["indptr"][:], dtype=np.int64)
+        lines, stored, indptr = self.lines, len(self._values), _part(node, "indptr", self.label)
+        if indptr.shape != (lines + 1,):
+            raise H5adDamagedError(f"{self.label}: indptr has {indptr.shape[0]:,} places for {lines:,} lines.")
+        starts = np.asarray(indptr[:], dtype=np.int64)
         if len(self._places) != stored:
             raise H5adDamagedError(f"{self.label} has {stored:,} values and {len(self._places):,} indices.")
         if starts[0] != 0 or starts[-1] != stored:
@@ -200,6 +204,13 @@ class StoredMatrix:
         return Block(begin, starts.astype(np.int64), places.astype(np.int32), rows[lines, places], end)
 
 
+def _part(node: h5py.Group, name: str, label: str) -> h5py.Dataset:
+    found = member(node, name, label)
+    if not isinstance(found, h5py.Dataset) or found.ndim != 1:
+        raise H5adEncodingError(f"{label}: {name} is no list of numbers.")
+    return found
+
+
 def _form(node: h5py.Group | h5py.Dataset, label: str) -> tuple[Layout, tuple[int, int]]:
     """Layout and shape, as anndata states them; older files say `h5sparse_format` and `h5sparse_shape`."""
     if isinstance(node, h5py.Dataset):
@@ -209,11 +220,11 @@ def _form(node: h5py.Group | h5py.Dataset, label: str) -> tuple[Layout, tuple[in
     stated = node.attrs.get("encoding-type", node.attrs.get("h5sparse_format", ""))
     text = stated.decode() if isinstance(stated, bytes) else str(stated)
     layout = _SPARSE.get(text if text.endswith("_matrix") else f"{text}_matrix")
-    if layout is None or any(part not in node for part in ("data", "indices", "indptr")):
+    if layout is None or any(node.get(part, getlink=True) is None for part in ("data", "indices", "indptr")):
         raise H5adEncodingError(
             f"{label} is neither csc_matrix, csr_matrix nor a dense array, but {text or 'unnamed'}."
         )
     shape = node.attrs.get("shape", node.attrs.get("h5sparse_shape"))
-    if shape is None or len(shape) != 2 or node["indices"].dtype.kind not in "iu":  # noqa: PLR2004
+    if shape is None or len(shape) != 2 or _part(node, "indices", label).dtype.kind not in "iu":  # noqa: PLR2004
         raise H5adEncodingError(f"{label} does not state its shape, or its indices are no integers.")
     return layout, (int(shape[0]), int(shape[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -12,8 +13,11 @@ import numpy as np
 import pytest
 
 from cm4ai_assets.perturbseq import matrix
+from cm4ai_assets.perturbseq.groups import read_groups, stated_depths
+from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError, H5adError
-from cm4ai_assets.perturbseq.passes import PassProgress
+from cm4ai_assets.perturbseq.matrix import StoredMatrix
+from cm4ai_assets.perturbseq.passes import Pass, PassProgress
 from cm4ai_assets.perturbseq.profiles import make_store
 from cm4ai_assets_tests.perturbseq.files import altered, made, replace, source_of, written
 
@@ -197,6 +201,26 @@ def test_a_damaged_matrix_is_named_and_nothing_is_made(
     assert not (tmp_path / "store" / "zarr.json").exists()
 
 
+def test_a_link_to_another_file_is_not_followed(csc: Path, tmp_path: Path) -> None:
+    """A layer that would come first by its name, and lies in another file."""
+
+    def change(file: h5py.File) -> None:
+        file["layers/counts"] = h5py.ExternalLink(str(csc), "X")
+
+    record = made(altered(csc, tmp_path / "cells.h5ad", change), tmp_path)
+    assert record.counts_in == "X"
+    assert "counts is a link, perhaps to another file" in record.evidence
+
+
+def test_parts_that_are_links_are_not_followed(csc: Path, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        del file["X/data"]
+        file["X/data"] = h5py.ExternalLink(str(csc), "X/data")
+
+    with pytest.raises(H5adError, match=r"holds no raw counts: .* is a link"):
+        made(altered(csc, tmp_path / "cells.h5ad", change), tmp_path)
+
+
 def _reverse_a_gene(file: h5py.File) -> None:
     first, last = file["X/indptr"][3], file["X/indptr"][4]
     for name in ("data", "indices"):
@@ -206,6 +230,27 @@ def _reverse_a_gene(file: h5py.File) -> None:
 def test_unsorted_indices_change_nothing_and_are_noted(expected: tuple[str, bytes], csc: Path, tmp_path: Path) -> None:
     record = made(altered(csc, tmp_path / "cells.h5ad", _reverse_a_gene), tmp_path)
     assert (record.digest, record.unsorted) == (expected[0], 1)
+
+
+def _sums(path: Path, folder: Path) -> np.ndarray:
+    with H5ad(path) as h5ad:
+        groups, stated = read_groups(h5ad), stated_depths(h5ad)
+        assert stated is not None
+        return Pass(StoredMatrix(h5ad, "X"), groups, stated[1], folder, {}).run().of_targets(0, len(groups.targets))
+
+
+def _reverse_every_gene(file: h5py.File) -> None:
+    starts = file["X/indptr"][:]
+    for name in ("data", "indices"):
+        values = file["X"][name][:]
+        file["X"][name][:] = np.concatenate([values[a:b][::-1] for a, b in pairwise(starts)])
+
+
+def test_sums_are_exact_in_whatever_order_they_are_added(csc: Path, tmp_path: Path) -> None:
+    """To the last of 53 bits: rounded logarithms and squares leave room for all cells of a group."""
+    forward = _sums(csc, tmp_path / "forward")
+    backward = _sums(altered(csc, tmp_path / "cells.h5ad", _reverse_every_gene), tmp_path / "backward")
+    assert forward.tobytes() == backward.tobytes()
 
 
 def _reverse_with_a_repeat(file: h5py.File) -> None:
