@@ -197,7 +197,7 @@ def test_an_unknown_project_is_not_fetched(archive: Server, ncbi: NcbiClient) ->
 @pytest.mark.parametrize(
     ("search", "table"),
     [
-        (found(ERROR="Invalid db"), b""),
+        (found(ERROR="Invalid db"), f"{HEADER}\n{ROW}\n".encode()),
         (as_json({"header": {}}), b""),
         (found("many"), b""),
         (found(), b"<html>no</html>"),

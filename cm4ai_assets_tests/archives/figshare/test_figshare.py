@@ -378,3 +378,24 @@ def test_a_piece_that_breaks_off_is_asked_for_again(archive: Server, client: Fig
 
     archive.on(DOWNLOAD, broken, whole(DATA))
     assert by_range(locked(), client).read_at(0, 100) == DATA[:100]
+
+
+def from_the_beginning(exchange: Exchange) -> None:
+    """As many bytes as were asked for, of another place: a server that knows no ranges, and a cut."""
+    exchange.head(200, Connection="close")
+    exchange.write(DATA[:100])
+    exchange.close()
+
+
+def a_shorter_piece(exchange: Exchange) -> None:
+    exchange.head(206, Content_Length="40", Content_Range=f"bytes 100-139/{len(DATA)}")
+    exchange.write(DATA[100:140])
+
+
+@pytest.mark.parametrize("answer", [from_the_beginning, a_shorter_piece])
+def test_a_piece_of_another_place_or_length_is_none(archive: Server, client: FigshareClient, answer: Answer) -> None:
+    archive.on(DOWNLOAD, whole(DATA), answer)
+    source = by_range(locked(), client)
+    assert source.read_at(0, 50) == DATA[:50]
+    with pytest.raises(ProtocolError):
+        source.read_at(100, 100)
