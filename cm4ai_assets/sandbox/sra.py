@@ -16,15 +16,11 @@ from functools import cache
 from typing import Any
 
 from cm4ai_assets.sandbox import seeds
+from cm4ai_assets.sandbox.perturbseq import CHANNELS
 
 PROJECT = "PRJNA1173491"
 # The day of release that the crates state; that of ALPHA is over.
 _DAYS = {"ALPHA": "2025-05-25", "BETA": "2027-10-01", "GAMMA": "2028-01-01"}
-# Channels without a molecule file (data reference, section 3).
-_NOT_COUNTED = frozenset(
-    {"ALPHA-Chip-2-Channel-3", "ALPHA-Chip-2-Channel-14", "BETA-Chip-1-Channel-1", "GAMMA-Chip-2-Channel-7",
-     "GAMMA-Chip-2-Channel-8", "GAMMA-Chip-2-Channel-14"}
-)  # fmt: skip
 _FIRST_RUN = 91012081
 _HEADER = (
     "Run,ReleaseDate,LoadDate,spots,bases,spots_with_mates,avgLength,size_MB,AssemblyName,download_path,Experiment,"
@@ -111,7 +107,7 @@ def _counted() -> Iterator[tuple[str, str]]:
     for sample in samples():
         if "-GEX-" in sample.name:
             channel = sample.name.removeprefix("KOLF2-").replace("-GEX-", "-")
-            if channel not in _NOT_COUNTED:
+            if channel in CHANNELS:
                 yield channel, _DAYS[sample.batch]
 
 

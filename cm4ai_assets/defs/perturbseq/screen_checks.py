@@ -52,7 +52,7 @@ def _cells(platform: Platform, partition: Partition) -> pl.LazyFrame:
 
 
 def _page(finding: Finding, platform: Platform, partition: Partition) -> Metadata:
-    return screen_pages.of_finding(finding, overview_of(_cells(platform, partition)))
+    return screen_pages.of_finding(finding, lambda: overview_of(_cells(platform, partition)))
 
 
 @warning_checks(

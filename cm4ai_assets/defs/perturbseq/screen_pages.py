@@ -6,6 +6,8 @@ Belongs here: which numbers and pictures stand on which page. Does not belong he
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from cm4ai_assets.defs.pages import picture, rows
@@ -83,18 +85,18 @@ def screen_pictures(overview: Overview) -> Metadata:
 
 
 _PICTURE_OF = {
-    "guides_called": ("guides_per_cell",),
-    "targets_known": ("cells_per_target",),
-    "controls_present": ("controls_per_batch",),
-    "channels_known": ("cells_per_channel",),
-    "counts_plausible": ("counts_per_channel",),
+    "guides_called": "guides_per_cell",
+    "targets_known": "cells_per_target",
+    "controls_present": "controls_per_batch",
+    "channels_known": "cells_per_channel",
+    "counts_plausible": "counts_per_channel",
 }
 
 
-def of_finding(finding: Finding, overview: Overview) -> Metadata:
-    """The picture that belongs to a check of the cells."""
-    shown = _PICTURE_OF.get(finding.check, ())
-    return {name: value for name, value in screen_pictures(overview).items() if name in shown} if shown else {}
+def of_finding(finding: Finding, overview: Callable[[], Overview]) -> Metadata:
+    """The picture that belongs to a check of the cells; they are counted only where there is one."""
+    name = _PICTURE_OF.get(finding.check)
+    return {name: screen_pictures(overview())[name]} if name else {}
 
 
 def of_metrics(metrics: Metrics) -> Metadata:
