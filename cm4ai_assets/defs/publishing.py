@@ -128,11 +128,13 @@ class LongDraft:
         table: See `Draft`.
         stretches: Its rows, taken once; each stretch but the last has a multiple of 65,536 of them.
         of_all: Blocking checks and what the UI shows, asked for when all rows are written.
+        sources: Names of the files that it is made of.
     """
 
     table: Table
     stretches: Iterable[pl.DataFrame]
     of_all: Callable[[], tuple[Sequence[Gate], Metadata]] = lambda: ((), {})
+    sources: tuple[str, ...] = ()
     data_version: str | None = None
 
     @property
@@ -153,7 +155,7 @@ class LongDraft:
     @contextmanager
     def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:
         """See `ProductDraft.staged`."""
-        source = credit(store, self.table.name, partition)
+        source = credit(store, self.table.name, partition, sources=self.sources)
         with store.stage_stretches(self.table.name, partition, self.stretches, credit=source) as file:
             yield _StagedTable(store, file, file.height(), source)
 

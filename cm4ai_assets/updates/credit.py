@@ -8,6 +8,7 @@ AP-MS and the iPSC SEC-MS of 2026 are CC0, the rest is not. Does not belong here
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import polars as pl
 
@@ -31,7 +32,14 @@ _STATING = frozenset({MASSIVE_FILES.name, PERTURB_TARGETS.name})
 """Tables whose rows state the licence of what they come from, which is no file of the release."""
 
 
-def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None = None) -> dict[str, str]:
+def credit(
+    store: Store,
+    name: str,
+    partition: Partition,
+    frame: pl.DataFrame | None = None,
+    *,
+    sources: Collection[str] = (),
+) -> dict[str, str]:
     """DOI, version and licences behind one partition of a table; empty for a table that belongs to no release.
 
     Args:
@@ -39,10 +47,14 @@ def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | 
         name: Name of the table.
         partition: Its partition.
         frame: Its rows, of which those of a lock state the licences themselves.
+        sources: Names of the files that a table of the article is made of, where no rows are given.
     """
     if not partition.release:
         return {}
     article = _article(store, name, partition, frame)
+    if article is not None and name in OF_THE_ARTICLE:
+        # A file of the operator's that the article does not have is not under its licence.
+        article = article.filter(pl.col("label").is_in([*sources, *(_sources(frame) if frame is not None else ())]))
     stated = _stated(store, name, partition, frame) if article is None else article["license"].unique().to_list()
     credited = {"license": licences(stated)}
     if article is not None and article.height:
@@ -52,6 +64,10 @@ def credit(store: Store, name: str, partition: Partition, frame: pl.DataFrame | 
     except ReleaseKeyError:
         return credited
     return {"doi": record.doi, "version": record.version, **credited}
+
+
+def _sources(rows: pl.DataFrame) -> list[str]:
+    return rows["source_file"].unique().to_list() if "source_file" in rows.columns else []
 
 
 def _article(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> pl.DataFrame | None:

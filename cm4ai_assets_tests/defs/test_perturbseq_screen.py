@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,15 +17,18 @@ from cm4ai_assets.defs.launching import Outcome
 from cm4ai_assets.defs.perturbseq import inputs
 from cm4ai_assets.defs.perturbseq import tables as assets
 from cm4ai_assets.perturbseq import cells as cells_module
+from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import SandboxServer, figshare
 from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.sandbox.h5ad import write_h5ad
-from cm4ai_assets.sandbox.perturbseq import Experiment
+from cm4ai_assets.sandbox.perturbseq import Experiment, control_whitelist, guide_library
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import store
 from cm4ai_assets.storage.bytes import CachedBytes
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table, Violation
 from cm4ai_assets.tables.screen import PERTURB_CELLS
+from cm4ai_assets.updates.credit import credit
 from cm4ai_assets.verification import verify
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 from cm4ai_assets_tests.defs.test_perturbseq_archives import MAY_2024, absence, bench_over
@@ -103,6 +107,28 @@ def test_the_pages_show_counts_and_pictures(made: Workbench, outcome: Outcome, s
     for name in ("guide_library", "perturb_cells"):
         assert (shown(made, name)["license"], shown(made, name)["article"]) == (licence, figshare.DOI)
     assert "Valid Barcodes" in shown(made, "cellranger_metrics")["ranges"]
+
+
+def test_what_the_article_does_not_have_is_not_under_its_licence(made: Workbench, outcome: Outcome) -> None:
+    assert outcome.succeeded
+    own = credit(made.platform.store, "perturb_cells", Partition(RELEASE), sources=("own.h5ad",))
+    assert own["license"] == "not stated"
+    assert "article" not in own
+    assert credit(made.platform.store, "perturb_cells", Partition(RELEASE), sources=(LABEL,))["article"] == figshare.DOI
+
+
+def test_a_library_beside_the_operators_matrix_is_read_where_the_article_has_none(tmp_path: Path) -> None:
+    (tmp_path / "pan_genome_feature_reference.csv").write_bytes(guide_library(Experiment()))
+    (tmp_path / "NTC_sgRNA_whitelist.txt").write_bytes(control_whitelist(Experiment()))
+    (tmp_path / "notes.csv").write_bytes(b"a,b\n")
+    settings = Settings(storage=str(tmp_path / "storage"), scratch=tmp_path / "scratch", h5ad=tmp_path)
+    library = assets.library_of(Platform(settings), RELEASE)
+    assert library is not None
+    assert library.rows.height == len(Experiment().guides)
+    assert library.has_whitelist
+    assert library.rows["source_sha256"].unique().to_list() == [hashlib.sha256(guide_library(Experiment())).hexdigest()]
+    (tmp_path / "pan_genome_feature_reference.csv").unlink()
+    assert assets.library_of(Platform(settings), RELEASE) is None
 
 
 def test_the_checks_of_the_cells_show_their_pictures(made: Workbench, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.archives.figshare.acquire import acquire, by_range, stored_blob
-from cm4ai_assets.archives.figshare.lock import FigshareFile
+from cm4ai_assets.archives.figshare.lock import FigshareFile, role_of
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError
@@ -139,13 +139,22 @@ def near_matrix(platform: Platform, release: str) -> MatrixFile | None:
 
 
 def near_guides(platform: Platform, release: str) -> MatrixFile | None:
-    """The feature reference of the release's article, if it is stored."""
-    return _near(platform, _files(platform, release, "guides"), own=False)
+    """The feature reference of the release's article, if it is stored; else the operator's own."""
+    return _near(platform, _files(platform, release, "guides"), own=False) or _beside(platform, "guides")
 
 
 def near_controls(platform: Platform, release: str) -> MatrixFile | None:
-    """The list of control guides of the release's article, if it is stored."""
-    return _near(platform, _files(platform, release, "controls"), own=False)
+    """The list of control guides of the release's article, if it is stored; else the operator's own."""
+    return _near(platform, _files(platform, release, "controls"), own=False) or _beside(platform, "controls")
+
+
+def _beside(platform: Platform, role: str) -> MatrixFile | None:
+    """A file of a role in the folder that `CM4AI_H5AD` names, by its name: for what the article itself may not hold."""
+    folder = _own(platform)
+    if folder is None or not folder.is_dir():
+        return None
+    found = sorted(path for path in folder.iterdir() if path.is_file() and role_of(path.name) == role)
+    return _unpublished(found[0]) if found else None
 
 
 def _files(platform: Platform, release: str, *roles: str) -> list[FigshareFile]:

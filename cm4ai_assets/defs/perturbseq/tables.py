@@ -5,6 +5,7 @@ Belongs here: assets that are made from one published file each. Does not belong
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
+import hashlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
@@ -64,8 +65,7 @@ def library_of(platform: Platform, release: str) -> Library | None:
     if whitelist is not None:
         with whitelist.open() as stream:
             controls = stream.read() or b""
-    sha256 = file.identity.removeprefix("sha256 ") if file.identity.startswith("sha256 ") else None
-    return read_library(data, file.label, sha256=sha256, whitelist=controls)
+    return read_library(data, file.label, sha256=hashlib.sha256(data).hexdigest(), whitelist=controls)
 
 
 @tables_if_there(
@@ -94,7 +94,10 @@ def guide_library(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         not_there(context, platform, str(state))
         return
     if library is None:
-        why = " ".join(notes) or "Its article has no feature reference, or is not locked (figshare_files)."
+        why = " ".join(notes) or (
+            "its article has no feature reference, or is not locked (figshare_files). Put one into the folder that "
+            "CM4AI_H5AD names, under its published name."
+        )
         not_there(context, platform, f"Release {release} has no guide library: {why}")
         return
     frame = GUIDE_LIBRARY.place(library.rows, release=release)
@@ -149,7 +152,7 @@ def _cells(
     with file.open() as stream, H5ad(cast("BinaryIO", stream), label=file.label) as h5ad:
         stretches = read_cells(h5ad, found, guides=guides_of(platform, release))
         placed = (PERTURB_CELLS.place(stretch, release=release) for stretch in stretches)
-        yield from publish(context, platform.store, LongDraft(PERTURB_CELLS, placed, of_all))
+        yield from publish(context, platform.store, LongDraft(PERTURB_CELLS, placed, of_all, (file.label,)))
 
 
 def guides_of(platform: Platform, release: str) -> pl.Series | None:
