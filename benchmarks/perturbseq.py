@@ -214,7 +214,7 @@ def _compile() -> None:
     none = np.zeros(1, np.int64)
     kernel.accumulate()(
         True, 0, none, np.zeros(0, np.int32), np.zeros(0, np.float32), 1, np.array([-1, 0]), np.zeros((1, 4), np.int32),
-        np.zeros(1), np.zeros((1, 4)), 1.0, 0, 1, True, -1, np.zeros(1), np.zeros(1), np.zeros(5), np.zeros((1, 1)),
+        np.zeros(1), np.zeros((1, 4)), 1.0, 0, 1, True, -1, np.zeros(1), np.zeros(1), np.zeros(5), np.zeros(1),
         np.zeros((1, 1, 3)), np.zeros((1, 1)), np.zeros((1, 1, 3)),
     )  # fmt: skip
 

@@ -60,7 +60,7 @@ def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 -
 ) -> tuple[int, int]:
     known = logs.shape[1]
     per_unit = 1.0 / unit  # exact: it is a power of two
-    n_targets = own.shape[0]
+    n_targets, n_arms = own.shape[0], own_arms.shape[0]
     one, two, three, four = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)  # unsigned: no test for negative
     for line in range(len(starts) - 1):
         for at in range(starts[line], starts[line + 1]):
@@ -98,8 +98,8 @@ def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 -
             sums[row + two] += value * value
             sums[row + three] += log
             sums[row + four] += np.rint(log * log * per_unit) * unit
-            arm = np.uint64(cells[cell, ARM])
-            arms[arm, np.uint64(column)] += log
+            arm = cells[cell, ARM]
+            arms[np.uint64(column * n_arms + arm if by_genes else arm * genes + column)] += log
             if gene == cells[cell, OWN]:
                 batch = cells[cell, BATCH]
                 own[target, batch, 0] += value

@@ -235,7 +235,7 @@ class _Running:
         first, last = self._stripes[number], self._stripes[number + 1]
         state, width = self._state, last - first
         sums = state.pop("sums", np.zeros(width * (self._targets + 1) * kernel.SUMS))
-        arms = state.pop("arms", np.zeros((self._arms + 1, width)))
+        arms = state.pop("arms", np.zeros(width * (self._arms + 1)))
         begin = int(state["begin"][0])
         lines = (first, last) if self._by_genes else (0, self._matrix.shape[0])
         for block in self._matrix.blocks(*lines, begin=None if begin < 0 else begin):
@@ -252,9 +252,10 @@ class _Running:
             (outer, inner, kernel.SUMS) if self._by_genes else (inner, outer, kernel.SUMS)
         )
         of_targets = self._open(number)
+        of_arms = (arms.reshape(outer, -1).T if self._by_genes else arms.reshape(-1, outer))[:-1]
         for tile in range(0, last - first, TILE):
             part = slice(tile, tile + TILE)
-            self._agreement.add(first + tile, arms[:-1, part], of_targets[:, part])
+            self._agreement.add(first + tile, np.ascontiguousarray(of_arms[:, part]), of_targets[:, part])
         self._state["stripe"][0], self._state["begin"][0] = number + 1, -1
         self._state["seen"][:] = (-1, 0)
         if self._is_time() or sum(one.nbytes for one in self._kept.values()) > KEPT_BYTES:
