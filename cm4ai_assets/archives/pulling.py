@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -72,7 +73,12 @@ class Holdings:
     runs: pl.DataFrame = field(default_factory=SRA_RUNS.empty)
 
     def entries(self) -> pl.DataFrame:
-        """All of it in one form: archive, accession, path, size, members, url, and why it is closed (null if not)."""
+        """All of it in one form: archive, accession, path, size, members, url, and why it is closed (null if not).
+
+        An embargo that is over by today closes nothing.
+        """
+        is_over = (pl.col("access") == "embargoed") & (pl.col("embargo_until") <= datetime.now(UTC).date())
+        is_open = (pl.col("access") == "public") | is_over.fill_null(value=False)
         one, open_ = pl.lit(1, pl.Int32), pl.lit(None, pl.String)
         deposits = self.massive.with_columns(archive=pl.lit("massive"), closed=open_)
         article = self.figshare.with_columns(
@@ -81,7 +87,7 @@ class Holdings:
             path=_PATH,
             members=one,
             url=pl.lit("api"),  # which is asked by file id, whatever address is stated
-            closed=pl.when(pl.col("access") != "public").then(pl.format("{} {}", "access", "notes")),
+            closed=pl.when(~is_open).then(pl.format("{} {}", "access", "notes")),
         )
         files = self.runs.explode("file_names", "file_urls", "file_sizes").filter(pl.col("file_names").is_not_null())
         reads = files.with_columns(

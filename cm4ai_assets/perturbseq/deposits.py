@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # By DOI: Figshare's own prefix, and Figshare+. By a private link: a page, or a file with `private_link=`.
-_DOI = re.compile(rb"10\.(?:6084/m9|25452)[./]?(?:figshare\.)?(?:plus\.)?[0-9]{4,12}(?:\.v[0-9]{1,4})?", re.IGNORECASE)
+_DOI = re.compile(rb"10\.(?:6084/m9|25452)[./](?:figshare\.)?(?:plus\.)?[0-9]{4,12}(?:\.v[0-9]{1,4})?", re.IGNORECASE)
+_VERSION = re.compile(r"\.v[0-9]+$")
 _PRIVATE = re.compile(
     rb"figshare\.com/(?:s/(?P<page>[0-9a-f]{6,64})|[^\s\"'<>\\]*private_link=(?P<file>[0-9a-f]{6,64}))"
 )
@@ -23,6 +24,17 @@ class Named:
 
     dois: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
+
+
+def article_of(named: Named, known: str) -> tuple[str, bool]:
+    """The DOI of the article to lock, and whether the crates name it: the known one if they do, else their first.
+
+    >>> article_of(Named(("10.6084/m9.figshare.1434614", "10.25452/figshare.plus.27261219.v2")),
+    ...            "10.25452/figshare.plus.27261219")
+    ('10.25452/figshare.plus.27261219.v2', True)
+    """
+    theirs = [doi for doi in named.dois if _VERSION.sub("", doi) == known.lower()]
+    return next(iter([*theirs, *named.dois]), known), bool(named.dois)
 
 
 def named_in(texts: Iterable[bytes]) -> Named:

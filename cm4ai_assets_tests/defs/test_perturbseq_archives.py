@@ -290,11 +290,29 @@ def test_what_is_closed_is_not_pulled_in_part(pulling: Workbench, capsys: Any) -
     assert "Embargoed until 2999-01-01" in capsys.readouterr().err
 
 
-def test_names_that_archives_state_lead_nowhere_else() -> None:
-    row = {"article_id": 1, "file_id": 2, "label": "a.h5ad", "size": 1, "access": "public", "notes": ""}
-    same = pl.DataFrame([{**row}, {**row, "file_id": 3}])
-    entries = Holdings(figshare=pl.concat([FIGSHARE_FILES.empty(), same], how="diagonal_relaxed")).entries()
-    assert entries["path"].to_list() == ["2/a.h5ad", "3/a.h5ad"]
+def entries_of(*rows: dict[str, Any]) -> pl.DataFrame:
+    row = {"article_id": 1, "file_id": 2, "label": "a.h5ad", "size": 1, "access": "public", "notes": "Why."}
+    made = pl.DataFrame([{**row, **more} for more in rows])
+    return Holdings(figshare=pl.concat([FIGSHARE_FILES.empty(), made], how="diagonal_relaxed")).entries()
+
+
+def test_two_files_of_one_name_are_told_apart_by_their_ids() -> None:
+    assert entries_of({}, {"file_id": 3})["path"].to_list() == ["2/a.h5ad", "3/a.h5ad"]
+    assert entries_of({})["path"].to_list() == ["a.h5ad"]
+
+
+@pytest.mark.parametrize(
+    ("state", "closed"),
+    [
+        ({}, None),
+        ({"access": "embargoed", "embargo_until": date(2020, 1, 1)}, None),
+        ({"access": "embargoed", "embargo_until": date(2999, 1, 1)}, "embargoed Why."),
+        ({"access": "embargoed", "embargo_until": None}, "embargoed Why."),
+        ({"access": "linked"}, "linked Why."),
+    ],
+)
+def test_an_embargo_that_is_over_closes_nothing(state: dict[str, Any], closed: str | None) -> None:
+    assert entries_of(state)["closed"].to_list() == [closed]
 
 
 def checks(bench: Workbench, asset: str, release: str) -> dict[str, bool]:

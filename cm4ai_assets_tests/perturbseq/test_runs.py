@@ -165,7 +165,7 @@ def test_stored_files_are_known_by_their_digest() -> None:
         (b"doi:10.6084/m9.figshare.1434614,", ("10.6084/m9.figshare.1434614",), ()),
         (b'"https://figshare.com/s/ee85bb1880921326249b"', (), ("ee85bb1880921326249b",)),
         (b"https://figshare.com/ndownloader/files/1?private_link=ee85bb1880921326249b'", (), ("ee85bb1880921326249b",)),
-        (b"10.18130/V3/F3TD5R figshare", (), ()),
+        (b"10.18130/V3/F3TD5R figshare 10.6084/m91434614", (), ()),
     ],
 )
 def test_an_article_is_named_by_doi_or_by_a_private_link(

@@ -28,7 +28,7 @@ from cm4ai_assets.defs.perturbseq import pages
 from cm4ai_assets.defs.products import table_spec, tables_if_there
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
 from cm4ai_assets.errors import ArchiveError
-from cm4ai_assets.perturbseq.deposits import named_in
+from cm4ai_assets.perturbseq.deposits import article_of, named_in
 from cm4ai_assets.perturbseq.runs import listed_in, runs_table
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
@@ -93,13 +93,12 @@ def _locked(
     found = crates_of(context, platform, lock)
     named = named_in(file.data for file in found.crates)
     notes = [f"Not read: {reason}" for reason in found.left_out]
+    doi, is_named = article_of(named, PERTURBSEQ_DOI)
     if len(named.dois) > 1:
-        notes.append(f"The crates name {len(named.dois)} articles: {', '.join(named.dois)}; the first is locked.")
+        notes.append(f"The crates name {len(named.dois)} articles: {', '.join(named.dois)}; {doi} is locked.")
     how = "a private link only" if named.private else "no article"
-    note = (
-        "" if named.dois else f"The crates that could be read name {how}; {PERTURBSEQ_DOI} is known of the programme."
-    )
-    number, version = article_in(named.dois[0] if named.dois else PERTURBSEQ_DOI)
+    note = "" if is_named else f"The crates that could be read name {how}; {PERTURBSEQ_DOI} is known of the programme."
+    number, version = article_in(doi)
     with platform.figshare() as client:
         article, day = client.article(number, version)
     if not article.files:
@@ -112,7 +111,7 @@ def _locked(
         blob = stored_blob(file, platform.blobs)
         return blob.sha256 if blob else None
 
-    named_by = "crate" if named.dois else "programme"
+    named_by = "crate" if is_named else "programme"
     frame = lock_frame(article, release=release, day=day, named_by=named_by, note=note, stored=stored)
     return frame, [*([note] if note else []), *notes]
 
