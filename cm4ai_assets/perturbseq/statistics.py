@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
-from scipy.stats import false_discovery_control
 
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.groups import Groups
@@ -88,6 +86,8 @@ def welch(one: Profiles, other: Profiles) -> tuple[Floats, Floats]:
 
     `other` has one target, or as many as `one`.
     """
+    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
+
     n, m = one.cells[:, None], other.cells[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         a, b = one.log_variance / n, other.log_variance / m
@@ -113,6 +113,8 @@ class Responders:
 
 def responders(of_targets: Profiles, controls: Profiles, groups: Groups) -> Responders:
     """Which genes respond to each of some targets."""
+    from scipy.stats import false_discovery_control  # noqa: PLC0415 - slow to import
+
     t, p = welch(of_targets, controls)
     significant = false_discovery_control(p, axis=1, method="bh") <= FALSE_DISCOVERIES
     own = groups.target_genes[of_targets.first : of_targets.first + len(t)]
