@@ -107,7 +107,6 @@ def test_the_stand_ins_keep_the_published_ids_names_and_relations(real_history: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.timeout(300)
 def test_what_is_unchanged_is_not_decoded_again_and_can_be_opened(sandbox: Path, tmp_path: Path) -> None:
     for daemon in daemon_over(sandbox, tmp_path, "decodes"):
