@@ -55,8 +55,6 @@ NOT_RUN = {
     "cm4ai materialize": "a name in a sentence, without arguments",
     "cm4ai withdraw": "a name in a sentence, without arguments",
 }
-# Examples in Python that no test runs here, by a part of theirs, and why.
-EXAMPLES_NOT_RUN = {'r.table("cellranger_metrics")': "no release of the sandbox publishes Cell Ranger's statistics"}
 OPTIONAL = ("torch", "scdataset")
 PULLED = "27261219/KOLF_Pan_Genome_QC_Filtered.h5ad"  # an example reads it under its name
 # What the sandbox has in place of what a line shows. Each DIR is a folder of its own; see `_words`.
@@ -79,8 +77,9 @@ NARROWED = {
     "cm4ai materialize --release KEY --select 'key:massive_files or key:secms_*'": "--condition untreated",
     "cm4ai sandbox build DIR": "--fields 8",
 }
-# What docs/loading.md opens beside the newest release.
+# What the pages open beside the newest release.
 OTHER_RELEASES = (
+    "cm4ai materialize --release 2025-06-v2.1 --condition untreated --select cellranger_metrics",
     "cm4ai materialize --release 2025-10-v1.1 --condition vorinostat --select secms_profiles,secms_proteins",
     "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions",
 )
@@ -267,8 +266,6 @@ def test_the_examples_of_a_page_run(complete: Reader, page: Path) -> None:
     store = next((complete.folder / "storage" / "tensors" / "if_tensors").glob("*.zarr")).name
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page, "python"):
-        if any(part in block for part in EXAMPLES_NOT_RUN):
-            continue
         text = _without_absent(substituted(block.replace("0123456789abcdef-1024-v1.zarr", store)))
         exec(compile(text, f"{page.name}: {block[:60]}", "exec"), names)
 
@@ -279,12 +276,6 @@ def _without_absent(text: str) -> str:
     if any(re.search(rf"^from {name}\b", text, re.MULTILINE) for name in absent):
         return ""
     return "\n".join(line for line in text.splitlines() if not any(f".{name}(" in line for name in absent))
-
-
-@pytest.mark.parametrize("part", EXAMPLES_NOT_RUN)
-def test_an_example_that_is_not_run_is_shown(part: str) -> None:
-    assert [block for page in PAGES for block in blocks(page, "python") if part in block]
-    pytest.skip(f"a documented example is not run: {part} ({EXAMPLES_NOT_RUN[part]})")
 
 
 def test_the_query_runs(complete: Reader) -> None:
