@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,13 @@ import fsspec
 import numpy as np
 import polars as pl
 import pytest
+import zarr
 
-from cm4ai_assets.images.audit import TensorAudit, audit_tensor, reference_plane
+from cm4ai_assets.images.audit import TensorAudit, _sample, array_problems, audit_tensor, reference_plane
 from cm4ai_assets.images.decode import PlaneDecoder, area_average
 from cm4ai_assets.images.pixels import run_pass
 from cm4ai_assets.images.shards import StoreWriter, compress
-from cm4ai_assets.storage.tensors import StoreRecord, open_array, tensor_digest
+from cm4ai_assets.storage.tensors import DIMENSIONS, StoreRecord, open_array, tensor_digest
 
 LOCAL = fsspec.filesystem("file")
 SHA256 = "ab" * 32
@@ -198,6 +200,48 @@ def test_an_array_of_another_channel_order_is_found(made: Made) -> None:
     metadata = made.store / "image" / "zarr.json"
     metadata.write_text(metadata.read_text().replace('"green"', '"blue"', 1))
     assert any("the array's channels: " in problem for problem in made.audit().problems)
+
+
+def test_an_array_from_another_plane_of_the_images_is_found(made: Made) -> None:
+    metadata = made.store / "image" / "zarr.json"
+    metadata.write_text(re.sub(r'"source_plane": ?2', '"source_plane": 1', metadata.read_text(), count=1))
+    assert any("the array's source planes: " in problem for problem in made.audit().problems)
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"dtype": "uint16"}, "dtype: uint16, not uint8"),
+        ({"dimension_names": ("field", "channel", "x", "y")}, "dimensions: ('field', 'channel', 'x', 'y')"),
+        ({"dimension_names": None}, "dimensions: (), not"),
+        ({"chunks": (2, 1, 32, 32)}, "fields and channels per chunk: (2, 1), not (1, 1)"),
+        ({"chunks": (1, 4, 32, 32)}, "fields and channels per chunk: (1, 4), not (1, 1)"),
+    ],
+)
+def test_an_array_of_another_form_is_found(made: Made, other: dict[str, Any], told: str) -> None:
+    whole = open_array(LOCAL, str(made.store))
+    form = {"shape": whole.shape, "dtype": "uint8", "chunks": (1, 1, 32, 32), "dimension_names": DIMENSIONS}
+    attributes = whole.attrs.asdict()
+    assert list(array_problems(zarr.create_array({}, **form, attributes=attributes), made.record)) == []
+    (problem,) = array_problems(zarr.create_array({}, **form | other, attributes=attributes), made.record)
+    assert told in problem
+
+
+def test_other_archives_have_other_fields_decoded_again(made: Made) -> None:
+    """Else a fault in the fields that are never looked at would never be seen."""
+    large = dataclasses.replace(made.record, n_fields=4421)
+    samples = {tuple(_sample(dataclasses.replace(large, source_sha256=one * 64), 6, 0)) for one in "abcdef"}
+    assert len(samples) == 6
+    assert {(sample[0], sample[-1]) for sample in samples} == {(0, 4420)}
+
+
+def test_an_image_that_cannot_be_read_again_is_a_problem_and_no_end(made: Made) -> None:
+    first = made.quality["member"][0]
+    members = [
+        dataclasses.replace(one, crc32=one.crc32 ^ 1) if one.name == first else one for one in made.archive.members
+    ]
+    (problem,) = made.audit(members=members).problems
+    assert f"cannot be compared with {first!r}" in problem
 
 
 @pytest.mark.parametrize("other", [1, 4], ids=["another channel", "another field"])
