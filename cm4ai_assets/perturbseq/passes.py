@@ -395,7 +395,7 @@ def totals_of(matrix: StoredMatrix, unchanged: Callable[[], None] = _still) -> n
 
 def folder_of(scratch: Path, identity: str) -> Path:
     """Where the checkpoints of a file's pass stand."""
-    return scratch / "perturbseq" / identity
+    return scratch / "counts" / identity
 
 
 def forget(folder: Path) -> None:

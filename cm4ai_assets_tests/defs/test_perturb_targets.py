@@ -50,8 +50,8 @@ def test_cells_become_targets_and_profiles(made: Workbench) -> None:
     assert rows["license"].unique().to_list() == ["CC BY 4.0"]
     sha16 = rows["source_identity"][0].removeprefix("sha256 ")[:16]
     assert rows["path"].unique().to_list() == [f"tensors/perturb_targets/{sha16}-v{passes.CODE_VERSION}.zarr"]
-    assert not (made.platform.settings.scratch / "perturbseq").exists() or not list(
-        (made.platform.settings.scratch / "perturbseq").iterdir()
+    assert not (made.platform.settings.scratch / "counts").exists() or not list(
+        (made.platform.settings.scratch / "counts").iterdir()
     )
 
 

@@ -70,7 +70,7 @@ def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_terminal_stays_readable_while_runs_go_through(
     operator: Operator, archive: SandboxServer, sandbox: Path
 ) -> None:
@@ -106,7 +106,7 @@ def _instance_of(operator: Operator) -> Iterator[dg.DagsterInstance]:
 
 def _ended_runs(instance: dg.DagsterInstance, process: subprocess.Popen[str]) -> Sequence[dg.DagsterRun]:
     """The runs that were requested, as soon as there are some and all have ended."""
-    for _ in range(480):
+    for _ in range(1200):
         runs = instance.get_runs()
         if runs and all(run.is_finished for run in runs):
             return runs

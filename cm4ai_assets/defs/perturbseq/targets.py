@@ -56,7 +56,7 @@ PROFILES_CHECK = check_spec(
     ),
     checks=(PROFILES_CHECK,),
     name="perturb_targets",
-    pool="perturbseq",
+    pool="counts",
 )
 def perturb_targets(
     context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform], release_files: pl.LazyFrame
