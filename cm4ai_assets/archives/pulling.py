@@ -185,7 +185,7 @@ def pull_all(
     def kept(accession: str, path: str, got: Acquired) -> Pulled:
         if target is not None:
             directory, _, name = path.rpartition("/")
-            blobs.link(got.sha256, Path(str(target)) / accession / safe_path(directory, name))
+            blobs.link(got.sha256, target / accession / safe_path(directory, name))
         return Pulled(accession, path, got.size, got.sha256, {path: got.sha256})
 
     article = holdings.figshare.with_columns(path=_PATH).rows(named=True)

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs.binding import require_bound
-from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, texts
+from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, rows, texts
 from cm4ai_assets.defs.partitions import partition_of
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.documents import StagedDocument
@@ -42,6 +44,12 @@ class Gate:
     passed: bool
     description: str
     metadata: Metadata = field(default_factory=dict)
+
+
+def gate_of(found: Finding) -> Gate:
+    """A finding as the outcome of a blocking check."""
+    shown = {} if found.rows.is_empty() else {"offending": rows(found.rows)}
+    return Gate(found.check, found.passed, found.summary, {**found.counts, **shown})
 
 
 class Staged(Protocol):
@@ -145,12 +153,17 @@ class LongDraft:
     @property
     def gates(self) -> Sequence[Gate]:
         """See `ProductDraft.gates`."""
-        return self.of_all()[0]
+        return self._known[0]
 
     @property
     def metadata(self) -> Metadata:
         """See `ProductDraft.metadata`."""
-        return self.of_all()[1]
+        return self._known[1]
+
+    @cached_property
+    def _known(self) -> tuple[Sequence[Gate], Metadata]:
+        """Asked for once: the pages of a long table take their time."""
+        return self.of_all()
 
     @contextmanager
     def staged(self, store: Store, partition: Partition) -> Iterator[Staged]:

@@ -28,8 +28,6 @@ from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, ARRAY, FIELDS_PER_SHARD, shard_key
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 
-FIRST_PUBLISHED_IN: Final = "first_published_in"
-
 # Level 3 is twice as slow for 1 % less.
 ZSTD_LEVEL: Final = 1
 
@@ -187,7 +185,7 @@ def group_metadata(record: StoreRecord, first_published_in: Mapping[str, str]) -
     which the store was made. A later release with the same ZIP shares the store, and this attribute stays as it is:
     its own dataset and licence stand in its row of `if_tensors` and in the metadata of that table's Parquet file.
     """
-    attributes = {tensors.RECORD: record.to_json(), FIRST_PUBLISHED_IN: dict(first_published_in)}
+    attributes = {tensors.RECORD: record.to_json(), tensors.FIRST_PUBLISHED_IN: dict(first_published_in)}
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 

@@ -100,7 +100,7 @@ def read_groups(h5ad: H5ad) -> Groups:
     """The groups of an h5ad's cells, from obs and var.
 
     Raises:
-        H5adEncodingError: obs has no `gene_target` or no `gRNA`.
+        H5adEncodingError: obs has no `gene_target` or no `gRNA`, or no cell names a target.
         H5adDamagedError: A column is damaged.
     """
     with h5ad.reading():
@@ -111,6 +111,11 @@ def read_groups(h5ad: H5ad) -> Groups:
         ids = h5ad.var.read([GENE_ID_COLUMN])[GENE_ID_COLUMN].cast(pl.String) if has_ids else None
         stated = _stated_ids(h5ad, target)
     names, of_cell, empty = _ordered(target)
+    if not names:
+        raise H5adEncodingError(
+            f"{h5ad.label} has {target.numbers.size:,} cells, and none of them names a target in {TARGET_COLUMN}.",
+            remedy="Name the file of the screen's cells.",
+        )
     several = np.array([SEPARATOR in text and _one_of(text) is None for text in (*target.categories.to_list(), "")])
     n_several = int(several[target.numbers].sum())
     gene_ids = tuple(ids.to_list()) if ids is not None else (None,) * len(genes)

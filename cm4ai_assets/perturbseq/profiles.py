@@ -44,11 +44,10 @@ from cm4ai_assets.storage.profiles import (
     require_complete,
 )
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, RECORD
+from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, METADATA, RECORD
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
 
 ZSTD_LEVEL: Final = 1
-FIRST_PUBLISHED_IN: Final = "first_published_in"
 FROM_MATRIX: Final = "the matrix itself"
 _OF_THE_FILE: Final = ("path", "shape", "digest", "size", "counts_in", "source", "source_identity", "license")
 

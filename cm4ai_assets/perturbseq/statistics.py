@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.groups import Groups
-from cm4ai_assets.perturbseq.knockdown import Remaining, remaining, remaining_of_guides
+from cm4ai_assets.perturbseq.knockdown import remaining, remaining_of_guides
 from cm4ai_assets.perturbseq.passes import Sums
 
 ROWS: Final = 64
@@ -54,9 +54,6 @@ class Profiles:
     log_mean: Floats
     log_variance: Floats
     detected: Floats
-
-
-STATISTICS: Final = ("mean", "variance", "log_mean", "log_variance", "detected")
 
 
 def profiles(sums: Sums) -> Iterator[Profiles]:
@@ -248,17 +245,3 @@ def _without_cells(name: str) -> dict[str, Any]:
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-__all__ = [
-    "FALSE_DISCOVERIES",
-    "FEWEST_CELLS",
-    "STATISTICS",
-    "Profiles",
-    "Remaining",
-    "Responders",
-    "TargetRows",
-    "profiles",
-    "responders",
-    "welch",
-]

@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from cm4ai_assets.crates.frame import UNREADABLE, frame_of
 from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.zips import MemberUnreadableError, read_directory, read_member, require_safe
@@ -52,21 +52,29 @@ def _licences(text: bytes) -> Iterator[tuple[str, str]]:
 
     An accession that no entity with a licence names has that of the crate, if the crate states one only.
     """
-    entities = _entities(text)
-    stated = [(entity, entity["license"]) for entity in entities if isinstance(entity.get("license"), str)]
-    direct = {(name, licence) for entity, licence in stated for name in MASSIVE.found_in(json.dumps(entity).encode())}
+    stated = [(raw, licence) for raw in _entities(text) if (licence := _licence_of(raw))]
+    direct = {(name, licence) for raw, licence in stated for name in MASSIVE.found_in(raw)}
     yield from direct
     if len(every := {licence for _, licence in stated}) == 1:
         (only,) = every
         yield from ((name, only) for name in set(MASSIVE.found_in(text)) - {name for name, _ in direct})
 
 
-def _entities(text: bytes) -> list[Mapping[str, Any]]:
+def _entities(text: bytes) -> list[bytes]:
+    """The entities of a crate, each as its JSON; none of what is no crate."""
     try:
-        graph = json.loads(text)["@graph"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return [bytes(raw) for _, raw in frame_of(text).elements]
+    except UNREADABLE:
         return []
-    return [entity for entity in graph if isinstance(entity, dict)] if isinstance(graph, list) else []
+
+
+def _licence_of(entity: bytes) -> str | None:
+    try:
+        stated = json.loads(entity)
+    except (ValueError, RecursionError):
+        return None
+    licence = stated.get("license") if isinstance(stated, dict) else None
+    return licence if isinstance(licence, str) else None
 
 
 def metadata_of(source: ByteSource) -> list[bytes]:

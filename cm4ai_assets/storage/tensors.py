@@ -38,6 +38,7 @@ CHANNEL_COUNT: Final = 4
 LARGEST_CHUNK_EDGE: Final = 1024
 METADATA: Final = "zarr.json"
 RECORD: Final = "cm4ai"
+FIRST_PUBLISHED_IN: Final = "first_published_in"
 
 Pixels = NDArray[np.uint8]
 

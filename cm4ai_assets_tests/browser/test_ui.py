@@ -17,6 +17,7 @@ import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import service_variables
+from cm4ai_assets_tests.processes import end_group
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -67,7 +68,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
             port = free.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-m", "cm4ai_assets.ui", "--port", str(port)],
-            env=environ, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environ, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
             url = f"http://127.0.0.1:{port}"
@@ -76,6 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
         finally:
             process.terminate()
             process.wait(timeout=60)
+            end_group(process)
 
 
 def _wait_for(url: str) -> None:

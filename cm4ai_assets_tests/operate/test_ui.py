@@ -24,6 +24,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.conftest import Operator
 from cm4ai_assets_tests.operate.records import record
+from cm4ai_assets_tests.processes import end_group
 from cm4ai_assets_tests.updates.archives import released
 
 # How Dagster's own events begin and what they are called; they stand in the UI.
@@ -34,7 +35,9 @@ def _start(
     operator: Operator, *words: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
 ) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "cm4ai_assets.ui", *words]
-    return subprocess.Popen(command, env=operator.environ, cwd=PROJECT, text=True, stdout=stdout, stderr=stderr)
+    return subprocess.Popen(
+        command, env=operator.environ, cwd=PROJECT, text=True, stdout=stdout, stderr=stderr, start_new_session=True
+    )
 
 
 def test_a_taken_port_is_said_before_anything_starts(operator: Operator) -> None:
@@ -85,6 +88,7 @@ def test_the_terminal_stays_readable_while_runs_go_through(
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
+        end_group(process)
         archive.publish_until(None)
     assert {run.status for run in ended} == {dg.DagsterRunStatus.SUCCESS}
     lines = terminal.read_text().splitlines()

@@ -279,6 +279,16 @@ def test_a_file_without_guides_or_targets_is_refused(csc: Path, tmp_path: Path, 
         made(altered(csc, tmp_path / "cells.h5ad", change), tmp_path)
 
 
+def test_a_file_of_which_no_cell_names_a_target_is_refused(csc: Path, tmp_path: Path) -> None:
+    """A table without rows would take the place of a good one."""
+
+    def change(file: h5py.File) -> None:
+        file["obs/gene_target/codes"][:] = -1
+
+    with pytest.raises(H5adEncodingError, match="500 cells, and none of them names a target in gene_target"):
+        made(altered(csc, tmp_path / "cells.h5ad", change), tmp_path)
+
+
 def test_depths_that_the_matrix_contradicts_are_not_used(
     expected: tuple[str, bytes], csc: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from cm4ai_assets.archives.dataverse.model import Dataset, Version, unknown_fields
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import (
     CONCERNS_THE_ARCHIVE,
     DeaccessionedError,
@@ -52,7 +53,7 @@ class Listing:
     problems: tuple[ProtocolError, ...]
 
 
-class DataverseClient:
+class DataverseClient(ApiClient):
     """Reads a Dataverse.
 
     Args:
@@ -78,22 +79,13 @@ class DataverseClient:
         self._http = HttpClient(
             base_url, token=token, rate_limit=rate_limit, retries=retries, timeouts=timeouts, sleep=sleep
         )
+        super().__init__(self._http)
         self._guestbook = guestbook
         self.retries = retries or RetryPolicy()
         self._drift: set[str] = set()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._http!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._http.close()
 
     @property
     def base_url(self) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Self
 
 from cm4ai_assets.archives.ena.reports import KINDS, RunFile, RunReport, day_in, files_of, whole_number
 from cm4ai_assets.identifiers import SRA_RUN
 from cm4ai_assets.settings import ENA_URL
+from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import ProtocolError
 from cm4ai_assets.transfer.http import HttpClient, Timeouts
 from cm4ai_assets.transfer.pieces import HttpFile
@@ -29,7 +29,7 @@ _FIELDS = (
 MAX_RUNS = 100_000
 
 
-class EnaClient:
+class EnaClient(ApiClient):
     """Asks ENA, anonymously.
 
     Args:
@@ -49,16 +49,7 @@ class EnaClient:
     ) -> None:
         self.retries = retries
         self._http = HttpClient(base_url, retries=retries, timeouts=timeouts, sleep=sleep, service=_SERVICE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._http.close()
+        super().__init__(self._http)
 
     def runs(self, project: str) -> list[RunReport]:
         """The runs of a project that are public, sorted by accession; none of an embargoed or unknown one.

@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport, day_in, whole_number
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.identifiers import SRA_RUN
 from cm4ai_assets.settings import NCBI_URL
+from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import HttpClient, Timeouts
 from cm4ai_assets.transfer.origins import is_loopback_http
@@ -40,7 +41,7 @@ _MD5 = re.compile("[0-9a-f]{32}")
 _FOUND, _ABSENT = 200, 404
 
 
-class NcbiClient:
+class NcbiClient(ApiClient):
     """Asks NCBI, anonymously.
 
     Args:
@@ -68,17 +69,7 @@ class NcbiClient:
             HttpClient(url, rate_limit=limit, retries=retries, timeouts=timeouts, sleep=sleep, service=_SERVICE)
             for url in (base_url, locator)
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._utilities.close()
-        self._locator.close()
+        super().__init__(self._utilities, self._locator)
 
     def runs(self, project: str) -> list[RunReport]:
         """The runs of a project that are public, sorted by accession, without files; none of an unknown project.

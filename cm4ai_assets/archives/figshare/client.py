@@ -14,13 +14,14 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from cm4ai_assets.archives.figshare.model import Article, ArticleFile
 from cm4ai_assets.identifiers import DOI
 from cm4ai_assets.settings import FIGSHARE_URL
+from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import HttpClient, Timeouts
 from cm4ai_assets.transfer.pieces import HttpFile
@@ -53,7 +54,7 @@ def article_in(doi: str) -> tuple[int, int | None]:
     return int(match["article"]), int(match["version"]) if match["version"] else None
 
 
-class FigshareClient:
+class FigshareClient(ApiClient):
     """Asks Figshare, anonymously.
 
     Args:
@@ -73,16 +74,7 @@ class FigshareClient:
     ) -> None:
         self.retries = retries
         self._http = HttpClient(base_url, retries=retries, timeouts=timeouts, sleep=sleep, service=_SERVICE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._http.close()
+        super().__init__(self._http)
 
     def article(self, number: int, version: int | None = None) -> tuple[Article, date]:
         """A version of an article with all its files, and the server's day when it said so.

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlencode
 
 from cm4ai_assets.archives.massive.inventory import Entry, Inventory
@@ -24,6 +22,7 @@ from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.identifiers import MASSIVE
 from cm4ai_assets.settings import MASSIVE_URL
+from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError
 from cm4ai_assets.transfer.http import Answer, HttpClient, Timeouts
 from cm4ai_assets.transfer.refusals import Service
@@ -57,7 +56,7 @@ class Deposit:
     page: str
 
 
-class MassiveClient:
+class MassiveClient(ApiClient):
     """Asks MassIVE and the dataset cache, anonymously.
 
     Args:
@@ -85,25 +84,13 @@ class MassiveClient:
             HttpClient(url, retries=retries, timeouts=timeouts, sleep=sleep, verify=context, service=_SERVICE)
             for url in (base_url, mirror)
         )
+        super().__init__(self._web, self._cache)
         self.ftps = FtpsLister(context=context, timeouts=timeouts, retries=retries, sleep=sleep)
 
     @property
     def has_ftps(self) -> bool:
         """Whether files may be asked for by FTPS: not where another server stands in for MassIVE."""
         return self._web.base_url == MASSIVE_URL
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._web.close()
-        self._cache.close()
 
     def deposit(self, accession: str) -> Deposit:
         """What PROXI says of a deposit.

@@ -17,13 +17,11 @@ from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.inputs import archives_of, errors_for_dagster, fetch, opened
-from cm4ai_assets.defs.pages import rows as rows_shown
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.perturbseq import inputs, screen_pages
 from cm4ai_assets.defs.perturbseq.archives import GROUP, TAGS
-from cm4ai_assets.defs.products import check_spec, table_spec, tables_if_there
-from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, LongDraft, Metadata, publish
-from cm4ai_assets.findings import Finding
+from cm4ai_assets.defs.products import blocking_check, table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, LongDraft, Metadata, gate_of, publish
 from cm4ai_assets.perturbseq import cell_findings, cellranger_findings, guide_findings
 from cm4ai_assets.perturbseq.cellranger import Metrics, read_metrics
 from cm4ai_assets.perturbseq.cells import CellsRead, read_cells
@@ -31,22 +29,10 @@ from cm4ai_assets.perturbseq.guides import Library, read_library
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.tables.screen import CELLRANGER_METRICS, GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.vocabulary import Modality, Role
-
-
-def _kept(table: Table, function: object) -> dg.AssetCheckSpec:
-    """The blocking check that nothing was lost."""
-    name, text = str(getattr(function, "__name__", "")), str(getattr(function, "__doc__", ""))
-    return check_spec(name, table, " ".join(text.split()), blocking=True)
-
-
-def _gate(found: Finding) -> Gate:
-    shown = {} if found.rows.is_empty() else {"offending": rows_shown(found.rows)}
-    return Gate(found.check, found.passed, found.summary, {**found.counts, **shown})
 
 
 def library_of(platform: Platform, release: str) -> Library | None:
@@ -79,7 +65,7 @@ def library_of(platform: Platform, release: str) -> Library | None:
         code_version="1",
         skippable=True,
     ),
-    checks=[_kept(GUIDE_LIBRARY, guide_findings.guides_kept)],
+    checks=[blocking_check(GUIDE_LIBRARY, guide_findings.guides_kept)],
     name=GUIDE_LIBRARY.name,
     pool="figshare",
 )
@@ -101,7 +87,7 @@ def guide_library(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         not_there(context, platform, f"Release {release} has no guide library: {why}")
         return
     frame = GUIDE_LIBRARY.place(library.rows, release=release)
-    gates = [_gate(guide_findings.guides_kept(library))]
+    gates = [gate_of(guide_findings.guides_kept(library))]
     yield from publish(context, platform.store, Draft(GUIDE_LIBRARY, frame, gates, screen_pages.of_library(library)))
 
 
@@ -118,7 +104,7 @@ def guide_library(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
         code_version="1",
         skippable=True,
     ),
-    checks=[_kept(PERTURB_CELLS, cell_findings.cells_kept)],
+    checks=[blocking_check(PERTURB_CELLS, cell_findings.cells_kept)],
     name=PERTURB_CELLS.name,
     pool="figshare",
 )
@@ -146,7 +132,7 @@ def _cells(
     release, found = partition_of(context.partition_key).release, CellsRead()
 
     def of_all() -> tuple[list[Gate], Metadata]:
-        return [_gate(cell_findings.cells_kept(found))], screen_pages.of_cells(found, file, notes)
+        return [gate_of(cell_findings.cells_kept(found))], screen_pages.of_cells(found, file, notes)
 
     # HDF5 reads through the cast: all it asks of a file are `read` and `seek`.
     with file.open() as stream, H5ad(cast("BinaryIO", stream), label=file.label) as h5ad:
@@ -178,7 +164,7 @@ def statistics_files(lock: pl.LazyFrame) -> list[LockedFile]:
         code_version="1",
         skippable=True,
     ),
-    checks=[_kept(CELLRANGER_METRICS, cellranger_findings.metrics_kept)],
+    checks=[blocking_check(CELLRANGER_METRICS, cellranger_findings.metrics_kept)],
     name=CELLRANGER_METRICS.name,
     pool="dataverse",
 )
@@ -198,7 +184,7 @@ def cellranger_metrics(
         not_there(context, platform, str(state))
         return
     frame = CELLRANGER_METRICS.place(metrics.rows, release=release)
-    gates = [_gate(cellranger_findings.metrics_kept(metrics))]
+    gates = [gate_of(cellranger_findings.metrics_kept(metrics))]
     metadata = {**where, **screen_pages.of_metrics(metrics)}
     yield from publish(context, platform.store, Draft(CELLRANGER_METRICS, frame, gates, metadata))
 

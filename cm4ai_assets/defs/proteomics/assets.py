@@ -14,18 +14,16 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.inputs import archives_of, errors_for_dagster, fetch
-from cm4ai_assets.defs.pages import rows as rows_shown
 from cm4ai_assets.defs.partitions import partition_of
-from cm4ai_assets.defs.products import check_spec, table_spec, tables_if_there
+from cm4ai_assets.defs.products import blocking_check, table_spec, tables_if_there
 from cm4ai_assets.defs.proteomics import inputs
 from cm4ai_assets.defs.proteomics import pages as proteomics_metadata
-from cm4ai_assets.defs.publishing import AssetResult, Draft, Gate, publish
+from cm4ai_assets.defs.publishing import AssetResult, Draft, gate_of, publish
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.proteomics import findings
 from cm4ai_assets.proteomics.apms_forms import Reading
 from cm4ai_assets.proteomics.problems import NoTablesError
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.vocabulary import CellLine, Modality, Role
@@ -33,12 +31,6 @@ from cm4ai_assets.vocabulary import CellLine, Modality, Role
 GROUP = "proteomics"
 SECMS_TAGS = {"cm4ai/modality": Modality.SECMS.value}
 APMS_TAGS = {"cm4ai/modality": Modality.APMS.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
-
-
-def _kept(*tables: Table) -> list[dg.AssetCheckSpec]:
-    """The blocking check that too few rows are not published."""
-    description = " ".join((findings.rows_kept.__doc__ or "").split())
-    return [check_spec(findings.rows_kept.__name__, table, description, blocking=True) for table in tables]
 
 
 @tables_if_there(
@@ -56,7 +48,7 @@ def _kept(*tables: Table) -> list[dg.AssetCheckSpec]:
         )
         for table in (SECMS_PROFILES, SECMS_PROTEINS)
     ),
-    checks=_kept(SECMS_PROFILES, SECMS_PROTEINS),
+    checks=[blocking_check(table, findings.rows_kept) for table in (SECMS_PROFILES, SECMS_PROTEINS)],
     name="secms_tables",
     pool="dataverse",
 )
@@ -79,13 +71,13 @@ def secms(
         Draft(
             SECMS_PROFILES,
             SECMS_PROFILES.place(reading.profiles, **place),
-            _gates(reading),
+            [gate_of(findings.rows_kept(reading))],
             {**where, **proteomics_metadata.of_profiles(reading)},
         ),
         Draft(
             SECMS_PROTEINS,
             SECMS_PROTEINS.place(reading.proteins, **place),
-            _gates(reading),
+            [gate_of(findings.rows_kept(reading))],
             {**where, **proteomics_metadata.of_proteins(reading)},
         ),
     )
@@ -101,7 +93,7 @@ def secms(
         code_version="2",
         skippable=True,
     ),
-    checks=_kept(APMS_INTERACTIONS),
+    checks=[blocking_check(APMS_INTERACTIONS, findings.rows_kept)],
     name="apms_interactions",
     pool="dataverse",
 )
@@ -119,14 +111,9 @@ def apms_interactions(
         return
     frame = APMS_INTERACTIONS.place(reading.rows, release=partition.release, condition=partition.condition)
     metadata = {**where, **proteomics_metadata.of_interactions(frame)}
-    yield from publish(context, platform.store, Draft(APMS_INTERACTIONS, frame, _gates(reading), metadata))
-
-
-def _gates(reading: findings.Noticed) -> list[Gate]:
-    """What blocks publication beside the schema: how much of the published tables was read."""
-    kept = findings.rows_kept(reading)
-    shown = {} if kept.rows.is_empty() else {"offending": rows_shown(kept.rows)}
-    return [Gate(kept.check, kept.passed, kept.summary, {**kept.counts, **shown})]
+    yield from publish(
+        context, platform.store, Draft(APMS_INTERACTIONS, frame, [gate_of(findings.rows_kept(reading))], metadata)
+    )
 
 
 @tables_if_there(
@@ -141,7 +128,7 @@ def _gates(reading: findings.Noticed) -> list[Gate]:
         code_version="2",
         skippable=True,
     ),
-    checks=_kept(APMS_RUNS),
+    checks=[blocking_check(APMS_RUNS, findings.rows_kept)],
     name="apms_runs",
     pool="massive",
 )
@@ -162,7 +149,9 @@ def apms_runs(
     frame = APMS_RUNS.place(rows, release=partition.release, condition=partition.condition)
     unknown = reading.rows["run_condition"].null_count()
     metadata = {**where, **proteomics_metadata.of_runs(frame, of_unknown_treatment=unknown)}
-    yield from publish(context, platform.store, Draft(APMS_RUNS, frame, _gates(reading), metadata))
+    yield from publish(
+        context, platform.store, Draft(APMS_RUNS, frame, [gate_of(findings.rows_kept(reading))], metadata)
+    )
 
 
 def _runs(reading: Reading, partition: Partition) -> pl.DataFrame:
