@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from cm4ai_assets.images.pixels import PassProgress
 from cm4ai_assets.perturbseq.passes import PassProgress as CountsProgress
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.transfer.download import Progress as DownloadProgress
 
 EVERY_SECONDS = 10.0
@@ -72,8 +73,8 @@ class DownloadLog(_Log):
     def __call__(self, progress: DownloadProgress) -> None:
         """Tell, if it is time to."""
         share = progress.done / progress.total if progress.total else 1.0
-        counts = f"{progress.done / 1e6:,.1f} of {progress.total / 1e6:,.1f} MB"
-        rate = f"{progress.rate / 1e6:,.1f} MB/s"
+        counts = f"{size_in_words(progress.done)} of {size_in_words(progress.total)}"
+        rate = f"{size_in_words(round(progress.rate))}/s"
         self._tell(
             progress.done,
             progress.total,

@@ -152,7 +152,8 @@ def _runs(
     """The rows, and who could not be asked or read. An archive that does not answer leaves its side open."""
     found = crates_of(context, platform, lock)
     listed = listed_in((o for crate in read_crates(found.crates) for o in crate.objects()), previews_of(platform, lock))
-    notes = [f"Not read: {reason}" for reason in [*found.left_out, *map(str, found.problems)]]
+    unread = [f"Not read: {reason}" for reason in found.left_out]  # which `gather` has logged
+    notes = [f"Not read: {problem}" for problem in found.problems]
     reports: dict[str, list[RunReport] | None] = {}
     with platform.ena() as ena, platform.ncbi() as ncbi:
         for archive, client in (("ena", ena), ("ncbi", ncbi)):
@@ -163,7 +164,8 @@ def _runs(
                 notes.append(f"{archive.upper()} could not be asked for {PERTURBSEQ_BIOPROJECT}: {error}")
         with_files = {report.run for report in reports["ena"] or () if report.chosen}
         reports["ncbi"], more = located(reports["ncbi"], with_files, ncbi)
-    for note in [*notes, *more]:
+    notes += more
+    for note in notes:
         context.log.warning(for_terminal(note))
 
     def stored(file: RunFile) -> str | None:
@@ -174,7 +176,7 @@ def _runs(
     frame = runs_table(
         listed, reports, release=release, project=PERTURBSEQ_BIOPROJECT, day=today, stored=stored
     )  # fmt: skip
-    return frame, [*notes, *more]
+    return frame, [*unread, *notes]
 
 
 def previews_of(platform: Platform, lock: pl.DataFrame) -> list[str]:
