@@ -281,8 +281,8 @@ def publish(
             yield dg.MaterializeResult(
                 asset_key=draft.product.name,
                 data_version=dg.DataVersion(draft.data_version or content.digest),
-                # What is known of the product itself stands above what its step says of its inputs.
-                metadata=texts({**draft.metadata, **content.metadata}),
+                # What is known of the product itself stands first, and is not what its step says of its inputs.
+                metadata=texts({**content.metadata, **draft.metadata, **content.metadata}),
                 # An evaluation recorded before the materialization counts as one of the content before: the UI would
                 # show the check as not evaluated, and automation that asks for passed checks would wait for ever.
                 check_results=list(_asked_for(context, of_draft)),

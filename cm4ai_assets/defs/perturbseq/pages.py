@@ -14,6 +14,7 @@ from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG
 from cm4ai_assets.perturbseq.archive_pictures import channel_map
+from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.tables.perturbseq import RUN_ACCESS
 
 _NOTES = 20
@@ -23,7 +24,7 @@ def of_article(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
     """The article, its files, and what of them is stored."""
     first = files.row(0, named=True)
     shown = files.select(
-        "label", "role", "access", "embargo_until", (pl.col("size") / 1e9).round(3).alias("GB"), "md5",
+        "label", "role", "access", "embargo_until", "size", "md5",
         pl.col("sha256").is_not_null().alias("stored"),
     )  # fmt: skip
     return {
@@ -32,7 +33,7 @@ def of_article(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         "license": first["license"] or "not stated",
         "named_by": first["named_by"],
         "files": files.height,
-        "total_bytes": int(files["size"].sum()),
+        "total_size": size_in_words(int(files["size"].sum())),
         "stored": int(files["sha256"].is_not_null().sum()),
         "listing": rows(shown),
         "notes": " ".join(notes) or "none",
@@ -45,14 +46,14 @@ def of_sequencing(runs: pl.DataFrame, notes: Sequence[str]) -> Metadata:
         pl.col("sample").n_unique().alias("samples"),
         pl.col("run").count().alias("runs"),
         *((pl.col("access") == state).sum().alias(state) for state in RUN_ACCESS),
-        (pl.col("size").sum() / 1e9).round(3).alias("GB"),
+        pl.col("size").sum(),
         pl.col("embargo_until").max(),
     )
     channels, more = runs.filter(~pl.col("is_counted"))["gem_channel"].unique().sort(), len(notes) - _NOTES
     return {
         "samples": runs["sample"].n_unique(),
         "runs": runs["run"].count(),
-        "total_bytes": int(runs["size"].sum()),
+        "total_size": size_in_words(int(runs["size"].sum())),
         "embargoed": runs.filter(access="embargoed").height,
         "channels": picture(channel_map(runs), alt="runs of each channel, by library", mime=PNG),
         "per_batch": rows(per_batch.sort("batch", "library")),

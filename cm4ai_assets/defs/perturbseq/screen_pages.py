@@ -20,13 +20,14 @@ from cm4ai_assets.perturbseq.cellranger import Metrics
 from cm4ai_assets.perturbseq.cells import CellsRead
 from cm4ai_assets.perturbseq.guides import Library
 from cm4ai_assets.perturbseq.overview import Overview, merged
+from cm4ai_assets.plain import size_in_words
 
 
 def of_file(file: MatrixFile) -> Metadata:
     """Where the bytes are, and what they were held against."""
     return {
         "file": file.label,
-        "size": file.size,
+        "size": size_in_words(file.size),
         "md5": file.md5 or "not published",
         "place": file.place.value,
         "verified": file.verified,
@@ -59,7 +60,7 @@ def of_cells(found: CellsRead, file: MatrixFile, notes: list[str]) -> Metadata:
         "controls": overview.controls,
         "targets": overview.targets.filter(pl.col("target") != "NTC").height,
         "requests": file.traffic.requests,
-        "bytes_fetched": file.traffic.bytes,
+        "bytes_fetched": size_in_words(file.traffic.bytes),
         **screen_pictures(overview),
         "defects": rows(defects),
         "columns_missing": ", ".join(found.missing) or "none",
