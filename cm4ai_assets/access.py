@@ -27,7 +27,7 @@ from cm4ai_assets.updates.inputs import feed_of, holder
 if TYPE_CHECKING:
     import zarr
 
-    from cm4ai_assets.loading import FieldDataset
+    from cm4ai_assets.loading.dataset import FieldDataset
     from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk
 
 
@@ -135,7 +135,7 @@ class Release:
             ImportError: torch is not installed.
             NotMaterializedError: A condition, or the table of splits, is not published for this release.
         """
-        from cm4ai_assets.loading import FieldDataset, Item  # noqa: PLC0415 - torch is optional
+        from cm4ai_assets.loading.dataset import FieldDataset, Item  # noqa: PLC0415 - torch is optional
         from cm4ai_assets.storage.tensors import require_complete  # noqa: PLC0415 - zarr is slow to import
 
         wanted = self.conditions if conditions is None else [condition_of(label) for label in conditions]

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from typing import Self
 
-import numpy as np
 from zarr.abc.store import ByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
-
-_CHECKSUM = 4  # bytes of crc32c after the index
+from cm4ai_assets.storage.shard_index import CHECKSUM, full_entries, index_size
+from cm4ai_assets.storage.shard_names import ARRAY, REMEDY, shard_key
 
 
 class WholeShards(WrapperStore[Store]):
@@ -35,7 +33,6 @@ class WholeShards(WrapperStore[Store]):
     def __init__(self, store: Store, *, name: str, fields: int, chunks_per_field: int) -> None:
         super().__init__(store)
         self._name, self._fields, self._chunks_per_field = name, fields, chunks_per_field
-        self._index_size = FIELDS_PER_SHARD * chunks_per_field * 16 + _CHECKSUM
 
     def _with_store(self, store: Store) -> Self:
         return type(self)(store, name=self._name, fields=self._fields, chunks_per_field=self._chunks_per_field)
@@ -53,15 +50,12 @@ class WholeShards(WrapperStore[Store]):
         if data is None:
             raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=REMEDY)
         if byte_range is None or isinstance(byte_range, SuffixByteRequest):
-            self._see_that_index_is_full(key, shard, data)
+            self._see_that_index_is_full(shard, data)
         return data
 
-    def _see_that_index_is_full(self, key: str, shard: int, data: Buffer) -> None:
-        index = data.to_bytes()[-self._index_size : -_CHECKSUM]
-        fields = min(FIELDS_PER_SHARD, self._fields - shard * FIELDS_PER_SHARD)
-        entries = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u8").reshape(-1, 2)
-        if (entries[: fields * self._chunks_per_field] == ABSENT_CHUNK).any():
-            raise TensorStoreError(f"{self._name}: the index of {key} lacks chunks of stored fields.", remedy=REMEDY)
+    def _see_that_index_is_full(self, shard: int, data: Buffer) -> None:
+        index = data.to_bytes()[-index_size(self._chunks_per_field) : -CHECKSUM]
+        full_entries(index, name=self._name, shard=shard, fields=self._fields, chunks_per_field=self._chunks_per_field)
 
 
 def _shard_of(key: str) -> int | None:

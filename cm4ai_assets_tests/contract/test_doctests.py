@@ -11,7 +11,7 @@ import pytest
 import cm4ai_assets
 
 # A `__main__` starts its program when it is imported.
-NEEDS_TORCH = f"{cm4ai_assets.__name__}.loading"
+NEEDS_TORCH = f"{cm4ai_assets.__name__}.loading.dataset"
 MODULES = [
     cm4ai_assets.__name__,
     *(

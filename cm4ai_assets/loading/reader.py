@@ -1,0 +1,210 @@
+"""Fields of view straight from a tensor's shards into memory of the caller: no zarr, no copies, no worker processes.
+
+Belongs here: bytes of one store, verified and decoded. Does not belong here: which fields, in which order (`order`),
+batches and threads (`loader`), or what a store consists of (`storage.tensors`).
+
+The planes of a field stand next to each other in its shard, so that a field is one read. Reading, decompression and
+averaging release the interpreter lock: threads of one process do the work of as many cores. A shard is opened for each
+read: nothing stays open, a process may fork at any moment, and a shard that went away is noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import fsspec
+import google_crc32c
+import numpy as np
+from imagecodecs import zstd_decode
+
+from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
+from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
+from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels, chunk_edge, read_record
+
+CHANNELS: Final = tuple(range(CHANNEL_COUNT))
+
+
+class ShardReader:
+    """Reads fields of one tensor store. For any number of threads at once; may be pickled and forked.
+
+    Args:
+        storage: The storage, as in CM4AI_STORAGE: a path or any fsspec URL.
+        path: Where the store stands on that storage's filesystem.
+        size: Edge length of what is read; a divisor of the store's, which is the default. Planes are averaged after
+            decoding, by the rule of the pixel pass (`images.decode.area_average`).
+
+    Attributes:
+        n_fields: Rows of the store.
+        edge: Edge length of the stored planes.
+        size: Edge length of what is read.
+
+    Raises:
+        TensorStoreError: There is no complete store.
+        ValueError: `size` does not divide the edge length.
+    """
+
+    def __init__(self, storage: str, path: str, *, size: int | None = None) -> None:
+        self.storage, self.path = storage, path
+        self._owner, self._fs = os.getpid(), _filesystem(storage)
+        record = read_record(self._fs, path)
+        self.n_fields, self.edge, self.size = record.n_fields, record.edge, size or record.edge
+        if self.edge % self.size:
+            raise ValueError(f"{self.size} does not divide the edge length {self.edge} of {path}.")
+        self._chunk = chunk_edge(self.edge)
+        self._per_plane = (self.edge // self._chunk) ** 2
+        self._shard_sizes = record.shard_sizes
+        self._indexes: dict[int, Entries] = {}
+        self._local = threading.local()
+
+    def shape(self, channels: Sequence[int] = CHANNELS) -> tuple[int, int, int]:
+        """Shape of a field as it is read: (channel, y, x)."""
+        return (len(channels), self.size, self.size)
+
+    def read(self, index: int, channels: Sequence[int] = CHANNELS) -> Pixels:
+        """A field in memory of its own: uint8, (channel, y, x). See `read_into`."""
+        return self.read_into(index, np.empty(self.shape(channels), np.uint8), channels)
+
+    def read_into(self, index: int, out: Pixels, channels: Sequence[int] = CHANNELS) -> Pixels:
+        """Read a field into `out`, which is returned.
+
+        Args:
+            index: Row of the store: `tensor_index`.
+            out: uint8, (channel, y, x), of the edge length `size`.
+            channels: The planes to read, in this order; red 0, green 1, blue 2, yellow 3.
+
+        Raises:
+            IndexError: The store has no such row.
+            ValueError: `out` has another shape or type.
+            TensorStoreError: A part of the store is missing, or its bytes are not those that were written.
+        """
+        if not 0 <= index < self.n_fields:
+            raise IndexError(f"{self.path} has {self.n_fields} fields; there is no field {index}.")
+        if out.shape != self.shape(channels) or out.dtype != np.uint8:
+            raise ValueError(f"A field is uint8 of the shape {self.shape(channels)}, not {out.dtype} of {out.shape}.")
+        shard, row = divmod(index, FIELDS_PER_SHARD)
+        entries = self._index(shard)[row].reshape(CHANNEL_COUNT, self._per_plane, 2)[list(channels)]
+        chunks = self._chunks(shard, entries.reshape(-1, 2))
+        for plane, channel in zip(out, channels, strict=True):
+            where = f"field {index}, channel {channel}"
+            self._decode_plane([next(chunks) for _ in range(self._per_plane)], plane, where)
+        return out
+
+    def _index(self, shard: int) -> Entries:
+        """The index of a shard, read once. Two threads that miss it at once both read the same."""
+        if shard not in self._indexes:
+            size, stated = index_size(CHANNEL_COUNT * self._per_plane), self._shard_sizes[shard]
+            index = self._read(shard, stated - size, size).tobytes()
+            self._indexes[shard] = sound_entries(
+                index,
+                name=self.path,
+                shard=shard,
+                fields=self.n_fields,
+                chunks_per_field=CHANNEL_COUNT * self._per_plane,
+            )
+        return self._indexes[shard]
+
+    def _chunks(self, shard: int, entries: Entries) -> Iterator[Pixels]:
+        """The bytes of chunks in the order of `entries`; those that stand next to each other by one read."""
+        starts, ends = entries[:, 0].astype(np.int64), entries.sum(axis=1).astype(np.int64)
+        gaps = np.flatnonzero(starts[1:] != ends[:-1]) + 1
+        for run in np.split(np.arange(len(starts)), gaps):
+            first, last = int(starts[run[0]]), int(ends[run[-1]])
+            data = self._read(shard, first, last - first)
+            for number in run:
+                chunk = data[starts[number] - first : ends[number] - first]
+                yield chunk.copy() if len(gaps) else chunk  # the next read uses the same memory
+
+    def _decode_plane(self, chunks: Sequence[Pixels], out: Pixels, where: str) -> None:
+        """Chunks of one plane, row by row, into a plane of the size that was asked for."""
+        direct = self.size == self.edge == self._chunk and out.flags.c_contiguous
+        plane = out if direct else self._scratch("plane", self.edge**2).reshape(self.edge, self.edge)
+        if self._per_plane == 1:
+            self._decode(chunks[0], plane.reshape(-1), where)
+        else:
+            corners = range(0, self.edge, self._chunk)
+            square = self._scratch("square", self._chunk**2)
+            for chunk, (y, x) in zip(chunks, ((y, x) for y in corners for x in corners), strict=True):
+                self._decode(chunk, square, where)
+                plane[y : y + self._chunk, x : x + self._chunk] = square.reshape(self._chunk, self._chunk)
+        if not direct:
+            _averaged_into(plane, out)
+
+    def _decode(self, chunk: Pixels, out: Pixels, where: str) -> None:
+        """One chunk, held against its checksum, into flat memory."""
+        body, checksum = chunk[:-CHECKSUM], chunk[-CHECKSUM:].tobytes()
+        if google_crc32c.value(body).to_bytes(4, "little") != checksum:
+            raise self._changed(where, "its checksum (crc32c) differs")
+        try:
+            decoded = zstd_decode(body, out=out)  # type: ignore[arg-type]  # it takes any buffer
+        except (RuntimeError, ValueError) as error:
+            raise self._changed(where, f"it cannot be decompressed ({error})") from None
+        if len(decoded) != len(out):
+            raise self._changed(where, f"it holds {len(decoded)} pixels, not {len(out)}")
+
+    def _changed(self, where: str, detail: str) -> TensorStoreError:
+        return TensorStoreError(f"{self.path}: {where}: a chunk changed on disk: {detail}.", remedy=REMEDY)
+
+    def _read(self, shard: int, offset: int, length: int) -> Pixels:
+        """Bytes of a shard. Valid until the next call of the same thread."""
+        key = shard_key(shard)
+        if offset < 0:
+            raise TensorStoreError(f"{self.path}: the shard {key} ends early.", remedy=REMEDY)
+        try:
+            data = self._ranged(f"{self.path}/{key}", offset, length)
+        except FileNotFoundError:
+            raise TensorStoreError(f"{self.path}: the shard {key} is missing.", remedy=REMEDY) from None
+        except OSError as error:
+            remedy = "See that the storage can be reached."
+            raise TensorStoreError(f"{self.path}: the shard {key} cannot be read: {error}.", remedy=remedy) from error
+        if len(data) != length:
+            raise TensorStoreError(
+                f"{self.path}: the shard {key} ends early: {len(data)} of {length} bytes at offset {offset}.",
+                remedy=REMEDY,
+            )
+        return data
+
+    def _ranged(self, path: str, offset: int, length: int) -> Pixels:
+        if self._owner != os.getpid():  # forked: connections of the parent are the parent's
+            self._owner, self._fs = os.getpid(), _filesystem(self.storage)
+        if not is_local(self._fs):
+            return np.frombuffer(self._fs.cat_file(path, start=offset, end=offset + length), np.uint8)
+        data = self._scratch("bytes", length)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return data[: os.preadv(descriptor, [data.data], offset)]
+        finally:
+            os.close(descriptor)
+
+    def _scratch(self, name: str, length: int) -> Pixels:
+        """Memory of this thread that is used again and again: fresh pages cost more than decoding."""
+        kept: Pixels | None = getattr(self._local, name, None)
+        if kept is None or len(kept) < length:
+            kept = np.empty(length, np.uint8)
+            setattr(self._local, name, kept)
+        return kept[:length]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in {"_fs", "_local"}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _owner=os.getpid(), _fs=_filesystem(state["storage"]), _local=threading.local())
+
+
+def _filesystem(storage: str) -> fsspec.AbstractFileSystem:
+    fs, _ = fsspec.url_to_fs(storage)
+    return fs
+
+
+def _averaged_into(plane: Pixels, out: Pixels) -> None:
+    if plane.shape == out.shape:
+        np.copyto(out, plane)
+    elif out.flags.c_contiguous:
+        area_average(plane, out.shape[0], out)
+    else:
+        np.copyto(out, area_average(plane, out.shape[0]))

@@ -1,0 +1,170 @@
+"""Fields straight from shards: every pixel, or an error that names what is wrong."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import google_crc32c
+import numpy as np
+import pytest
+
+from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.loading.reader import ShardReader
+from cm4ai_assets.storage.shard_names import shard_key
+from cm4ai_assets_tests.loading.stores import noise, written
+from cm4ai_assets_tests.storage.s3 import s3_server
+
+FIELDS, EDGE = 18, 32
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return noise(FIELDS, EDGE)
+
+
+@pytest.fixture
+def store(tmp_path: Path, pixels: np.ndarray) -> Path:
+    return written(tmp_path / "x.zarr", pixels)
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def reader(request: pytest.FixtureRequest, store: Path) -> Iterator[ShardReader]:
+    """The store on a local disk, and elsewhere."""
+    if request.param == "file":
+        yield ShardReader(str(store.parent), str(store))
+    elif request.param == "memory":
+        fs = fsspec.filesystem("memory")
+        fs.put(str(store), "/loading/x.zarr", recursive=True)
+        yield ShardReader("memory://loading", "/loading/x.zarr")
+        fs.rm("/loading", recursive=True)
+    else:
+        with s3_server() as url:
+            fsspec.filesystem("s3").put(str(store), f"{url}/x.zarr", recursive=True)
+            yield ShardReader(url, f"{url.removeprefix('s3://')}/x.zarr")
+
+
+def test_every_field_is_read_as_it_was_written_by_many_threads(reader: ShardReader, pixels: np.ndarray) -> None:
+    out = np.empty_like(pixels)
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda n: reader.read_into(n, out[n]), [*range(FIELDS)] * 2))
+    assert np.array_equal(out, pixels)
+    assert np.array_equal(reader.read(17, (2, 0)), pixels[17, [2, 0]])
+
+
+def test_memory_that_is_not_contiguous_is_filled_too(store: Path, pixels: np.ndarray) -> None:
+    reader, wide = ShardReader(str(store), str(store)), np.zeros((4, EDGE, 2 * EDGE), np.uint8)
+    reader.read_into(3, wide[:, :, ::2])
+    assert np.array_equal(wide[:, :, ::2], pixels[3])
+    assert not wide[:, :, 1::2].any()
+
+
+@pytest.mark.parametrize(("edge", "size"), [(32, 16), (32, 8), (32, 2), (2048, 2048), (2048, 512)])
+def test_other_sizes_are_the_average_of_the_pixel_pass(tmp_path: Path, edge: int, size: int) -> None:
+    stored = noise(2, edge)
+    written(tmp_path / "x.zarr", stored)
+    read = ShardReader(str(tmp_path), str(tmp_path / "x.zarr"), size=size).read(1)
+    assert np.array_equal(read, [area_average(plane, size) for plane in stored[1]])
+    with pytest.raises(ValueError, match="7 does not divide the edge length"):
+        ShardReader(str(tmp_path), str(tmp_path / "x.zarr"), size=7)
+
+
+def test_one_field_is_one_read(store: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ShardReader(str(store), str(store))
+    reader.read(0)
+    reads: list[int] = []
+    ranged = ShardReader._ranged
+    monkeypatch.setattr(ShardReader, "_ranged", lambda *args: (reads.append(args[3]), ranged(*args))[1])
+    assert np.array_equal(reader.read(5), pixels[5])
+    assert len(reads) == 1
+    assert np.array_equal(reader.read(5, (0, 3)), pixels[5, [0, 3]])
+    assert len(reads) == 3
+
+
+def test_every_flipped_bit_of_a_chunk_or_an_index_is_an_error(store: Path) -> None:
+    shard = store / shard_key(1)
+    whole = shard.read_bytes()
+    rng = np.random.default_rng(1)
+    index = len(whole) - 16 * 4 * 16 - 4
+    for offset in [0, index - 1, index, len(whole) - 1, *rng.integers(0, index // 2, 20).tolist()]:
+        damaged = bytearray(whole)
+        damaged[offset] ^= 1 << int(rng.integers(8))
+        shard.write_bytes(damaged)
+        reader = ShardReader(str(store), str(store))
+        with pytest.raises(TensorStoreError, match=r"changed on disk.* Materialize if_tensors again"):
+            [reader.read(n) for n in (16, 17)]
+
+
+def test_what_has_a_right_checksum_and_is_no_plane_is_an_error(store: Path) -> None:
+    from imagecodecs import zstd_encode  # noqa: PLC0415
+
+    shard = store / shard_key(1)
+    whole = shard.read_bytes()
+    index = np.frombuffer(whole[-16 * 4 * 16 - 4 : -4], "<u8").reshape(16, 4, 2).copy()
+    short = zstd_encode(np.zeros(EDGE * EDGE - 1, np.uint8))
+    index[0, 0] = (0, len(short) + 4)
+    chunk = short + google_crc32c.value(short).to_bytes(4, "little")
+    body = chunk + whole[len(chunk) : -16 * 4 * 16 - 4]
+    shard.write_bytes(body + index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little"))
+    with pytest.raises(TensorStoreError, match=r"field 16, channel 0: a chunk changed on disk: it (holds|cannot)"):
+        ShardReader(str(store), str(store)).read(16)
+
+
+def test_a_shard_that_goes_away_or_is_cut_short_is_an_error_at_the_next_read(reader: ShardReader) -> None:
+    reader.read(0)
+    fs, name = reader._fs, f"{reader.path}/{shard_key(0)}"
+    whole = fs.cat_file(name)
+    fs.pipe_file(name, whole[:100])
+    with pytest.raises(TensorStoreError, match=r"the shard image/c/0/0/0/0 (ends early|cannot be read)"):
+        reader.read(15)
+    fs.rm_file(name)
+    fs.invalidate_cache()
+    with pytest.raises(TensorStoreError, match=r"the shard image/c/0/0/0/0 is missing. Materialize if_tensors again"):
+        reader.read(0)
+    assert reader.read(16) is not None
+
+
+def test_an_index_that_lacks_a_chunk_is_an_error(store: Path) -> None:
+    shard = store / shard_key(1)
+    whole = shard.read_bytes()
+    index = np.frombuffer(whole[-16 * 4 * 16 - 4 : -4], "<u8").reshape(16, 4, 2).copy()
+    index[1, 2] = 2**64 - 1
+    stated = index.tobytes()
+    shard.write_bytes(whole[: -len(stated) - 4] + stated + google_crc32c.value(stated).to_bytes(4, "little"))
+    with pytest.raises(TensorStoreError, match="lacks chunks of stored fields"):
+        ShardReader(str(store), str(store)).read(16)
+
+
+@pytest.mark.parametrize("index", [-1, FIELDS])
+def test_a_field_that_is_not_there_is_an_error(store: Path, index: int) -> None:
+    with pytest.raises(IndexError, match=f"has {FIELDS} fields; there is no field {index}"):
+        ShardReader(str(store), str(store)).read(index)
+
+
+def test_memory_of_another_form_is_refused(store: Path) -> None:
+    reader = ShardReader(str(store), str(store))
+    for out in (np.empty((3, EDGE, EDGE), np.uint8), np.empty((4, EDGE, EDGE), np.float32)):
+        with pytest.raises(ValueError, match="A field is uint8 of the shape"):
+            reader.read_into(0, out)
+
+
+def _mean(reader: ShardReader, answers: multiprocessing.Queue[float]) -> None:
+    answers.put(float(reader.read(4).mean()))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_reader_that_was_used_works_in_another_process(store: Path, pixels: np.ndarray, method: str) -> None:
+    reader = ShardReader(str(store), str(store))
+    reader.read(4)
+    context = multiprocessing.get_context(method)
+    answers = context.Queue()
+    process = context.Process(target=_mean, args=(reader, answers))
+    process.start()
+    assert answers.get(timeout=60) == pixels[4].mean()
+    process.join(timeout=60)
+    assert np.array_equal(pickle.loads(pickle.dumps(reader)).read(4), pixels[4])
