@@ -117,6 +117,50 @@ class Release:
         rows = self.table("perturb_targets").collect()
         return Pseudobulk(self.store.fs, self.store.address(rows["path"][0]), rows)
 
+    def fields(
+        self,
+        *,
+        gene: str | Sequence[str] | None = None,
+        antibody: str | Sequence[str] | None = None,
+        plate: str | Sequence[str] | None = None,
+        well: str | Sequence[str] | None = None,
+        condition: str | Sequence[str] | None = None,
+        with_controls: bool = False,
+        split: str | None = None,
+        scheme: str = "protein",
+        stored_only: bool = True,
+    ) -> pl.DataFrame:
+        """Fields of view with every label joined: one row each, sorted by condition and tensor index.
+
+        Criteria hold together; several names of one criterion are alternatives. Columns: `selecting.COLUMNS`. `flags`
+        are the field's defects and what `if_quality` says of its channels: `empty_`, `saturated_`, `blurred_` and the
+        channel. `split` is the side that the scheme gives the field; null where it gives none.
+
+        Args:
+            gene: Symbol in any case, Ensembl gene id, or UniProt accession; of antibodies with several genes any.
+            antibody: HPA or CAB id, or NEGATIVE for wells without primary antibody.
+            plate: `B2AI_1` or `1`.
+            well: `A1` or `A01`.
+            condition: A condition in any of its spellings.
+            with_controls: Also give the same-plate controls: fields of wells without primary antibody, of the plates
+                and conditions of the chosen fields. Without it controls are left out, unless `antibody` or `well`
+                names them.
+            split: Only fields on this side of a scheme of the table `splits`; of controls also those on no side.
+            scheme: The scheme that `split` is about.
+            stored_only: Leave out fields that are in no tensor; `flags` says why they are not.
+
+        Raises:
+            SelectionError: No field has such a name; the nearest ones are offered.
+            UnknownTreatmentError: No such condition.
+            NotMaterializedError: The condition, or the table of splits, is not published for this release.
+        """
+        from cm4ai_assets.selecting import select  # noqa: PLC0415 - a reader of tables needs none of it
+
+        return select(
+            self, gene=gene, antibody=antibody, plate=plate, well=well, condition=condition,
+            with_controls=with_controls, split=split, scheme=scheme, stored_only=stored_only,
+        )  # fmt: skip
+
     def torch(
         self, *, split: str | None = None, conditions: Sequence[str] | None = None, with_controls: bool = False
     ) -> FieldDataset:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from cm4ai_assets.errors import UnknownTreatmentError
+from cm4ai_assets.errors import UnknownTreatmentError, nearest
 
 
 class Condition(StrEnum):
@@ -45,7 +45,8 @@ def condition_of(label: str) -> Condition:
     except KeyError:
         raise UnknownTreatmentError(
             f"Treatment {label!r} is not known.",
-            remedy=f"Known spellings: {', '.join(sorted(_BY_SPELLING))}. Add a new one in cm4ai_assets/conditions.py.",
+            remedy=f"{nearest(label, _BY_SPELLING)} Known spellings: {', '.join(sorted(_BY_SPELLING))}."
+            " Add a new one in cm4ai_assets/conditions.py.",
         ) from None
 
 

@@ -6,7 +6,24 @@ are flags in tables (one bad image is a flagged row, never an exception that sin
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
+
+
+def nearest(word: str, names: Iterable[str], *, heading: str = "Known", listed: int = 12) -> str:
+    """What to offer a reader who typed a name that is not known: the names nearest to it, or all where they are few.
+
+    >>> nearest("TP35", ["TP53", "EGFR"])
+    'Did you mean TP53?'
+    """
+    spelled = {name.casefold(): name for name in sorted(names)}
+    close = difflib.get_close_matches(word.casefold(), list(spelled), n=5)
+    if close:
+        return f"Did you mean {' or '.join(spelled[name] for name in close)}?"
+    if len(spelled) > listed:
+        return f"None of the {len(spelled):,} known names is like it."
+    return f"{heading}: {', '.join(spelled.values()) or 'none'}."
 
 
 class Cm4aiError(Exception):
@@ -40,6 +57,10 @@ class ReleaseKeyError(Cm4aiError):
 
 class UnknownReleaseError(ReleaseKeyError):
     """A release was asked for that is not among those that are known."""
+
+
+class SelectionError(Cm4aiError):
+    """Fields were asked for by a name that none has: a gene, antibody, plate, well or split."""
 
 
 class RunError(Cm4aiError):

@@ -7,7 +7,6 @@ here: running them (`launching`).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +17,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from cm4ai_assets.causes import sentence
 from cm4ai_assets.defs.partitions import condition_releases
 from cm4ai_assets.defs.products import optional_inputs
-from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.errors import ConfigurationError, nearest
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition
 
@@ -83,8 +82,7 @@ def _terms(selection: str) -> list[str]:
 def _unreadable(graph: Graph, selection: str, error: Exception | None) -> ConfigurationError:
     names = sorted(key.to_user_string() for key in graph.materializable_asset_keys)
     word = selection.strip().strip("+*()").removeprefix("key:")
-    close = difflib.get_close_matches(word, names, n=1)
-    remedy = f"Did you mean {close[0]}?" if close else f"Assets: {', '.join(names)}."
+    remedy = nearest(word, names, heading="Assets", listed=len(names))
     said = f": {sentence(str(error))}" if error is not None else "."
     return ConfigurationError(f"--select {selection!r} selects no asset{said}", remedy=remedy)
 

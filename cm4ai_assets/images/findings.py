@@ -173,17 +173,25 @@ def in_focus(quality: pl.DataFrame) -> Finding:
     Out of focus is an image that is not empty, lies 3.5 robust standard deviations (median absolute deviation of the
     logarithm) below the median of its channel, and has less than half of the median's focus.
     """
-    judged = quality.filter(
-        ~pl.col("is_empty"), pl.col("focus") > 0, pl.col("channel").is_in(_FOCUS_CHANNELS)
-    ).with_columns(pl.col("focus").log().alias("log_focus"))
+    judged = _judged_for_focus(quality)
+    bad = out_of_focus(quality)
+    return _found("in_focus", bad, judged.height, show=("field_id", "channel", "focus", "median_focus"), by="channel")
+
+
+def out_of_focus(quality: pl.DataFrame) -> pl.DataFrame:
+    """The rows of `if_quality`, of one condition, that `in_focus` finds out of focus, with their `median_focus`."""
     median = pl.col("log_focus").median().over("channel")
     spread = _MAD_TO_SIGMA * (pl.col("log_focus") - median).abs().median().over("channel")
-    bad = judged.with_columns(median.exp().alias("median_focus")).filter(
+    judged = _judged_for_focus(quality).with_columns(pl.col("focus").log().alias("log_focus"))
+    return judged.with_columns(median.exp().alias("median_focus")).filter(
         pl.len().over("channel") >= _FOCUS_IMAGES,
         pl.col("log_focus") - median < _FOCUS_SCORE * spread,
         pl.col("focus") < _FOCUS_SHARE * pl.col("median_focus"),
     )
-    return _found("in_focus", bad, judged.height, show=("field_id", "channel", "focus", "median_focus"), by="channel")
+
+
+def _judged_for_focus(quality: pl.DataFrame) -> pl.DataFrame:
+    return quality.filter(~pl.col("is_empty"), pl.col("focus") > 0, pl.col("channel").is_in(_FOCUS_CHANNELS))
 
 
 def members_expected(archive: PublishedZip) -> Finding:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cm4ai_assets.conditions import Condition, condition_or_none
 from cm4ai_assets.images.listing import MANIFEST, metadata_member
-from cm4ai_assets.images.names import FieldName, parse_field_name
+from cm4ai_assets.images.names import FieldName, number_in, parse_field_name, plate_name, well_name
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.zips import MemberUnreadableError, ZipDirectory, read_member
 from cm4ai_assets.vocabulary import MISSING
@@ -182,8 +182,8 @@ def _row(line: int, cells: list[str], columns: Mapping[str, int]) -> ManifestRow
     field = parse_field_name(link.rstrip("/").rsplit("/", 1)[-1].removesuffix("_"))
     return ManifestRow(
         line=line,
-        plate=_plate(cell("plate")),
-        well=_well(cell("well")),
+        plate=plate_name(cell("plate")),
+        well=well_name(cell("well")),
         treatment_label=cell("treatment"),
         antibody_id=cell("antibody_id"),
         ensembl=cell("ensembl"),
@@ -203,11 +203,11 @@ def _conflicts(field: FieldName, cell: Callable[[str], str]) -> Iterator[str]:
     """
     treatment = condition_or_none(cell("treatment"))
     agrees = {
-        "plate": _plate(cell("plate")) == field.plate,
-        "well": _well(cell("well")) == field.well,
+        "plate": plate_name(cell("plate")) == field.plate,
+        "well": well_name(cell("well")) == field.well,
         "treatment": treatment is not None and treatment == field.condition,
-        "region": _number("R?", cell("region")) == field.region,
-        "z": field.z is not None and _number("z?", cell("z")) == field.z,
+        "region": number_in("R?", cell("region")) == field.region,
+        "z": field.z is not None and number_in("z?", cell("z")) == field.z,
     }
     for column, is_same in agrees.items():
         if cell(column) and not is_same:
@@ -231,21 +231,3 @@ def _repetitions(rows: list[ManifestRow]) -> Iterator[ManifestProblem]:
         if field_id is not None and (earlier := first.setdefault(field_id, row)) is not row:
             same = "the same antibody" if row.antibody_id == earlier.antibody_id else "another antibody"
             yield ManifestProblem(row.line, f"the same field as line {earlier.line}, {same}", row.baselink)
-
-
-def _plate(text: str) -> str | None:
-    """The plate as file names have it. The column holds 3 for B2AI_3, and 3.0 after a detour through pandas."""
-    number = _number("(?:B2AI_)?", text)
-    return None if number is None else f"B2AI_{number}"
-
-
-def _well(text: str) -> str | None:
-    """The well as file names have it: `C2`, also for `c2` and `C02`."""
-    match = re.fullmatch(r"([A-H])0?([1-9]|1[0-2])", text, re.IGNORECASE)
-    return None if match is None else f"{match[1].upper()}{match[2]}"
-
-
-def _number(prefix: str, text: str) -> int | None:
-    """The number in a cell such as `R1`, `r1`, `01`, `1` or `1.0`."""
-    match = re.fullmatch(rf"{prefix}([0-9]{{1,4}})(?:\.0*)?", text, re.IGNORECASE)
-    return None if match is None else int(match[1])

@@ -112,6 +112,24 @@ def parse_field_id(field_id: str) -> FieldName:
     return name
 
 
+def plate_name(text: str) -> str | None:
+    """The plate as file names have it: `B2AI_3`, also for `3`, and for `3.0`, which a detour through pandas makes."""
+    number = number_in("(?:B2AI_)?", text)
+    return None if number is None else f"B2AI_{number}"
+
+
+def well_name(text: str) -> str | None:
+    """The well as file names have it: `C2`, also for `c2` and `C02`."""
+    match = re.fullmatch(r"([A-H])0?([1-9]|1[0-2])", text, re.IGNORECASE)
+    return None if match is None else f"{match[1].upper()}{match[2]}"
+
+
+def number_in(prefix: str, text: str) -> int | None:
+    """The number in a text such as `R1`, `r1`, `01`, `1` or `1.0`."""
+    match = re.fullmatch(rf"{prefix}([0-9]{{1,4}})(?:\.0*)?", text, re.IGNORECASE)
+    return None if match is None else int(match[1])
+
+
 def _field_parts(match: re.Match[str]) -> tuple[str, int, str, Condition | None, str, int, int, int | None]:
     label, z = match["treatment"], match["z"]
     return (

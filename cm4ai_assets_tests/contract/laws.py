@@ -29,6 +29,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "archives",
         "crates",
         "images proteomics perturbseq updates sandbox",
+        "selecting",
         "loading",
         "references",
         "access platform verification guard overview",
