@@ -75,7 +75,8 @@ class Holdings:
     def entries(self) -> pl.DataFrame:
         """All of it in one form: archive, accession, path, size, members, url, and why it is closed (null if not).
 
-        An embargo that is over by today closes nothing.
+        An embargo that is over by today closes nothing. A run without files, and a sample without runs, is one closed
+        entry, so that whoever names it reads why nothing can be pulled.
         """
         is_over = (pl.col("access") == "embargoed") & (pl.col("embargo_until") <= datetime.now(UTC).date())
         is_open = (pl.col("access") == "public") | is_over.fill_null(value=False)
@@ -99,7 +100,16 @@ class Holdings:
             url=pl.col("file_urls"),
             closed=open_,
         )
-        return pl.concat([frame.select(_COLUMNS) for frame in (deposits, article, reads)])
+        until = pl.format(" until {}", "embargo_until").fill_null("")
+        without = self.runs.filter(pl.col("file_names").list.len() == 0, pl.col("access") != "public").with_columns(
+            archive=pl.lit("ena"),
+            accession=pl.coalesce("run", "biosample", "sample"),
+            path=pl.lit("reads"),
+            members=one,
+            url=pl.lit(None, pl.String),
+            closed=pl.concat_str(pl.lit("it is "), pl.col("access").str.replace("_", " "), until),
+        )
+        return pl.concat([frame.select(_COLUMNS) for frame in (deposits, article, reads, without)])
 
 
 def chosen(files: pl.DataFrame, patterns: Sequence[str]) -> pl.DataFrame:

@@ -288,6 +288,9 @@ def test_what_is_closed_is_not_pulled_in_part(pulling: Workbench, capsys: Any) -
         store.publish_table(staged)
     assert cli.main(["pull", f"{figshare.ARTICLE}/*", "--budget", "1GB"]) == cli.FAILED
     assert "Embargoed until 2999-01-01" in capsys.readouterr().err
+    run = runs(pulling).filter(access="embargoed").row(0, named=True)
+    assert cli.main(["pull", f"{run['run'] or run['sample']}/*", "--budget", "1GB"]) == cli.FAILED
+    assert f"it is embargoed until {run['embargo_until']}" in capsys.readouterr().err
 
 
 def entries_of(*rows: dict[str, Any]) -> pl.DataFrame:

@@ -173,11 +173,20 @@ def test_a_large_matrix_is_read_by_range_and_its_cost_is_shown(archive: SandboxS
     fetched, size = stated_size(cells["bytes_fetched"]), stated_size(cells["size"])
     assert fetched is not None
     assert size is not None
-    assert 0 < fetched <= size
+    assert 0 < (fetched.in_bytes(1000) or 0) <= (size.in_bytes(1000) or 0)
     assert LABEL in cells["notes"]
     stored = bench.platform.store.table("perturb_cells", Partition(RELEASE)).collect()
     assert stored.height == 600
     assert inputs.near_matrix(bench.platform, RELEASE) is None
+
+
+def test_nothing_is_fetched_where_the_operator_says_so(archive: SandboxServer, tmp_path: Path) -> None:
+    bench = bench_over(archive, tmp_path, perturbseq_bytes=0)
+    archive.clear_log()
+    (outcome,) = bench.run(RELEASE, selection=SCREEN)
+    assert outcome.succeeded, outcome.failure
+    assert not bench.platform.store.has_table("perturb_cells", Partition(RELEASE))
+    assert not [line for line in archive.log if str(figshare.FILES[1].id) in line.target]
 
 
 def test_a_local_copy_is_read_in_its_place(archive: SandboxServer, tmp_path: Path) -> None:

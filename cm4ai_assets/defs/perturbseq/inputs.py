@@ -118,13 +118,16 @@ def _too_large(file: FigshareFile, limit: int) -> str:
 def matrix(platform: Platform, release: str) -> MatrixFile | None:
     """The cells of a release, wherever they are; None where the release has no article, or it no accessible matrix.
 
-    Near ones first (`near_matrix`); else the largest of the article, by range. For steps alone.
+    Near ones first (`near_matrix`); else the largest of the article, by range, unless `CM4AI_PERTURBSEQ_GB` is 0. For
+    steps alone.
 
     Raises:
         ConfigurationError: `CM4AI_H5AD` names something else than was published under that name.
     """
     if (near := near_matrix(platform, release)) is not None:
         return near
+    if not platform.settings.perturbseq_bytes:
+        return None
     far = [file for file in _files(platform, release, "cells") if file.access == "public" and file.size is not None]
     return _by_range(platform, far[0]) if far else None
 
