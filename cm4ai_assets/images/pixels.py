@@ -15,23 +15,20 @@ finding; an error of the machine (a full disk, a share that went away) ends the 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 
 from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder, area_average
+from cm4ai_assets.images.ordered import cores, in_order, opencv_on_one_thread
 from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, histogram, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.images.shards import StoreWriter, compress
@@ -122,17 +119,17 @@ def run_pass(
     if source_edge % edge:
         raise ValueError(f"{edge} does not divide the images' edge length {source_edge}.")
     started = time.monotonic()
-    workers = workers or _cores()
+    workers = workers or cores()
     window = WINDOW_PER_WORKER * workers
     target_dir.mkdir(parents=True, exist_ok=True)
     tensor_path, quality_path = target_dir / TENSOR, target_dir / QUALITY
     calls = ((members[place], channel) for plan in plans for place, channel in zip(plan.members, PLANES, strict=True))
     work = ImageWork(source, edge, source_edge)
     with (
-        _opencv_on_one_thread(),
+        opencv_on_one_thread(),
         closing(StoreWriter(tensor_path, edge)) as store,
         closing(QualityWriter(quality_path)) as rows,
-        closing(_in_order(work, calls, workers, window)) as results,
+        closing(in_order(work, calls, workers=workers, window=window)) as results,
     ):
         collector = _Collector(store, rows)
         report = _Reporter(progress, total=len(plans), started=started)
@@ -256,38 +253,3 @@ class _Reporter:
         fields_per_second = done / max(now - self._started, 1e-9)
         eta = (self._total - done) / fields_per_second if done else None
         self._progress(PassProgress(done, self._total, failed, fields_per_second * len(PLANES), eta))
-
-
-def _in_order(
-    work: ImageWork, calls: Iterable[tuple[Member, str]], workers: int, window: int
-) -> Generator[_Image | Failure]:
-    """Results in the order of the calls, with no more than `window` of them under way."""
-    with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
-        pending: deque[Future[_Image | Failure]] = deque()
-        try:
-            for call in calls:
-                pending.append(pool.submit(work, *call))
-                if len(pending) == window:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _opencv_on_one_thread() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own inside ours."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def _cores() -> int:
-    """Cores that this process may use; not those of the machine, which in a container are more."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

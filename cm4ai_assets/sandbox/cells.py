@@ -9,6 +9,8 @@ one addition, and exposure one look-up. Everything is uint8, and cv2 and the enc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -54,10 +56,9 @@ def prepare(*conditions: Condition) -> None:
 
 def paint(field: Field, seed: int) -> dict[str, Plane]:
     """The four planes of a field, full size, as the intensity that its colour carries."""
-    # The plane of focus is left out of the name: two planes of one region show the same cells.
-    rng = seeds.generator(seed, field.condition, field.plate, field.well, field.region)
+    rng = _generator(field, seed)
     canvases = {colour: np.zeros((EDGE, EDGE), np.uint8) for colour in COLOURS}
-    _stamp_cells(canvases, field, rng)
+    _stamp_cells(canvases, field, list(_laid(field, rng)))
     _stamp_debris(canvases, int(_DEBRIS[field.condition] * rng.uniform(0.3, 1.6)), rng)
     exposures = {colour: _EXPOSURE[colour] * float(rng.lognormal(0, 0.30)) for colour in COLOURS}
     if field.appearance is Appearance.SATURATED:
@@ -69,6 +70,28 @@ def paint(field: Field, seed: int) -> dict[str, Plane]:
         cv2.add(seen, _noise(colour)[y : y + EDGE, x : x + EDGE], dst=canvas)
         cv2.LUT(canvas, _exposed(exposures[colour]), dst=canvas)
     return canvases
+
+
+def nuclei(field: Field, seed: int, edge: int = EDGE) -> NDArray[np.uint16]:
+    """The nuclei that `paint` paints: 0 where there is none, else the number of the cell, from 1; (y, x).
+
+    The lobes of one cell are one nucleus. What another cell covers is left out, as it is in the picture; debris is not
+    in it, and a nucleus that is wholly covered or outside has no number.
+
+    Args:
+        field: The field.
+        seed: The seed of the sandbox.
+        edge: Edge length of the labels, a divisor of the painted one.
+    """
+    labels = np.zeros((EDGE, EDGE), np.uint16)
+    for place, cell in enumerate(_laid(field, _generator(field, seed)), start=1):
+        stamp = bank(field.condition)[cell.number]
+        there, here = _overlap(stamp.body.shape[0], cell.x, cell.y)
+        body, drawn = _turned(stamp.body, cell.turn)[here] > 0, _turned(stamp.nuclei, cell.turn)[here] > 0
+        labels[there][body] = np.where(drawn[body], place, 0)
+    step = EDGE // edge
+    present = np.unique(labels[step // 2 :: step, step // 2 :: step], return_inverse=True)[1]
+    return present.reshape(edge, edge).astype(np.uint16)
 
 
 def encode(plane: Plane, colour: str) -> bytes:
@@ -118,22 +141,45 @@ def _places(field: Field, rng: np.random.Generator) -> list[tuple[int, int, int]
     return placed
 
 
-def _stamp_cells(canvases: dict[str, Plane], field: Field, rng: np.random.Generator) -> None:
+@dataclass(frozen=True)
+class _Cell:
+    """One cell of a field: which of the bank, where its centre is, how it is turned, how bright its layers are."""
+
+    number: int
+    x: int
+    y: int
+    turn: int
+    shares: dict[str, float]
+
+
+def _generator(field: Field, seed: int) -> np.random.Generator:
+    # The plane of focus is left out of the name: two planes of one region show the same cells.
+    return seeds.generator(seed, field.condition, field.plate, field.well, field.region)
+
+
+def _laid(field: Field, rng: np.random.Generator) -> Iterator[_Cell]:
+    """The cells of a field in the order in which they are laid down."""
+    for number, x, y in _places(field, rng):
+        # Cells lie at unequal heights and take up unequal amounts of dye.
+        height, turn = rng.uniform(0.45, 1.0), int(rng.integers(-1, 3))
+        shares = {colour: float(np.sqrt(height * rng.uniform(0.7, 1.0))) for colour in COLOURS}
+        yield _Cell(number, x, y, turn, shares)
+
+
+def _stamp_cells(canvases: dict[str, Plane], field: Field, laid: list[_Cell]) -> None:
     """Lay the cells down in order: the body of a later cell covers what lies under it."""
     mixture = tuple(proteins.mixture(field.antibody.label, field.condition).items())
     green: dict[int, Plane] = {}
-    for number, x, y in _places(field, rng):
+    for cell in laid:
+        number = cell.number
         stamp = bank(field.condition)[number]
         if number not in green:
             green[number] = _protein(stamp, mixture)
         layers = {**_stains(field.condition, number), "green": green[number]}
-        # Cells lie at unequal heights and take up unequal amounts of dye.
-        height, turn = rng.uniform(0.45, 1.0), int(rng.integers(-1, 3))
-        shares = {colour: float(np.sqrt(height * rng.uniform(0.7, 1.0))) for colour in COLOURS}
-        there, here = _overlap(stamp.body.shape[0], x, y)
-        body = _turned(stamp.body, turn)[here]
+        there, here = _overlap(stamp.body.shape[0], cell.x, cell.y)
+        body = _turned(stamp.body, cell.turn)[here]
         for colour, layer in layers.items():
-            lit = cv2.convertScaleAbs(_turned(layer, turn)[here], alpha=shares[colour])
+            lit = cv2.convertScaleAbs(_turned(layer, cell.turn)[here], alpha=cell.shares[colour])
             cv2.copyTo(lit, body, canvases[colour][there])
 
 

@@ -53,9 +53,13 @@ STYLES = {
 
 @dataclass(frozen=True)
 class Stamp:
-    """One drawn cell: the mask of its body, the three fixed stains, and the structures an antibody may light up."""
+    """One drawn cell: masks of body and nuclei, the three fixed stains, the structures an antibody may light up.
+
+    `nuclei` is the outline that was drawn, before it was softened, textured or put out of focus.
+    """
 
     body: Plane
+    nuclei: Plane
     nucleus: Plane
     tubulin: Plane
     er: Plane
@@ -125,6 +129,7 @@ class _Artist:
         }
         return Stamp(
             body=self.mask,
+            nuclei=np.where(self.nuclei > 0, np.uint8(255), np.uint8(0)),
             nucleus=_grey(self._chromatin() * self.rng.uniform(0.6, 1.0), blur),
             tubulin=_grey(tubulin * self.rng.uniform(0.6, 1.0), blur),
             er=_grey(er * self.rng.uniform(0.6, 1.0), blur),

@@ -1,7 +1,7 @@
 """The index that closes a shard: where each of its chunks stands.
 
 Belongs here: reading it, and refusing one that lacks what it should know. Does not belong here: writing it
-(`images.shards`), or the chunks themselves.
+(`sharding`), or the chunks themselves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, REMEDY, shard_key
+from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, IMAGE, Sharded
 
 CHECKSUM: Final = 4
 """Bytes of crc32c after the index, and after each chunk."""
@@ -31,7 +31,9 @@ def stored_rows(fields: int, shard: int) -> int:
     return min(FIELDS_PER_SHARD, fields - shard * FIELDS_PER_SHARD)
 
 
-def full_entries(index: bytes, *, name: str, shard: int, fields: int, chunks_per_field: int) -> Entries:
+def full_entries(
+    index: bytes, *, name: str, shard: int, fields: int, chunks_per_field: int, kind: Sharded = IMAGE
+) -> Entries:
     """Offset and length of every chunk of the shard's fields: uint64, (field, chunk, 2), without a copy.
 
     The checksum is not looked at: see `sound_entries`.
@@ -42,6 +44,7 @@ def full_entries(index: bytes, *, name: str, shard: int, fields: int, chunks_per
         shard: Number of the shard.
         fields: Rows of the array.
         chunks_per_field: Inner chunks of one field.
+        kind: What the array is.
 
     Raises:
         TensorStoreError: A chunk of a stored field is not known there.
@@ -49,7 +52,8 @@ def full_entries(index: bytes, *, name: str, shard: int, fields: int, chunks_per
     rows = stored_rows(fields, shard)
     stated = np.frombuffer(index[: len(index) // 16 * 16], dtype="<u8").reshape(-1, 2)[: rows * chunks_per_field]
     if len(stated) < rows * chunks_per_field or (stated == ABSENT_CHUNK).any():
-        raise TensorStoreError(f"{name}: the index of {shard_key(shard)} lacks chunks of stored fields.", remedy=REMEDY)
+        message = f"{name}: the index of {kind.key(shard)} lacks chunks of stored fields."
+        raise TensorStoreError(message, remedy=kind.remedy)
     return stated.reshape(rows, chunks_per_field, 2)
 
 
@@ -61,5 +65,5 @@ def sound_entries(index: bytes, *, name: str, shard: int, fields: int, chunks_pe
     """
     body, checksum = index[:-CHECKSUM], index[-CHECKSUM:]
     if len(index) != index_size(chunks_per_field) or google_crc32c.value(body).to_bytes(4, "little") != checksum:
-        raise TensorStoreError(f"{name}: the index of {shard_key(shard)} changed on disk.", remedy=REMEDY)
+        raise TensorStoreError(f"{name}: the index of {IMAGE.key(shard)} changed on disk.", remedy=IMAGE.remedy)
     return full_entries(body, name=name, shard=shard, fields=fields, chunks_per_field=chunks_per_field)

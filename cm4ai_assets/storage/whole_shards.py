@@ -17,25 +17,28 @@ from zarr.storage import WrapperStore
 
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.storage.shard_index import CHECKSUM, full_entries, index_size
-from cm4ai_assets.storage.shard_names import ARRAY, REMEDY, shard_key
+from cm4ai_assets.storage.shard_names import IMAGE, Sharded
 
 
 class WholeShards(WrapperStore[Store]):
-    """A store of one tensor, read only, in which a missing shard or chunk is an error.
+    """A store of one sharded array, read only, in which a missing shard or chunk is an error.
 
     Args:
         store: The store below.
         name: What errors call it.
         fields: Rows of the array.
         chunks_per_field: Inner chunks of one field.
+        kind: What the array is.
     """
 
-    def __init__(self, store: Store, *, name: str, fields: int, chunks_per_field: int) -> None:
+    def __init__(self, store: Store, *, name: str, fields: int, chunks_per_field: int, kind: Sharded = IMAGE) -> None:
         super().__init__(store)
+        self._kind = kind
         self._name, self._fields, self._chunks_per_field = name, fields, chunks_per_field
 
     def _with_store(self, store: Store) -> Self:
-        return type(self)(store, name=self._name, fields=self._fields, chunks_per_field=self._chunks_per_field)
+        chunks = self._chunks_per_field
+        return type(self)(store, name=self._name, fields=self._fields, chunks_per_field=chunks, kind=self._kind)
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """See `zarr.abc.store.Store.get`.
@@ -44,24 +47,16 @@ class WholeShards(WrapperStore[Store]):
             TensorStoreError: A shard is missing, or its index does not know a chunk of a stored field.
         """
         data = await super().get(key, prototype, byte_range)
-        shard = _shard_of(key)
+        shard = self._kind.number(key)
         if shard is None:
             return data
         if data is None:
-            raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=REMEDY)
+            raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=self._kind.remedy)
         if byte_range is None or isinstance(byte_range, SuffixByteRequest):
             self._see_that_index_is_full(shard, data)
         return data
 
     def _see_that_index_is_full(self, shard: int, data: Buffer) -> None:
-        index = data.to_bytes()[-index_size(self._chunks_per_field) : -CHECKSUM]
-        full_entries(index, name=self._name, shard=shard, fields=self._fields, chunks_per_field=self._chunks_per_field)
-
-
-def _shard_of(key: str) -> int | None:
-    """The number of the shard that a key of the store names; None if it names metadata."""
-    prefix = f"{ARRAY}/c/"
-    if not key.startswith(prefix):
-        return None
-    number = int(key.removeprefix(prefix).split("/", 1)[0])
-    return number if key == shard_key(number) else None
+        chunks = self._chunks_per_field
+        index = data.to_bytes()[-index_size(chunks) : -CHECKSUM]
+        full_entries(index, name=self._name, shard=shard, fields=self._fields, chunks_per_field=chunks, kind=self._kind)

@@ -136,3 +136,34 @@ def test_a_composite_carries_three_channels() -> None:
     image = _decoded(cells.composite(planes)).astype(int)
     for index, colour in enumerate(("red", "green", "blue")):
         assert np.abs(image[..., index] - planes[colour]).mean() < 2
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_nuclei_of_a_field_are_where_blue_is_bright(condition: Condition) -> None:
+    field = _field(condition, 5)
+    blue, truth = cells.paint(field, 1)["blue"], cells.nuclei(field, 1)
+    assert truth.dtype == np.uint16
+    assert truth.shape == blue.shape
+    assert set(np.unique(truth)) == set(range(truth.max() + 1)), "numbers have no gap"
+    assert truth.max() >= 5
+    inside = cv2.erode((truth > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    outside = cv2.dilate((truth > 0).astype(np.uint8), np.ones((41, 41), np.uint8)) == 0
+    assert blue[inside].mean() > 12 * blue[outside].mean()
+    assert np.median(blue[outside]) == 0
+
+
+def test_nuclei_at_another_edge_are_a_sample_of_the_same() -> None:
+    field = _field(Condition.UNTREATED, 4)
+    whole, half = cells.nuclei(field, 1), cells.nuclei(field, 1, 1024)
+    assert np.array_equal(half > 0, whole[1::2, 1::2] > 0)
+
+
+def test_a_nucleus_that_another_cell_covers_is_not_in_the_truth() -> None:
+    covered = 0
+    for number in range(4, 12):
+        field = _field(Condition.UNTREATED, number)
+        truth = cells.nuclei(field, 1)
+        blue = cells.paint(field, 1)["blue"]
+        inside = cv2.erode((truth > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        covered += int((cv2.blur(blue, (9, 9))[inside] < 4).sum())
+    assert covered == 0
