@@ -43,7 +43,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _SEE_ZIP64 = 0xFFFF_FFFF
 # End record, its longest comment, and the two records of ZIP64 before it: one read finds them all.
-_TAIL = _END_RECORD.size + 0xFFFF + 20 + 56
+TAIL = _END_RECORD.size + 0xFFFF + 20 + 56
 # Room for the extra fields that writers put into a local header, so that one read gets header and data.
 _EXTRA_ROOM = 256
 
@@ -219,7 +219,7 @@ class _PositionedFile(io.RawIOBase):
 
     def __init__(self, source: ByteSource) -> None:
         self._source, self._position = source, 0
-        self._tail_offset = max(0, source.size - _TAIL)
+        self._tail_offset = max(0, source.size - TAIL)
         self._tail = source.read_at(self._tail_offset, source.size - self._tail_offset)
         self.reads = 1
 

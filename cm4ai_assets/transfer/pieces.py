@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Protocol, TypeVar
 
 from cm4ai_assets.transfer.errors import BlockedByWafError, NotFoundError, ProtocolError, RangeError, ReplacedError
 from cm4ai_assets.transfer.http import Answer, HttpClient
@@ -21,6 +22,7 @@ from cm4ai_assets.transfer.origins import allow_redirect, origin
 _log = logging.getLogger(__name__)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 MIB = 1024 * 1024
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,25 @@ class HttpFile:
             yield positioned(answer, offset)
 
 
+class Asker(Protocol):
+    """A client that asks again while that helps."""
+
+    def patiently(self, ask: Callable[[], _T]) -> _T:
+        """Ask, and ask again by its retry policy."""
+
+
+class Way(Protocol):
+    """A file of which any client gives pieces."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def client(self) -> Asker: ...  # noqa: D102
+
+    def open(self, offset: int, *, counted: bool, length: int | None = None) -> AbstractContextManager[FileStream]:
+        """The bytes from `offset` on, or from 0 if the server cannot do that. With a length, so many."""
+
+
 @dataclass
 class Traffic:
     """What reading by position has cost: requests sent, and bytes that came."""
@@ -126,7 +147,7 @@ class HttpBytes:
         traffic: Where to count what the reads cost.
     """
 
-    def __init__(self, ways: Sequence[HttpFile], size: int, traffic: Traffic | None = None) -> None:
+    def __init__(self, ways: Sequence[Way], size: int, traffic: Traffic | None = None) -> None:
         self.size, self.traffic = size, traffic or Traffic()
         self.name = ways[0].name
         self._ways, self._tag = list(ways), ""
@@ -152,7 +173,7 @@ class HttpBytes:
                 _log.info("%s Trying the next way.", error.message)
         return b""
 
-    def _once(self, way: HttpFile, offset: int, length: int) -> bytes:
+    def _once(self, way: Way, offset: int, length: int) -> bytes:
         with self._lock:
             self.traffic.requests += 1
         with way.open(offset, counted=False, length=length) as stream:
@@ -166,7 +187,7 @@ class HttpBytes:
                 with self._lock:
                     self.traffic.bytes += len(chunk)
                 if stream.start != offset or len(data) > length:
-                    raise ProtocolError(f"{self.name} cannot be read in parts.", remedy="Fetch it whole.")
+                    raise RangeError(f"{self.name} cannot be read in parts.", remedy="Fetch it whole.")
         if len(data) != length:
             raise RangeError(f"{len(data):,} bytes of {self.name} came, {length:,} were asked for.")
         return bytes(data)

@@ -26,6 +26,7 @@ from cm4ai_assets.archives.dataverse.model import File
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.transfer.acquire import Acquired, Item, fetch_to, stored, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import (
@@ -36,8 +37,9 @@ from cm4ai_assets.transfer.errors import (
     NotFoundError,
     OfflineError,
     ReplacedError,
+    UnverifiableError,
 )
-from cm4ai_assets.transfer.pieces import FileStream, is_page
+from cm4ai_assets.transfer.pieces import FileStream, HttpBytes, Traffic, is_page
 from cm4ai_assets.transfer.retries import RetryPolicy
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,42 @@ def fetch_file(file: LockedFile, client: DataverseClient, target: Path, scratch:
     )
 
 
+def by_range(file: LockedFile, client: DataverseClient, traffic: Traffic | None = None) -> ByteSource:
+    """A locked file where it is, to be read at any position; `traffic` counts what that costs.
+
+    Parts are small and somebody waits for them: they take no transfer slot, and the archive does not count them as
+    downloads. They cannot be held against the digest, which is of the whole.
+
+    Raises:
+        AccessDeniedError: It is not accessible, or not yet.
+        UnverifiableError: Its size is not stated.
+    """
+    if file.size is None:
+        raise UnverifiableError(
+            f"The archive does not state the size of {file.path}.", remedy="It is not read in parts."
+        )
+    _require_access(file, client)
+    return _Explained(HttpBytes([DataverseFile(client, file)], file.size, traffic), file, client)
+
+
+class _Explained:
+    """A byte source whose refusals say what they mean for this file."""
+
+    def __init__(self, source: HttpBytes, file: LockedFile, client: DataverseClient) -> None:
+        self.name, self.size = source.name, source.size
+        self._source, self._file, self._client = source, file, client
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `ByteSource.read_at`."""
+        try:
+            return self._source.read_at(offset, length)
+        except ArchiveError as error:
+            explained = _explained(error, self._file, self._client)
+            if explained is error:
+                raise
+            raise explained from error
+
+
 def stored_blob(file: LockedFile, blobs: BlobStore) -> Blob | None:
     """The stored bytes of a locked file, whatever release they came with; None if they are not stored."""
     return stored(item_of(file), blobs)
@@ -122,11 +160,20 @@ def _remotes(file: LockedFile, client: DataverseClient | None, scratch: Path) ->
     """
     if client is None:
         raise OfflineError(f"{file.path} of {file.doi} {file.version} is not stored, and no archive may be asked.")
+    _require_access(file, client)
+    client.share(scratch / "hosts")
+    return [DataverseFile(client, file)]
+
+
+def _require_access(file: LockedFile, client: DataverseClient) -> None:
+    """Let nobody ask for what the archive is known to refuse.
+
+    Raises:
+        AccessDeniedError: It is.
+    """
     today = datetime.now(UTC).date()
     if not may_be_asked_for(file.access, file.available_on, today=today, has_token=client.has_token):
         raise _denied(file, file.access, file.available_on)
-    client.share(scratch / "hosts")
-    return [DataverseFile(client, file)]
 
 
 def _denied(file: LockedFile, state: str, until: date | None) -> AccessDeniedError:

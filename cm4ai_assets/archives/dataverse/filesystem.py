@@ -11,6 +11,7 @@ parts of a file cannot be held against its digest, whole files fetched with `get
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from functools import cached_property
@@ -20,18 +21,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from cm4ai_assets.archives.dataverse.acquire import DataverseFile, fetch_file
+from cm4ai_assets.archives.dataverse.acquire import by_range, fetch_file
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import lock_frame, locked_files
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.names import safe_names
-from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, RangeError
+from cm4ai_assets.storage.windows import FIRST, WindowedBytes
+from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError
 from cm4ai_assets.transfer.origins import is_loopback_http, origin
+from cm4ai_assets.transfer.pieces import Traffic
 
 LATEST = frozenset({":latest", ":latest-published"})
-# The central directory of an image ZIP of 51,000 members is some 6 MB: one block, so that listing it is one request.
-BLOCK = 8 * 1024 * 1024
+# Files of which the last parts are kept; each keeps up to 32 MiB.
+OPENED = 4
 
 
 class DataverseFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -62,6 +65,8 @@ class DataverseFileSystem(AbstractFileSystem):  # type: ignore[misc]
         super().__init__(**options)
         self.host, self.persistent_id = host, persistent_id
         self._lock = threading.Lock()
+        self._opened: OrderedDict[int, WindowedBytes] = OrderedDict()
+        self.traffic = Traffic()
         self._client = client or _client(host)
         self.version = self._newest() if version in LATEST else version
 
@@ -184,31 +189,26 @@ class DataverseFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def read(self, file: LockedFile, start: int, end: int) -> bytes:
         """A range of a file, asked for again while that helps; not counted as a download."""
-        if end <= start:
-            return b""
-        return self._client.patiently(lambda: self._read_once(file, start, end))
+        return by_range(file, self._client, self.traffic).read_at(start, max(0, end - start))
 
-    def _read_once(self, file: LockedFile, start: int, end: int) -> bytes:
-        with DataverseFile(self._client, file).open(start, counted=False, length=end - start) as stream:
-            if stream.start != start or stream.total not in {None, _size(file)}:
-                raise RangeError(f"{file.path} cannot be read in parts.", remedy="Fetch it whole.")
-            data = bytearray()
-            for chunk in stream.chunks():
-                data += chunk
-                if len(data) > end - start:
-                    break
-        if len(data) != end - start:
-            raise RangeError(f"{len(data):,} bytes of {file.path} came, {end - start:,} were asked for.")
-        return bytes(data)
+    def _windows(self, file: LockedFile) -> WindowedBytes:
+        """A file with what was last read of it, which all who open it share: bytes of a published file never change.
+
+        `zip://` makes a filesystem of its own for each URL, which reads the whole directory of the ZIP.
+        """
+        with self._lock:
+            windows = self._opened.pop(file.file_id, None) or WindowedBytes(by_range(file, self._client, self.traffic))
+            self._opened[file.file_id] = windows
+            while len(self._opened) > OPENED:
+                self._opened.popitem(last=False)
+            return windows
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> _File:  # noqa: ANN401
         if mode != "rb":
             _refuse_to_write()
         file = self._file(path)
-        cache = {"cache_type": "blockcache", "cache_options": {"maxblocks": 4}}
-        return _File(
-            self, file, self._strip_protocol(path), block_size or BLOCK, **{**cache, **_cache_options(options)}
-        )
+        cache = {"cache_type": "readahead" if block_size else "none", **_cache_options(options)}
+        return _File(self, self._windows(file), self._strip_protocol(path), block_size or FIRST, **cache)
 
     def get_file(self, rpath: str, lpath: str, **_: object) -> None:
         """The whole file, resumed, verified against its published digest, and only then under its name."""
@@ -227,22 +227,21 @@ class DataverseFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
 
 class _File(AbstractBufferedFile):  # type: ignore[misc]
-    """A published file, open for reading by ranges."""
+    """A published file, open for reading by ranges. Reading ahead is left to `WindowedBytes`, which knows ZIPs."""
 
     def __init__(
         self,
         fs: DataverseFileSystem,
-        file: LockedFile,
+        windows: WindowedBytes,
         path: str,
         block_size: int,
         **cache: Any,  # noqa: ANN401
     ) -> None:
-        self._locked = file
-        super().__init__(fs, path, "rb", block_size, size=_size(file), **cache)
+        self._bytes = windows
+        super().__init__(fs, path, "rb", block_size, size=windows.size, **cache)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        data: bytes = self.fs.read(self._locked, start, min(end, self.size))
-        return data
+        return self._bytes.read_at(start, min(end, self.size) - start)
 
 
 def _client(host: str) -> DataverseClient:

@@ -21,6 +21,7 @@ from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError, ProtocolError, RangeError
 from cm4ai_assets_tests.fixtures.protocol import DOI, IMAGES, TOTAL_SIZE
 from cm4ai_assets_tests.fixtures.protocol import FILES as PUBLISHED
+from cm4ai_assets_tests.storage.largezip import IMAGE, LargeZip
 from cm4ai_assets_tests.transfer.bench import DATA, bytes_of, md5
 from cm4ai_assets_tests.transfer.server import Server, as_json, body, cut, fixture, ignoring_range, refused, whole
 
@@ -147,6 +148,32 @@ def test_a_member_of_a_zip_has_a_url_of_its_own(served: Server) -> None:
     assert len(served.asked("/api/access/datafile/1")) <= 2
 
 
+def test_a_field_of_a_zip_of_the_published_size_moves_little_more_than_its_own_bytes(served: Server) -> None:
+    channels = ("red", "green", "blue", "yellow")
+    fields = [f"B2AI_{plate}_Paclitaxel_A1_R{region}_z01" for plate in range(1, 6) for region in range(884)]
+    large = LargeZip(f"paclitaxel/{colour}/{field}_{colour}.jpg" for colour in channels for field in fields)
+    assert len(large) > 4.9e9
+    version = {"versionNumber": 2, "versionMinorNumber": 1, "datasetPersistentId": DOI, "versionState": "RELEASED"}
+    files = [published(1, NAME, ZIP, filesize=len(large))]
+    served.on(f"{VERSIONS}/2.1", as_json({"status": "OK", "data": {**version, "files": files}}))
+    served.on("/api/access/datafile/1", whole(large))
+
+    def read(field: str) -> tuple[int, int]:
+        before = len(served.asked("/api/access/datafile/1"))
+        for colour in channels:
+            with fsspec.open(f"zip://paclitaxel/{colour}/{field}_{colour}.jpg::{url(served)}") as file:
+                assert file.read() == IMAGE
+        asked = served.asked("/api/access/datafile/1")[before:]
+        return len(asked), sum(seen.range_end - seen.range_start for seen in asked)
+
+    requests, moved = read(fields[2000])
+    assert requests <= 6, "end, directory, four images"
+    assert moved < large.directory_size + 66 * 1024 + 4 * (len(IMAGE) + 200)
+    requests, moved = read(fields[77])
+    assert requests == 4
+    assert moved < 1.13e6, "one field is 1.12 MB"
+
+
 def test_files_read_like_files(served: Server) -> None:
     with fsspec.open(url(served, "Images/deep/notes%20with%20blanks.txt"), "rb", block_size=10_000) as file:
         file.seek(250_000)
@@ -181,8 +208,13 @@ def test_what_may_not_be_had_says_why(served: Server, tmp_path: Path) -> None:
     fs = opened(served)
     with pytest.raises(AccessDeniedError, match="embargoed until 2999-01-01"):
         fs.get_file("cm4ai_release_metadata.zip", str(tmp_path / "x"))
-    with pytest.raises(AccessDeniedError):
-        fs.cat_file("cm4ai_release_metadata.zip", 0, 10)
+    for read in (lambda path: fs.cat_file(path, 0, 10), fs.open):
+        with pytest.raises(AccessDeniedError, match="embargoed until 2999-01-01"):
+            read("cm4ai_release_metadata.zip")
+    assert not served.asked("/api/access/datafile/3"), "what is known to be refused is not asked for"
+    served.on("/api/access/datafile/1", refused("error_403_file_access.json", 403))
+    with pytest.raises(AccessDeniedError, match="public by the archive's listing and refused by its download"):
+        fs.cat_file(NAME, 0, 10)
 
 
 def test_a_cut_read_is_asked_for_again(served: Server) -> None:
