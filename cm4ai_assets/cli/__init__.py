@@ -16,12 +16,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cm4ai_assets import causes
-from cm4ai_assets.cli import materialize, pull, rebuild, releases, sandbox, stored
+from cm4ai_assets.cli import export, materialize, pull, rebuild, releases, sandbox, stored
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err
-from cm4ai_assets.errors import ConfigurationError, UnknownReleaseError, UnknownTreatmentError
+from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
-_WRONG = (ConfigurationError, UnknownReleaseError, UnknownTreatmentError)
+_WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,6 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (releases, materialize, pull, stored, rebuild, sandbox):
+    for module in (releases, materialize, pull, stored, export, rebuild, sandbox):
         module.add_to(commands)
     return parser

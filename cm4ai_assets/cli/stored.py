@@ -1,4 +1,4 @@
-"""`cm4ai verify`, `withdraw`, `export` and `link`: what is stored, checked again and given to others."""
+"""`cm4ai verify`, `withdraw` and `link`: what is stored, checked again and given names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
-from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 if TYPE_CHECKING:
     from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-
-_FORMATS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,11 +25,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     withdraw = commands.add_parser("withdraw", help="take a damaged blob, table or tensor out of the storage")
     withdraw.add_argument("thing", metavar="DIGEST", help="a blob's SHA-256 or a path, as `cm4ai verify` names it")
     withdraw.set_defaults(run=_withdraw)
-
-    export = commands.add_parser("export", help="the file list of a release with digests, for other download tools")
-    export.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest")
-    export.add_argument("--format", required=True, choices=_FORMATS, help="what to write to standard output")
-    export.set_defaults(run=_export)
 
     link = commands.add_parser("link", help="the stored files of a release under their published names")
     link.add_argument("directory", type=Path, metavar="DIR")
@@ -66,25 +58,6 @@ def _withdraw(args: argparse.Namespace) -> int:
     store = Store.from_settings(Settings.from_env())
     problem = withdraw(store, args.thing)
     out.print(f"{problem} It is withdrawn; materialize what needs it, and it is made or fetched again.", markup=False)
-    return DONE
-
-
-def _export(args: argparse.Namespace) -> int:
-    from cm4ai_assets.archives.dataverse import exports  # noqa: PLC0415
-    from cm4ai_assets.storage.blobs import BlobStore  # noqa: PLC0415
-
-    store = Store.from_settings(Settings.from_env())
-    key, files = _locked(args.release, store)
-    archive = ReleaseRegistry(store).get(key).archive
-    written = {
-        "sha256sums": lambda: exports.sha256_sums(files, BlobStore(store.fs, store.root)),
-        "md5sums": lambda: exports.published_sums(files, "MD5"),
-        "pooch": lambda: exports.pooch_registry(files, archive),
-        "aria2": lambda: exports.aria2_input(files, archive),
-        "metalink": lambda: exports.metalink(files, archive),
-        "bagit": lambda: exports.bagit_fetch(files, archive),
-    }
-    print(written[args.format](), end="")
     return DONE
 
 

@@ -33,7 +33,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "loading",
         "references",
         "access platform verification guard overview",
-        "withdrawal",
+        "withdrawal exports",
         "defs",
         "definitions",
         "cli",

@@ -1,0 +1,80 @@
+"""What a format is given, and an export as a whole: from a release and the choices of a person to a folder.
+
+Belongs here: that. Does not belong here: the formats, and the words of the command (`cli.export`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.exports.formats import SHARD_FIELDS, Format, format_of
+from cm4ai_assets.exports.making import Made, Progress, make
+from cm4ai_assets.exports.parts import Plan
+from cm4ai_assets.exports.provenance import origin_of
+from cm4ai_assets.exports.selection import Selection
+
+_ALL = Selection()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a format is given: a release, what to take of it, and the choices that were made or left.
+
+    `opened` closes what the format opens once the export is written.
+    """
+
+    release: Release
+    selection: Selection
+    pixels: str
+    shard_fields: int
+    opened: ExitStack
+
+
+def export(
+    release: Release,
+    format_name: str,
+    folder: Path,
+    *,
+    selection: Selection = _ALL,
+    pixels: str | None = None,
+    shard_fields: int = SHARD_FIELDS,
+    progress: Progress = lambda _done, _total, _unit: None,
+) -> Made:
+    """Write a release, or a part of it, in a format; or go on with an export that was interrupted.
+
+    Args:
+        release: The release.
+        format_name: One of `formats.FORMATS`.
+        folder: A new or empty folder, or the one that the same export has begun.
+        selection: What to take.
+        pixels: One of the format's forms of pixels; its own choice if None.
+        shard_fields: Fields in a shard, for the formats that have shards.
+        progress: See `making.Progress`.
+
+    Raises:
+        ConfigurationError: An unknown format or form of pixels, or a folder that holds something else.
+        NotMaterializedError: Something that is needed is not published.
+        SelectionError: No field meets the selection.
+        NoSpaceError: The disk is full, or will be.
+    """
+    form = format_of(format_name)
+    chosen = form.pixels_as(pixels)
+    with ExitStack() as opened:
+        plan = _planner(form)(Job(release, selection, chosen, shard_fields, opened))
+        origin = origin_of(release, [(form.table, condition) for condition in _conditions(plan)])
+        return make(plan, folder, origin, progress)
+
+
+def _planner(form: Format) -> Callable[[Job], Plan]:
+    module = import_module(f"{__package__}.{form.name.replace('-', '_')}")
+    return cast("Callable[[Job], Plan]", module.plan)
+
+
+def _conditions(plan: Plan) -> list[str]:
+    return sorted({str(source["condition"]) for source in plan.sources if source.get("condition")})

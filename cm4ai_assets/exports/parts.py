@@ -1,0 +1,83 @@
+"""What an export consists of: its parts, and what makes it this export and no other.
+
+Belongs here: those words. Does not belong here: writing them (`making`), or what is in them (the formats).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Tick = Callable[[], None]
+"""Called after each field or block of rows: counts it, and ends the part if the export was interrupted."""
+
+Write = Callable[[Path, Tick], None]
+"""Writes one part to a temporary path, as a file or a folder."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file or folder of an export, which appears under its name whole or not at all.
+
+    Attributes:
+        name: Its path in the export, with `/`.
+        write: Writes it.
+        ticks: How often `write` calls its `Tick`.
+        size: Its bytes, where they are known before: a file of another size is made again.
+    """
+
+    name: str
+    write: Write
+    ticks: int = 0
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that an export will be, before anything is written.
+
+    Attributes:
+        identity: What the export depends on: two with the same identity have the same content.
+        parts: Its parts, in any order.
+        closing: Parts that make the others readable as one; they are written last.
+        unit: What a tick counts.
+        sources: The published files, tables and stores that it is made from, each as a JSON object.
+        counts: What is in it, and what was left out.
+        how_to_read: Markdown: what stands where, and an example in the words of the tool.
+        notes: What a reader has to know of the values, in sentences.
+        front_matter: YAML that has to stand before README.md.
+        room: Bytes that it takes, where that is known.
+    """
+
+    identity: Mapping[str, Any]
+    parts: Sequence[Part]
+    sources: Sequence[Mapping[str, Any]]
+    how_to_read: str
+    closing: Sequence[Part] = ()
+    unit: str = "fields"
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    front_matter: str = ""
+    room: int = 0
+
+
+def of_bytes(name: str, data: bytes) -> Part:
+    """A part that is known already."""
+    return Part(name, lambda path, _: _write(path, data), size=len(data))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """Notes from a text in which each begins on a line of its own, after one that ends with a full stop."""
+    notes: list[str] = []
+    for line in text.strip().splitlines():
+        if notes and not notes[-1].endswith("."):
+            notes[-1] = f"{notes[-1]} {line}"
+        else:
+            notes.append(line)
+    return tuple(notes)

@@ -1,0 +1,163 @@
+"""What an export says of its origin: dataset, version, licence, citation, and the published bytes behind it.
+
+Belongs here: README.md and the record in the folder. Does not belong here: what a licence is (`updates.credit`), or
+what a format says of its own files (`Plan.how_to_read`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.crates.datasheet import carried_over
+from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
+from cm4ai_assets.exports.parts import Plan
+from cm4ai_assets.plain import for_markdown
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.updates.credit import NOT_STATED, credit, licences
+from cm4ai_assets.updates.inputs import feed_of, lock_of
+
+_NO_COMMERCE = "NC"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The release behind an export. Texts are as the archive states them."""
+
+    release: str
+    doi: str
+    version: str
+    title: str
+    citation: str
+    license: str
+    carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def as_json(self, plan: Plan) -> dict[str, Any]:
+        """The record of an export."""
+        return {
+            "made_by": f"cm4ai_assets {_package_version()}",
+            "release": self.release,
+            "doi": self.doi,
+            "version": self.version,
+            "title": self.title,
+            "citation": self.citation,
+            "license": self.license,
+            "terms": {topic: list(stated) for topic, stated in self.carried.items() if stated},
+            "counts": dict(plan.counts),
+            "notes": list(plan.notes),
+            "sources": [dict(source) for source in plan.sources],
+        }
+
+
+def origin_of(release: Release, tables: Sequence[tuple[str, str | None]]) -> Origin:
+    """What a release says of itself.
+
+    Args:
+        release: The release.
+        tables: The partitions that are exported, as table and condition: their licences count.
+    """
+    stated = [credit(release.store, name, Partition(release.key, condition)) for name, condition in tables]
+    try:
+        record = ReleaseRegistry(release.store).get(release.key)
+    except ReleaseKeyError:
+        doi = next((one["doi"] for one in stated if "doi" in one), NOT_STATED)
+        return Origin(release.key, doi, NOT_STATED, "", doi, _licence(stated), _carried(release))
+    carried = _carried(release)
+    address = f"https://doi.org/{record.doi.removeprefix('doi:')}"
+    made = f"{record.title}, version {record.version} ({record.published.year}). {address}"
+    citation = next(iter(carried.get("citation", ())), made)
+    return Origin(record.key, record.doi, record.version, record.title, citation, _licence(stated), carried)
+
+
+def _licence(stated: Sequence[Mapping[str, str]]) -> str:
+    return licences([part for one in stated for part in one.get("license", NOT_STATED).split(", ")])
+
+
+def _carried(release: Release) -> dict[str, list[str]]:
+    try:
+        stated = carried_over(release.table("release_datasheet").collect())
+    except NotMaterializedError:
+        return {}
+    return {topic: stated[topic] for topic in ("citation", "terms", "prohibited_use", "contact")}
+
+
+def published_files(release: Release, table: str, condition: str | None) -> list[dict[str, Any]]:
+    """The files of a release from which a partition of a table is made, each as an object of its own."""
+    lock, feed = lock_of(release.store, release.key), feed_of(table)
+    if lock is None or feed is None:
+        return []
+    kept = ("file_id", "directory", "label", "size", "digest_type", "digest", "license")
+    rows = feed.inputs(lock).get(condition, ())
+    return [{"kind": "published file", "condition": condition, **{name: row[name] for name in kept}} for row in rows]
+
+
+def files_behind(release: Release, rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """The published files that rows state in `source_file_id` and `source_sha256`, each once."""
+    lock = lock_of(release.store, release.key)
+    found = []
+    for file_id, sha256 in rows.select("source_file_id", "source_sha256").unique().sort(pl.all()).iter_rows():
+        source: dict[str, Any] = {"kind": "published file", "file_id": file_id, "sha256": sha256}
+        locked = [] if lock is None or file_id is None else lock.filter(pl.col("file_id") == file_id).to_dicts()
+        for row in locked:
+            source |= {name: row[name] for name in ("directory", "label", "size", "digest_type", "digest", "license")}
+        found.append(source)
+    return found
+
+
+def readme(plan: Plan, origin: Origin) -> str:
+    """README.md of an export: what it is, under which licence, how it is cited and read, and where it comes from."""
+    shown = for_markdown
+    lines = [
+        f"# {shown(origin.title or origin.release)}",
+        "",
+        f"- Release {origin.release}: {shown(origin.doi)}, version {shown(origin.version)}",
+        f"- Licence of the data: **{shown(origin.license)}**{_restriction(origin.license)}",
+        f"- Cite: {shown(origin.citation)}",
+        *(f"- {label}: {shown(text)}" for label, text in _terms(origin)),
+        "",
+        plan.how_to_read.strip(),
+        "",
+        "## What to know",
+        *(f"- {note}" for note in plan.notes),
+        *(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in plan.counts.items()),
+        "",
+        "## Made from",
+        "Digests, and everything else about the origin, stand in `cm4ai-export.json`.",
+        *(f"- {_source(source)}" for source in plan.sources),
+        "",
+    ]
+    return plan.front_matter + "\n".join(lines)
+
+
+def _restriction(license_name: str) -> str:
+    return " (not for commercial use)" if _NO_COMMERCE in license_name.replace("-", " ").split() else ""
+
+
+def _terms(origin: Origin) -> list[tuple[str, str]]:
+    labels = {"terms": "Terms", "prohibited_use": "Prohibited", "contact": "Contact"}
+    return [(label, text) for topic, label in labels.items() for text in origin.carried.get(topic, ())]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{for_markdown(str(key))} {_shown(inner)}" for key, inner in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else for_markdown(str(value))
+
+
+def _source(source: Mapping[str, Any]) -> str:
+    name = source.get("label") or source.get("path") or source.get("table") or ""
+    digest = source.get("sha256") or source.get("digest") or ""
+    return f"{source['kind']}: {for_markdown(str(name))} {f'({str(digest)[:16]}…)' if digest else ''}".strip()
+
+
+def _package_version() -> str:
+    try:
+        return version("cm4ai_assets")
+    except PackageNotFoundError:
+        return "(from a checkout)"

@@ -1,0 +1,109 @@
+"""Which fields of view an export takes, by what a person asked for.
+
+Belongs here: the words of a selection, and the fields that they mean. Does not belong here: what a name means
+(`selecting`), the fields' pixels (`pixels`) and their published bytes (`published`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import ConfigurationError, SelectionError
+from cm4ai_assets.updates.availability import missing
+
+UNASSIGNED = "unassigned"
+"""The split of fields that have none."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to take of a release. Everything that is left empty means all; several names of one kind are alternatives.
+
+    Attributes:
+        conditions: Conditions.
+        genes: Symbols, Ensembl ids or UniProt accessions.
+        antibodies: Antibody ids.
+        plates: Plates.
+        wells: Wells.
+        split: One of the splits of `scheme`.
+        scheme: A scheme of the table `splits`.
+        with_controls: Also take the wells without a primary antibody of the same plates.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+    genes: tuple[str, ...] = ()
+    antibodies: tuple[str, ...] = ()
+    plates: tuple[str, ...] = ()
+    wells: tuple[str, ...] = ()
+    split: str | None = None
+    scheme: str = "protein"
+    with_controls: bool = False
+
+    def stated(self) -> dict[str, Any]:
+        """What was asked for, without what was not."""
+        words = {name: value for name, value in self.__dict__.items() if value not in (None, (), False)}
+        return {name: [*map(str, value)] if isinstance(value, tuple) else value for name, value in words.items()}
+
+    def conditions_of(self, release: Release, table: str) -> tuple[Condition, ...]:
+        """The conditions to export of a table that knows no fields.
+
+        Raises:
+            ConfigurationError: Something was asked for that only images have.
+            NotMaterializedError: A condition that was asked for, or all of them, are not published.
+        """
+        if asked := sorted(set(self.stated()) - {"conditions", "scheme"}):
+            raise ConfigurationError(
+                f"{asked[0].replace('_', ' ')} chooses images, and {table} has none.",
+                remedy="Leave it out; --condition is the one choice there.",
+            )
+        published = release.table(table).select("condition").unique().collect()["condition"].to_list()
+        for condition in self.conditions:
+            if condition not in published:
+                raise missing(release.store, table, release.key, condition)
+        return tuple(c for c in Condition if c in (self.conditions or published) and c in published)
+
+
+def chosen_fields(release: Release, selection: Selection) -> pl.DataFrame:
+    """The fields of a selection that are in a tensor, in the columns and the order of `Release.fields`.
+
+    Raises:
+        SelectionError: No field has such a name, or none meets all of the criteria.
+        NotMaterializedError: A condition, or the table of splits, is not published for this release.
+    """
+    fields = release.fields(
+        condition=selection.conditions or None,
+        gene=selection.genes or None,
+        antibody=selection.antibodies or None,
+        plate=selection.plates or None,
+        well=selection.wells or None,
+        split=selection.split,
+        scheme=selection.scheme,
+        with_controls=selection.with_controls,
+    )
+    if fields.is_empty():
+        raise SelectionError("No field meets all of the criteria.", remedy="Ask for less at once.")
+    return fields
+
+
+def left_out(release: Release, fields: pl.DataFrame) -> dict[str, int]:
+    """Of the conditions that are exported, how many fields are not in the export, and why."""
+    every = release.table("if_fields").filter(pl.col("condition").is_in(fields["condition"].unique())).collect()
+    others = every.join(fields, on=["condition", "field_id"], how="anti")
+    no_tensor, control = pl.col("tensor_index").is_null(), pl.col("is_control").fill_null(value=False)
+    counts = {
+        "without_pixels": others.filter(no_tensor).height,
+        "controls": others.filter(~no_tensor & control).height,
+        "not_chosen": others.filter(~no_tensor & ~control).height,
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def fields_digest(fields: pl.DataFrame) -> str:
+    """SHA-256 over the rows, in order: equal digests, equal fields and labels."""
+    return hashlib.sha256(fields.write_ndjson().encode()).hexdigest()

@@ -1,0 +1,35 @@
+"""What the formats of images share beside pixels and selection: splits, and where the pixels come from.
+
+Belongs here: that. Does not belong here: which fields there are (`selection`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.exports.pixels import tensor_sources
+from cm4ai_assets.exports.provenance import published_files
+from cm4ai_assets.exports.selection import UNASSIGNED
+
+
+def in_splits(fields: pl.DataFrame, *, whole: str) -> dict[str, pl.DataFrame]:
+    """The fields of each split; under `whole` if the release has no splits. Those on no side are `unassigned`."""
+    if fields["split"].null_count() == fields.height:
+        return {whole: fields}
+    named = fields.with_columns(pl.col("split").fill_null(UNASSIGNED).alias("of"))
+    parts = named.partition_by("of", as_dict=True, maintain_order=True)
+    return {str(name): parts[name,].drop("of") for (name,) in sorted(parts)}
+
+
+def image_sources(release: Release, fields: pl.DataFrame, kind: str | None = None) -> list[dict[str, Any]]:
+    """The stores and the published files behind some fields, each as a JSON object; or those of one kind."""
+    tensors = tensor_sources(release, fields["condition"].unique())
+    files = [
+        {**file, "sha256": tensor["source_sha256"]}
+        for tensor in tensors
+        for file in published_files(release, "if_images", tensor["condition"])
+    ]
+    return [source for source in (*tensors, *files) if kind in {None, source["kind"]}]
