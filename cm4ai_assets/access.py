@@ -190,7 +190,7 @@ class Release:
         if not with_controls:
             fields = fields.filter(~pl.col("is_control").fill_null(value=False))
         if split is not None:
-            members = self.table("splits").filter(pl.col("split") == split)
+            members = self.table("splits").filter(scheme="protein", split=split)
             fields = fields.join(members, on=["condition", "field_id"], how="semi")
         ordered = fields.sort("condition", "tensor_index").select(Item._fields).collect()
         paths = {str(condition): self._tensor_path(condition) for condition in chosen}

@@ -9,6 +9,8 @@ from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.crates import checks as crate_checks
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
+from cm4ai_assets.defs.integration import assets as integration_assets
+from cm4ai_assets.defs.integration import checks as integration_checks
 from cm4ai_assets.defs.io import TableIOManager
 from cm4ai_assets.defs.perturbseq import archive_checks as perturbseq_archive_checks
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
@@ -38,6 +40,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *perturbseq_archives.ASSETS,
             *targets.ASSETS,
             *screen_assets.ASSETS,
+            *integration_assets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
@@ -47,6 +50,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *perturbseq_archive_checks.CHECKS,
             *target_checks.CHECKS,
             *screen_checks.CHECKS,
+            *integration_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
         sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],

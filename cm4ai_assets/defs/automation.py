@@ -4,7 +4,8 @@ Belongs here: conditions, and the sensor that evaluates them. Does not belong he
 requested for what is new in a release (`updates.inputs`, `defs.updates.sensor`), because a new version of the same
 bytes is news to Dagster and nothing to us.
 
-Put `automation_condition=follows_its_inputs()` on an asset that gathers tables, such as those of all conditions.
+Put `automation_condition=follows_its_inputs()` on an asset that gathers tables, such as those of all conditions, and
+`follows_what_there_is()` on one that is made without those that a release does not have.
 """
 
 from __future__ import annotations
@@ -27,19 +28,29 @@ def follows_its_inputs() -> dg.AutomationCondition[Any]:
 
     A release that was there before the condition was put on an asset is not made unasked.
     """
+    return _when(~When.any_deps_missing(), "follows_its_inputs")
+
+
+def follows_what_there_is() -> dg.AutomationCondition[Any]:
+    """Make a partition when any of its inputs is there or has other content than before; otherwise as above.
+
+    What the release does not have is not waited for; what is being made is, and what failed.
+    """
+    return _when(When.any_deps_match(~When.missing()), "follows_what_there_is")
+
+
+def _when(enough: dg.AutomationCondition[Any], label: str) -> dg.AutomationCondition[Any]:
     # Dagster types conditions on assets and those on checks apart, and takes them together.
     changed: Any = When.any_deps_updated().replace("newly_updated", When.data_version_changed())
-    unaudited = When.any_deps_match(
-        When.any_checks_match(~When.check_passed() & ~When.will_be_requested(), blocking_only=True)
-    )
+    unaudited: Any = When.any_checks_match(~When.check_passed() & ~When.will_be_requested(), blocking_only=True)
     condition: dg.AutomationCondition[Any] = (
         (When.newly_missing() | changed).since_last_handled()
-        & ~When.any_deps_missing()
+        & enough
         & ~When.any_deps_in_progress()
         & ~When.any_deps_match(When.execution_failed())
-        & ~unaudited
+        & ~When.any_deps_match(~When.missing() & unaudited)
         & ~When.in_progress()
-    ).with_label("follows_its_inputs")
+    ).with_label(label)
     return condition
 
 

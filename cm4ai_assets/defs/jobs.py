@@ -6,6 +6,7 @@ import dagster as dg
 
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.images import assets as image_assets
+from cm4ai_assets.defs.integration import assets as integration_assets
 from cm4ai_assets.defs.perturbseq import archives as perturbseq_archives
 from cm4ai_assets.defs.perturbseq import tables as screen_assets
 from cm4ai_assets.defs.perturbseq import targets as perturbseq_targets
@@ -71,6 +72,12 @@ cellranger = dg.define_asset_job(
     description="Sequencing statistics of the Perturb-seq channels, with every check. Needs the lock.",
 )
 
+integration = dg.define_asset_job(
+    "integration",
+    selection=dg.AssetSelection.groups(integration_assets.GROUP),
+    description="Splits of a release, of the tables that are published. Fetches nothing.",
+)
+
 release_metadata = dg.define_asset_job(
     "release_metadata",
     selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
@@ -94,6 +101,7 @@ JOBS = (
     perturbseq_targets_job,
     screen,
     cellranger,
+    integration,
     release_metadata,
     usage,
 )

@@ -28,7 +28,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "transfer",
         "archives",
         "crates",
-        "images proteomics perturbseq updates sandbox",
+        "images proteomics perturbseq integration updates sandbox",
         "selecting",
         "loading",
         "references",

@@ -1,0 +1,1 @@
+"""Assets over all modalities: coverage and splits."""

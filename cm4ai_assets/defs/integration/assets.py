@@ -1,0 +1,61 @@
+"""Assets over all modalities: splits for training. Thin: `integration` says how.
+
+Belongs here: what is made of the tables of a release once they are there. Does not belong here: warnings (`checks`),
+and which tables there are (`inputs`).
+"""
+
+# Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
+from collections.abc import Iterator
+
+import dagster as dg
+
+from cm4ai_assets.defs.acquisition import not_there
+from cm4ai_assets.defs.automation import follows_what_there_is
+from cm4ai_assets.defs.integration import inputs, pages
+from cm4ai_assets.defs.products import blocking_check, table_spec, tables_if_there
+from cm4ai_assets.defs.publishing import AssetResult, Draft, gate_of, publish
+from cm4ai_assets.integration.leaks import no_leaks
+from cm4ai_assets.integration.mapping import bundled_mapping
+from cm4ai_assets.integration.splits import VERSION, split_rows
+from cm4ai_assets.platform import Platform
+from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS
+from cm4ai_assets.tables.integration import SPLITS
+
+GROUP = "integration"
+TAGS = {"cm4ai/modality": "all"}
+POOL = "integration"
+_OF_IMAGES = (IF_ANTIBODIES.name, IF_FIELDS.name)
+
+
+@tables_if_there(
+    table_spec(
+        SPLITS,
+        group=GROUP,
+        kinds={"parquet"},
+        tags=TAGS,
+        deps=(),
+        # Those of the conditions that there are, which may stand under another release with the same bytes.
+        optional=_OF_IMAGES,
+        automation_condition=follows_what_there_is(),
+        code_version=str(VERSION),
+        skippable=True,
+    ),
+    checks=[blocking_check(SPLITS, no_leaks)],
+    name="splits",
+    pool=POOL,
+)
+def splits(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
+    """Sides of every field under every scheme, held against the graph before they are published."""
+    found = inputs.read(platform, context.partition_key, _OF_IMAGES)
+    if len(found.frames) < len(_OF_IMAGES):
+        not_there(context, platform, f"There are no fields of view to split. {found.reason}")
+        return
+    found.note(context)
+    fields, antibodies = found[IF_FIELDS.name], found[IF_ANTIBODIES.name]
+    mapping = bundled_mapping()
+    frame = SPLITS.place(split_rows(fields, antibodies, mapping), release=context.partition_key)
+    gate = gate_of(no_leaks(frame, antibodies, mapping))
+    yield from publish(context, platform.store, Draft(SPLITS, frame, [gate], pages.of_splits(frame, found)))
+
+
+ASSETS = (splits,)

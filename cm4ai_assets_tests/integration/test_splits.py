@@ -1,0 +1,208 @@
+"""Splits by protein, in folds, by condition and plate: where fields stand, and that they stay when releases grow."""
+
+from __future__ import annotations
+
+import hashlib
+
+import polars as pl
+import pytest
+
+from cm4ai_assets.integration.leaks import no_leaks
+from cm4ai_assets.integration.mapping import GeneMapping, bundled_mapping
+from cm4ai_assets.integration.split_findings import fields_placed, sides_balanced, wells_agree
+from cm4ai_assets.integration.splits import VERSION, fold_of, position, schemes_of, side_of, split_rows
+from cm4ai_assets.tables.integration import SIDES, SPLITS
+from cm4ai_assets_tests.integration.layouts import NO_MAPPING, Layout, gene_id, known, layout
+
+HUNDRED = {f"HPA{n:06d}": [n] for n in range(100)}
+
+
+def on_side(side: str, count: int = 1, start: int = 0) -> list[int]:
+    """The numbers of genes on a side."""
+    return [n for n in range(start, start + 2000) if side_of(gene_id(n)) == side][:count]
+
+
+def split(made: Layout, mapping: GeneMapping = NO_MAPPING) -> pl.DataFrame:
+    """The rows of `splits`, as published: of the table's form and without leaks."""
+    frame = SPLITS.place(split_rows(made.fields, made.antibodies, mapping), release="2026-06-v2.0")
+    assert SPLITS.validated(frame) is frame
+    assert no_leaks(frame, made.antibodies, mapping).passed
+    return frame
+
+
+def sides(rows: pl.DataFrame, scheme: str = "protein") -> dict[str, str | None]:
+    """Antibody to its side, or to the reason why it has none."""
+    found = rows.filter(scheme=scheme).select("antibody_id", pl.coalesce("split", "reason")).unique()
+    assert found["antibody_id"].is_unique().all(), "all fields of an antibody are on one side"
+    return dict(found.iter_rows())
+
+
+@pytest.fixture(scope="module")
+def hundred() -> pl.DataFrame:
+    return split(layout(HUNDRED))
+
+
+def test_every_field_stands_once_under_every_scheme(hundred: pl.DataFrame) -> None:
+    counts = hundred.group_by("scheme").len()
+    assert set(counts["len"]) == {3 * 2 * (100 + 4)}
+    assert set(counts["scheme"]) == {
+        "protein", *(f"protein-5fold-{n}" for n in range(5)), *(f"plate-P{n}" for n in range(1, 5)),
+        "condition-untreated", "condition-paclitaxel", "condition-vorinostat",
+    }  # fmt: skip
+
+
+def test_sides_have_about_their_share(hundred: pl.DataFrame) -> None:
+    found = sides_balanced(hundred)
+    assert found.passed, found.summary
+    assert set(sides(hundred).values()) == {*SIDES, "control"}
+
+
+def test_the_same_in_any_order_and_with_any_other_antibodies() -> None:
+    some = dict(list(HUNDRED.items())[::-3])
+    assert sides(split(layout(some))).items() <= sides(split(layout(HUNDRED))).items()
+
+
+def test_a_protein_is_on_one_side_under_all_conditions_and_in_both_its_wells() -> None:
+    made = layout(HUNDRED, also={"HPA000003": ("P3", "C4")})
+    assert sides(split(made))["HPA000003"] == side_of(gene_id(3))
+
+
+def test_an_antibody_of_genes_on_one_side_stands_there_and_of_several_sides_nowhere() -> None:
+    train, test = on_side("train", 3), on_side("test", 2)
+    rows = split(layout({"ONE": train[:2], "TWO": [train[2], test[0]], "THREE": [test[0]], "FOUR": test}))
+    assert sides(rows) == {
+        "ONE": "train", "TWO": "several_sides", "THREE": "test", "FOUR": "test", "NEGATIVE": "control",
+    }  # fmt: skip
+    groups = dict(rows.filter(scheme="protein").select("antibody_id", "group").unique().iter_rows())
+    assert groups["THREE"] == groups["FOUR"] == gene_id(test[0])
+    assert groups["TWO"] is None
+
+
+def test_what_a_release_adds_moves_nothing_even_if_it_links_what_was_apart() -> None:
+    """Two parts of the graph on different sides are merged by a new antibody: it is left out, they stay."""
+    train, test = on_side("train")[0], on_side("test")[0]
+    before = {"A": [train], "B": [test], **HUNDRED}
+    after = {"NEW1": [7], "NEW2": [train, test, 11], **before, "NEW3": [5000]}
+    old, new = sides(split(layout(before))), sides(split(layout(after)))
+    assert (old["A"], old["B"]) == ("train", "test")
+    assert {name: new[name] for name in old} == old
+    assert new["NEW2"] == "several_sides"
+    assert new["NEW1"] == old["HPA000007"]
+
+
+def test_the_sides_of_this_version_never_change() -> None:
+    """Another salt, hash or share is another `VERSION`."""
+    assert VERSION == 1
+    digest = hashlib.sha256(b"cm4ai/splits/v1/protein/0/ENSG00000141510").hexdigest()
+    assert position("protein/0", "ENSG00000141510") == int(digest[:14], 16) / 16**14
+    named = {"TP53": "ENSG00000141510", "EIF5A": "ENSG00000132507", "VIM": "ENSG00000026025"}
+    assert {name: side_of(gene) for name, gene in named.items()} == {
+        "TP53": "train", "EIF5A": "validation", "VIM": "test",
+    }  # fmt: skip
+    assert {name: fold_of(gene) for name, gene in named.items()} == {"TP53": 3, "EIF5A": 2, "VIM": 1}
+
+
+def test_genes_that_share_a_protein_are_one() -> None:
+    first, second = on_side("train")[0], on_side("test")[0]
+    mapping = GeneMapping([known(first, "H4C1", "P62805"), known(second, "H4C2", "P62805")])
+    shared = {min(gene_id(first), gene_id(second))}
+    assert {mapping.unit(gene_id(n)) for n in (first, second)} == shared
+    found = sides(split(layout({"A": [first], "B": [second]}), mapping))
+    assert found["A"] == found["B"] == side_of(shared.pop())
+
+
+def test_an_accession_that_the_mapping_does_not_know_links_too() -> None:
+    """Two old gene ids with one protein: both are left out rather than put on two sides."""
+    made = layout({"A": on_side("train"), "B": on_side("test"), "C": on_side("validation")})
+    stated = pl.when(pl.col("antibody_id").is_in(["A", "B"])).then(pl.lit("Q9XYZ1"))
+    made = Layout(made.fields, made.antibodies.with_columns(uniprot_id=stated))
+    assert sides(split(made)) == {
+        "A": "linked_to_other_side", "B": "linked_to_other_side", "C": "validation", "NEGATIVE": "control",
+    }  # fmt: skip
+
+
+def test_an_old_ensembl_id_stands_for_the_gene_that_its_symbol_means() -> None:
+    new, old = on_side("test")[0], on_side("train")[0]
+    mapping = GeneMapping([known(new, "TUBB3", "Q13509")])
+    made = layout({"NEW": [new], "OLD": [old]})
+    symbols = pl.when(pl.col("antibody_id") == "OLD").then(pl.lit("TUBB3"))
+    made = Layout(made.fields, made.antibodies.with_columns(gene_symbol=symbols))
+    assert sides(split(made, mapping)) == {"NEW": "test", "OLD": "test", "NEGATIVE": "control"}
+
+
+def test_isoforms_and_versions_are_no_other_protein_or_gene() -> None:
+    number = on_side("test")[0]
+    ids = [(f"{gene_id(number)}.7", None), (None, "Q9XYZ1-2"), (gene_id(number), "Q9XYZ1")]
+    antibodies = pl.DataFrame(
+        [(name, False, gene, None, uniprot) for name, (gene, uniprot) in zip("ABC", ids, strict=True)],
+        schema=layout({}).antibodies.schema,
+        orient="row",
+    )
+    mapping = GeneMapping([known(number, "X", "Q9XYZ1")])
+    made = Layout(layout({"A": [0], "B": [0], "C": [0]}).fields, antibodies)
+    assert {found for name, found in sides(split(made, mapping)).items() if name != "NEGATIVE"} == {"test"}
+
+
+def test_what_cannot_be_placed_says_why() -> None:
+    made = layout({"A": [1], "NAMELESS": []})
+    lost = pl.when(pl.col("field_id") == "P1_untreated_A1_R1").then(None).otherwise("antibody_id")
+    rows = split(Layout(made.fields.with_columns(antibody_id=lost), made.antibodies)).filter(scheme="protein")
+    reasons = rows["reason"].value_counts().sort("reason").rows()
+    assert reasons == [(None, 5), ("antibody_unknown", 1), ("control", 6), ("gene_unknown", 6)]
+    found = fields_placed(rows)
+    assert not found.passed
+    assert found.rows["fields"].sum() == 7
+
+
+def test_a_condition_that_is_held_out_tests_and_nothing_else_does(hundred: pl.DataFrame) -> None:
+    rows = hundred.filter(pl.col("split").is_not_null(), scheme="condition-paclitaxel")
+    assert rows.filter(condition="paclitaxel")["split"].unique().to_list() == ["test"]
+    others = rows.filter(pl.col("condition") != "paclitaxel")
+    assert set(others["split"]) == {"train", "validation"}
+    assert others.height == 400
+
+
+def test_the_plate_that_is_held_out_takes_its_proteins_off_the_others() -> None:
+    rows = split(layout(HUNDRED, also={"HPA000003": ("P3", "C4")})).filter(scheme="plate-P1")
+    assert rows.filter(plate="P1")["split"].drop_nulls().unique().to_list() == ["test"]
+    elsewhere = rows.filter(pl.col("plate") != "P1")
+    assert "test" not in set(elsewhere["split"])
+    assert elsewhere.filter(antibody_id="HPA000003")["reason"].unique().to_list() == ["also_on_test_plate"]
+
+
+def test_one_condition_and_one_plate_hold_out_neither() -> None:
+    made = layout({"A": [1], "B": [2]}, conditions=["vorinostat"])
+    assert {scheme.kind for scheme in schemes_of(made.fields)} == {"protein", "fold"}
+    assert split(made).height == 6 * 6
+
+
+def test_a_condition_more_moves_no_protein() -> None:
+    one, three = (sides(split(layout(HUNDRED, conditions=c))) for c in (["untreated"], ["untreated", "paclitaxel"]))
+    assert one == three
+
+
+def test_a_well_of_two_antibodies_is_found_and_stays_on_one_side() -> None:
+    made = layout({"A": on_side("train"), "B": on_side("test")})
+    swapped = pl.when((pl.col("antibody_id") == "B") & (pl.col("condition") == "paclitaxel"))
+    made = Layout(
+        made.fields.with_columns(antibody_id=swapped.then(pl.lit("A")).otherwise("antibody_id")), made.antibodies
+    )
+    rows = split(made)
+    assert sides(rows) == {"A": "linked_to_other_side", "B": "linked_to_other_side", "NEGATIVE": "control"}
+    found = wells_agree(rows)
+    assert not found.passed
+    assert found.rows.row(0) == ("P1", "A2", ["A", "B"], 6)
+
+
+def test_an_empty_side_is_found() -> None:
+    found = sides_balanced(split(layout({f"T{n}": [n] for n in on_side("train", 8)})))
+    assert not found.passed
+    assert {"test", "validation"} == set(found.rows.filter(scheme="protein")["split"])
+
+
+def test_the_bundled_mapping_makes_the_same_units_for_ever() -> None:
+    """Other units would move genes: whoever renews the mapping compares them, and raises `VERSION` if one moved."""
+    mapping = bundled_mapping()
+    units = {gene: mapping.unit(gene) for gene in mapping.genes if mapping.unit(gene) != gene}
+    listed = "\n".join(f"{gene} {unit}" for gene, unit in sorted(units.items()))
+    assert hashlib.sha256(listed.encode()).hexdigest()[:16] == "f2c06d71dc639ed0"
