@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import zarr
 
     from cm4ai_assets.loading.dataset import FieldDataset
+    from cm4ai_assets.peeking import Peek
     from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk
 
 
@@ -154,12 +155,49 @@ class Release:
             UnknownTreatmentError: No such condition.
             NotMaterializedError: The condition, or the table of splits, is not published for this release.
         """
-        from cm4ai_assets.selecting import select  # noqa: PLC0415 - a reader of tables needs none of it
+        from cm4ai_assets.selecting import Criteria, select  # noqa: PLC0415 - a reader of tables needs none of it
 
         return select(
-            self, gene=gene, antibody=antibody, plate=plate, well=well, condition=condition,
-            with_controls=with_controls, split=split, scheme=scheme, stored_only=stored_only,
+            self, Criteria(gene, antibody, plate, well), condition=condition, with_controls=with_controls,
+            split=split, scheme=scheme, stored_only=stored_only,
         )  # fmt: skip
+
+    def peek(
+        self,
+        *,
+        condition: str,
+        gene: str | Sequence[str] | None = None,
+        antibody: str | Sequence[str] | None = None,
+        plate: str | Sequence[str] | None = None,
+        well: str | Sequence[str] | None = None,
+        n: int = 3,
+        edge: int = 1024,
+    ) -> Peek:
+        """A few fields straight from the archive: nothing is stored, and the ZIP is not fetched.
+
+        Only the release's lock must be published. A ZIP that is stored here is read here.
+
+        Args:
+            condition: A condition in any of its spellings.
+            gene: See `fields`; likewise `antibody`, `plate`, `well`.
+            antibody: HPA or CAB id, or NEGATIVE.
+            plate: `B2AI_1` or `1`.
+            well: `A1` or `A01`.
+            n: How many fields at most, spread over those that meet the criteria; each is 1.1 MB.
+            edge: Edge length of the images: 2048, as published, or a divisor of it.
+
+        Raises:
+            SelectionError: No field has such a name; the nearest ones are offered.
+            UnknownTreatmentError: No such condition.
+            NotMaterializedError: The release publishes no images of the condition.
+            AccessDeniedError: They are restricted, or embargoed until a day.
+            ArchiveError: The archive cannot be reached, or sent something else.
+        """
+        from cm4ai_assets.peeking import peek_release  # noqa: PLC0415 - the way to the archive is not for readers
+        from cm4ai_assets.selecting import Criteria  # noqa: PLC0415
+
+        criteria = Criteria(gene, antibody, plate, well)
+        return peek_release(self.store, self.key, condition_of(condition), criteria, n=n, edge=edge)
 
     def torch(
         self, *, split: str | None = None, conditions: Sequence[str] | None = None, with_controls: bool = False

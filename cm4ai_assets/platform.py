@@ -77,7 +77,7 @@ class Platform:
 
     def archive(self) -> DataverseClient:
         """A new client of the archive; close it after use (it is a context manager)."""
-        return DataverseClient(self.settings.dataverse_url, token=self.settings.dataverse_token)
+        return DataverseClient.from_settings(self.settings)
 
     def massive(self) -> MassiveClient:
         """A new client of MassIVE; close it after use (it is a context manager)."""

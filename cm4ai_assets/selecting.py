@@ -11,6 +11,7 @@ shows the background; its other three planes are stained like any. A plate witho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import polars as pl
@@ -47,13 +48,57 @@ class Tables(Protocol):
         """A table, all published conditions together."""
 
 
+@dataclass(frozen=True)
+class Criteria:
+    """Which fields are meant. Criteria hold together; several names of one criterion are alternatives.
+
+    Attributes:
+        gene: Symbol in any case, Ensembl gene id, or UniProt accession; of antibodies with several genes any.
+        antibody: HPA or CAB id, or the label of a control such as NEGATIVE; in any case.
+        plate: Plate as `B2AI_1` or `1`.
+        well: Well as `A1` or `A01`.
+    """
+
+    gene: Names = None
+    antibody: Names = None
+    plate: Names = None
+    well: Names = None
+
+    def chosen(self, fields: pl.DataFrame) -> pl.DataFrame:
+        """The fields that meet every criterion; wells without primary antibody only where they are named.
+
+        Args:
+            fields: Rows with the columns of `COLUMNS` that the criteria are about.
+
+        Raises:
+            SelectionError: No field has such a name; the message offers the nearest ones.
+        """
+        plates = [plate_name(wanted) or wanted for wanted in _listed(self.plate)]
+        wells = [well_name(wanted) or wanted for wanted in _listed(self.well)]
+        for wanted in _listed(self.gene):
+            _require(wanted, _gene_names(fields), "No antibody is against the gene {}.")
+        for wanted in _listed(self.antibody):
+            _require(wanted, fields["antibody_id"].drop_nulls().unique(), "No field shows the antibody {}.")
+        for wanted in plates:
+            _require(wanted, fields["plate"].unique(), "No field is of the plate {}.")
+        on_plates = fields.filter(pl.col("plate").is_in(plates)) if plates else fields
+        for wanted in wells:
+            _require(wanted, on_plates["well"].unique(), f"No field{_of(plates)} is of the well {{}}.")
+        is_named = self.antibody is not None or self.well is not None
+        criteria = [
+            pl.lit(value=True) if is_named else ~_is_control(),
+            _any_of(plates, pl.col("plate").is_in),
+            _any_of(wells, pl.col("well").is_in),
+            _any_of(_folded(self.antibody), pl.col("antibody_id").str.to_lowercase().is_in),
+            _any_of(_folded(self.gene), _names_gene),
+        ]
+        return fields.filter(pl.all_horizontal(criteria).fill_null(value=False))
+
+
 def select(
     release: Tables,
+    criteria: Criteria,
     *,
-    gene: Names = None,
-    antibody: Names = None,
-    plate: Names = None,
-    well: Names = None,
     condition: Names = None,
     with_controls: bool = False,
     split: str | None = None,
@@ -62,12 +107,8 @@ def select(
 ) -> pl.DataFrame:
     """The fields that meet every criterion, sorted by condition and tensor index: see `access.Release.fields`."""
     conditions = _conditions(condition)
-    every = _labelled(release, conditions)
-    every = _with_split(every, release, scheme, split)
-    own = chosen(every, gene=gene, antibody=antibody, plate=plate, well=well)
-    by_name = antibody is not None or well is not None
-    if not by_name:
-        own = own.filter(~_is_control())
+    every = _with_split(_labelled(release, conditions), release, scheme, split)
+    own = criteria.chosen(every)
     if conditions:
         own = own.filter(pl.col("condition").is_in(conditions))
     if split is not None:
@@ -77,41 +118,6 @@ def select(
     if stored_only:
         own = own.filter(pl.col("tensor_index").is_not_null())
     return own.sort("condition", "tensor_index", "field_id", nulls_last=True).select(COLUMNS)
-
-
-def chosen(
-    fields: pl.DataFrame, *, gene: Names = None, antibody: Names = None, plate: Names = None, well: Names = None
-) -> pl.DataFrame:
-    """The fields that meet every criterion; several names of one criterion are alternatives.
-
-    Args:
-        fields: Rows with the columns of `COLUMNS` that the criteria are about.
-        gene: Symbol in any case, Ensembl gene id, or UniProt accession; of antibodies with several genes any.
-        antibody: HPA or CAB id, or the label of a control such as NEGATIVE; in any case.
-        plate: Plate as `B2AI_1` or `1`.
-        well: Well as `A1` or `A01`.
-
-    Raises:
-        SelectionError: No field has such a name; the message offers the nearest ones.
-    """
-    plates = [plate_name(wanted) or wanted for wanted in _listed(plate)]
-    wells = [well_name(wanted) or wanted for wanted in _listed(well)]
-    for wanted in _listed(gene):
-        _require(wanted, _gene_names(fields), "No antibody is against the gene {}.")
-    for wanted in _listed(antibody):
-        _require(wanted, fields["antibody_id"].drop_nulls().unique(), "No field shows the antibody {}.")
-    for wanted in plates:
-        _require(wanted, fields["plate"].unique(), "No field is of the plate {}.")
-    on_plates = fields.filter(pl.col("plate").is_in(plates)) if plates else fields
-    for wanted in wells:
-        _require(wanted, on_plates["well"].unique(), f"No field{_of(plates)} is of the well {{}}.")
-    criteria = [
-        _any_of(plates, pl.col("plate").is_in),
-        _any_of(wells, pl.col("well").is_in),
-        _any_of(_folded(antibody), pl.col("antibody_id").str.to_lowercase().is_in),
-        _any_of(_folded(gene), _names_gene),
-    ]
-    return fields.filter(pl.all_horizontal(criteria).fill_null(value=False))
 
 
 def _names_gene(wanted: list[str]) -> pl.Expr:

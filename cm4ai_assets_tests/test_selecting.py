@@ -11,7 +11,7 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError, SelectionError, UnknownTreatmentError
-from cm4ai_assets.selecting import COLUMNS, select
+from cm4ai_assets.selecting import COLUMNS, Criteria, select
 from cm4ai_assets_tests.images.published import field, ids, publish, release_of
 
 P53, P53_AGAIN = "B2AI_1_untreated_A1_R1_z01", "B2AI_1_untreated_A1_R2_z01"
@@ -156,14 +156,14 @@ class WithSplits:
 def test_a_split_chooses_and_is_a_column(release: Release) -> None:
     sides = [(P53, "train"), (P53_AGAIN, "train"), (EGFR, "test"), (CONTROL, None), (OTHER_CONTROL, "test")]
     split = WithSplits(release, [*sides, (PLASTIN, "train")])
-    assert dict(select(split).select("field_id", "split").iter_rows())[EGFR] == "test"
-    assert ids(select(split, split="train")) == [P53, P53_AGAIN, PLASTIN]
-    assert ids(select(split, split="test")) == [EGFR]
-    assert ids(select(split, split="train", with_controls=True)) == [P53, P53_AGAIN, CONTROL, PLASTIN]
+    assert dict(select(split, Criteria()).select("field_id", "split").iter_rows())[EGFR] == "test"
+    assert ids(select(split, Criteria(), split="train")) == [P53, P53_AGAIN, PLASTIN]
+    assert ids(select(split, Criteria(), split="test")) == [EGFR]
+    assert ids(select(split, Criteria(), split="train", with_controls=True)) == [P53, P53_AGAIN, CONTROL, PLASTIN]
     with pytest.raises(SelectionError, match=r"The scheme 'protein' has no split 'trian'\. Did you mean train\?"):
-        select(split, split="trian")
+        select(split, Criteria(), split="trian")
     with pytest.raises(SelectionError, match=r"Splits have no scheme 'plate'\. Known: protein\."):
-        select(split, split="train", scheme="plate")
+        select(split, Criteria(), split="train", scheme="plate")
 
 
 def test_without_quality_no_field_is_called_flawless(release: Release, tmp_path: Path) -> None:

@@ -68,11 +68,16 @@ def contact_sheet(fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edg
         columns: Tiles in a row.
         edge: Edge length of a tile.
     """
-    return _sheet([_tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge)
+    return webp(_sheet([_tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge))
 
 
 def channel_sheet(fields: Iterable[tuple[str, Pixels]], *, edge: int = 128) -> bytes:
-    """A field in each row: its four channels in tensor order, each in its colour, and the overlay; as a WebP picture.
+    """See `channel_picture`; as a WebP picture."""
+    return webp(channel_picture(fields, edge=edge))
+
+
+def channel_picture(fields: Iterable[tuple[str, Pixels]], *, edge: int) -> Image.Image:
+    """A field in each row: its four channels in tensor order, each in its colour, and the overlay.
 
     Args:
         fields: Labels and planes; taken one by one.
@@ -108,7 +113,7 @@ def _painted(plane: NDArray[np.uint8], channel: str) -> _RGB:
     return painted
 
 
-def _sheet(tiles: list[Image.Image], columns: int, edge: int) -> bytes:
+def _sheet(tiles: list[Image.Image], columns: int, edge: int) -> Image.Image:
     tiles = tiles or [_tile("no field to show", np.zeros((edge, edge, 3), np.uint8), edge)]
     gap, (width, height) = 4, tiles[0].size
     columns = min(columns, len(tiles))
@@ -117,7 +122,7 @@ def _sheet(tiles: list[Image.Image], columns: int, edge: int) -> bytes:
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         sheet.paste(tile, (column * (width + gap), row * (height + gap)))
-    return webp(sheet)
+    return sheet
 
 
 def stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from cm4ai_assets.archives.dataverse.model import Dataset, Version, unknown_fields
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.transfer.api_client import ApiClient
 from cm4ai_assets.transfer.errors import (
     CONCERNS_THE_ARCHIVE,
@@ -31,6 +32,7 @@ from cm4ai_assets.transfer.errors import (
     ProtocolError,
 )
 from cm4ai_assets.transfer.http import Answer, HttpClient, Reply, Timeouts
+from cm4ai_assets.transfer.origins import origin
 from cm4ai_assets.transfer.pieces import FileStream, positioned
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets.transfer.retries import RetryPolicy
@@ -83,6 +85,13 @@ class DataverseClient(ApiClient):
         self._guestbook = guestbook
         self.retries = retries or RetryPolicy()
         self._drift: set[str] = set()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, url: str | None = None) -> Self:
+        """A client of the archive that the settings name, or of another one; the token is for the former only."""
+        base = url or settings.dataverse_url
+        is_ours = origin(settings.dataverse_url) == origin(base)
+        return cls(base, token=settings.dataverse_token if is_ours else None)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._http!r})"

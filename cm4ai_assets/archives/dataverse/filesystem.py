@@ -29,7 +29,7 @@ from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.names import safe_names
 from cm4ai_assets.storage.windows import FIRST, WindowedBytes
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError
-from cm4ai_assets.transfer.origins import is_loopback_http, origin
+from cm4ai_assets.transfer.origins import is_loopback_http
 from cm4ai_assets.transfer.pieces import Traffic
 
 LATEST = frozenset({":latest", ":latest-published"})
@@ -247,9 +247,7 @@ class _File(AbstractBufferedFile):  # type: ignore[misc]
 def _client(host: str) -> DataverseClient:
     plain = f"http://{host}"
     url = plain if is_loopback_http(plain) else f"https://{host}"
-    settings = Settings.from_env()
-    is_ours = origin(settings.dataverse_url) == origin(url)
-    return DataverseClient(url, token=settings.dataverse_token if is_ours else None)
+    return DataverseClient.from_settings(Settings.from_env(), url)
 
 
 def _folder(name: str) -> dict[str, Any]:

@@ -23,11 +23,19 @@ from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.storage.names import FileName, file_names
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
+from cm4ai_assets.vocabulary import Modality, Role
 
 
 def locked_files(frame: pl.DataFrame) -> list[LockedFile]:
     """The rows of a lock as objects, in order."""
     return [LockedFile.from_row(row) for row in frame.iter_rows(named=True)]
+
+
+def image_zips(lock: pl.DataFrame, condition: str | None) -> list[LockedFile]:
+    """The IF ZIPs of a condition in a lock; which to take of several is not decided here."""
+    return locked_files(
+        lock.filter(modality=Modality.IF.value, role=Role.IMAGES.value).filter(pl.col("file_condition") == condition)
+    )
 
 
 def lock_frame(version: Version, *, release: str, today: date | None = None) -> pl.DataFrame:

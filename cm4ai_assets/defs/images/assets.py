@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.lock import locked_files
+from cm4ai_assets.archives.dataverse.lock import image_zips
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, read_again, skipped, source_of
 from cm4ai_assets.defs.images import pages as image_metadata
@@ -44,7 +44,7 @@ from cm4ai_assets.tables.release import IF_ARCHIVE
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.updates.credit import credit
-from cm4ai_assets.vocabulary import CellLine, Modality, Role
+from cm4ai_assets.vocabulary import CellLine, Modality
 
 GROUP = "images"
 TAGS = {"cm4ai/modality": Modality.IF.value, "cm4ai/cell_line": CellLine.MDA_MB_468.value}
@@ -170,11 +170,7 @@ def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile | N
     Raises:
         dagster.Failure: There are several, and one would be taken by chance.
     """
-    found = locked_files(release_files.filter(
-        pl.col("modality") == Modality.IF,
-        pl.col("role") == Role.IMAGES,
-        pl.col("file_condition") == partition.condition,
-    ).collect())  # fmt: skip
+    found = image_zips(release_files.collect(), partition.condition)
     if len(found) > 1:
         names = ", ".join(file.label for file in found)
         raise failure(
