@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any, Final
 import polars as pl
 
 from cm4ai_assets.exports.job import Job
-from cm4ai_assets.exports.parts import Part, Plan, Tick, Write, of_bytes, sentences
+from cm4ai_assets.exports.parts import Part, Plan, Tick, Write, as_json, of_bytes, sentences
 from cm4ai_assets.exports.published import PublishedImage, PublishedImages
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources
@@ -191,4 +190,4 @@ def _for_the_tool(condition: str, release: str) -> bytes:
         "keywords": ["IF microscopy", "MDA-MB-468", condition],
         "description": f"Published immunofluorescence images of {condition} MDA-MB-468 cells, release {release}",
     }
-    return (json.dumps(stated, indent=1) + "\n").encode()
+    return as_json(stated)

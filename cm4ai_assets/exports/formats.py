@@ -51,6 +51,14 @@ FORMATS: Final = {
     for one in (
         Format("cell-maps", "published JPEGs in colour folders, with the tables of CM4AI's own tools", "if_images"),
         Format("webdataset", "tar shards in random order", "if_tensors", ("png", "npy", "jpeg"), is_sharded=True),
+        Format(
+            "huggingface",
+            "Parquet with encoded images, for load_dataset",
+            "if_tensors",
+            ("png", "jpeg"),
+            is_sharded=True,
+        ),
+        Format("ome-zarr", "OME-Zarr 0.5 plates (HCS) with levels, channel names, colours, windows", "if_tensors"),
     )
 }
 

@@ -5,6 +5,7 @@ Belongs here: those words. Does not belong here: writing them (`making`), or wha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Plan:
         counts: What is in it, and what was left out.
         how_to_read: Markdown: what stands where, and an example in the words of the tool.
         notes: What a reader has to know of the values, in sentences.
-        front_matter: YAML that has to stand before README.md.
+        front_matter: What has to stand before the text of README.md, from the name of the licence.
         room: Bytes that it takes, where that is known.
     """
 
@@ -59,7 +60,7 @@ class Plan:
     unit: str = "fields"
     counts: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
-    front_matter: str = ""
+    front_matter: Callable[[str], str] = lambda _license: ""
     room: int = 0
 
 
@@ -70,6 +71,11 @@ def of_bytes(name: str, data: bytes) -> Part:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """A JSON document, for people as well."""
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def sentences(text: str) -> tuple[str, ...]:

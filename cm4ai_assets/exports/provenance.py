@@ -132,7 +132,7 @@ def readme(plan: Plan, origin: Origin) -> str:
         *(f"- {_source(source)}" for source in plan.sources),
         "",
     ]
-    return plan.front_matter + "\n".join(lines)
+    return plan.front_matter(origin.license) + "\n".join(lines)
 
 
 def _restriction(license_name: str) -> str:

@@ -93,7 +93,8 @@ def chosen_fields(release: Release, selection: Selection) -> pl.DataFrame:
 
 def left_out(release: Release, fields: pl.DataFrame) -> dict[str, int]:
     """Of the conditions that are exported, how many fields are not in the export, and why."""
-    every = release.table("if_fields").filter(pl.col("condition").is_in(fields["condition"].unique())).collect()
+    conditions = fields["condition"].unique().to_list()
+    every = release.table("if_fields").filter(pl.col("condition").is_in(conditions)).collect()
     others = every.join(fields, on=["condition", "field_id"], how="anti")
     no_tensor, control = pl.col("tensor_index").is_null(), pl.col("is_control").fill_null(value=False)
     counts = {

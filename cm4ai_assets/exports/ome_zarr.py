@@ -1,0 +1,199 @@
+"""OME-Zarr 0.5 plates (HCS layout), one for each condition and plate.
+
+    {condition}/{plate}.ome.zarr/{row}/{column}/{number}/    a field of view: a multiscale image (c, y, x), uint8
+                                             .../0, 1, ...   its levels, each half as long, down to 128 pixels
+
+Levels are exact means of the tensor's pixels, rounded once. A level is one shard of four chunks, each closed by crc32c.
+Fields are numbered within their well, because viewers show one number of every well at once. The physical pixel size is
+not published: scales count pixels of the first level, and axes have no unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from cm4ai_assets.exports.job import Job
+from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
+from cm4ai_assets.exports.pixels import Planes
+from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
+from cm4ai_assets.exports.sharing import image_sources
+from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.storage.sharding import ZSTD_LEVEL
+from cm4ai_assets.storage.tensors import METADATA, Pixels
+from cm4ai_assets.tables.images import CHANNELS, GREY_LEVELS
+
+VERSION: Final = "0.5"
+SMALLEST: Final = 128
+ROWS: Final = "ABCDEFGH"
+COLUMNS: Final = range(1, 13)
+# Names are the same in every image, so that a tool finds a channel across a plate by its name.
+LABELS: Final = {
+    "red": ("Microtubules", "FF0000"), "green": ("Protein of interest", "00FF00"), "blue": ("Nucleus", "0000FF"),
+    "yellow": ("Endoplasmic reticulum", "FFFF00"),
+}  # fmt: skip
+_AXES: Final = (
+    {"name": "c", "type": "channel"},
+    {"name": "y", "type": "space"},
+    {"name": "x", "type": "space"},
+)
+_ROOM: Final = 1_700_000  # bytes of a field with its levels, measured on published images
+_NOTES: Final = """
+The physical pixel size is not published: axes have no unit, and scales count pixels of the first level.
+Windows reach from the 1st to the 99.9th percentile of each image, by its histogram at full resolution.
+Values are not comparable between images, which were contrast-stretched one by one before publication.
+The attribute `cm4ai` of each image holds its labels: field, antibody, genes, well, flags, split.
+"""
+_READ: Final = """## How to read it
+Each `.ome.zarr` is a plate: drag it into napari (with napari-ome-zarr), or open it with ngio or ome-zarr:
+
+    from ngio import open_ome_zarr_plate
+    plate = open_ome_zarr_plate("{condition}/{plate}.ome.zarr")
+"""
+
+Row = Mapping[str, Any]
+Windows = Mapping[tuple[str, str, str], tuple[int, int]]
+
+
+def plan(job: Job) -> Plan:
+    """The export of a selection: see the module."""
+    fields = chosen_fields(job.release, job.selection)
+    planes = Planes(job.release, fields["condition"].unique())
+    windows = _windows(job, fields)
+    parts, closing = list[Part](), list[Part]()
+    plates = fields.partition_by("condition", "plate", as_dict=True, maintain_order=True)
+    for (condition, plate), own in plates.items():
+        root = f"{condition}/{plate}.ome.zarr"
+        wells = own.partition_by("well_row", "well_column", as_dict=True, maintain_order=True)
+        numbered = {f"{row}/{column}": list(rows.iter_rows(named=True)) for (row, column), rows in wells.items()}
+        for well, rows in numbered.items():
+            parts += [_image(f"{root}/{well}/{n}", row, planes, windows) for n, row in enumerate(rows)]
+        closing += _around(root, f"{plate} {condition}", str(condition), numbered)
+    first = next(iter(plates))
+    return Plan(
+        identity={
+            "format": "ome-zarr", "format_version": 1, "release": job.release.key,
+            "selection": job.selection.stated(), "fields": fields_digest(fields),
+            "tensors": {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")},
+        },
+        parts=parts,
+        closing=closing,
+        sources=image_sources(job.release, fields),
+        counts={"fields": fields.height, "plates": len(plates), "left_out": left_out(job.release, fields)},
+        how_to_read=_READ.format(condition=first[0], plate=first[1]),
+        notes=sentences(_NOTES),
+        room=fields.height * _ROOM,
+    )  # fmt: skip
+
+
+def _windows(job: Job, fields: pl.DataFrame) -> Windows:
+    """What of each channel is shown from black to full: a range of grey levels that is not empty."""
+    quality = job.release.table("if_quality").join(fields.lazy(), on=["condition", "field_id"], how="semi")
+    rows = quality.select("condition", "field_id", "channel", "p01", "p999").collect().iter_rows()
+    return {(condition, field, channel): (low, max(high, low + 1)) for condition, field, channel, low, high in rows}
+
+
+def _image(name: str, row: Row, planes: Planes, windows: Windows) -> Part:
+    def write(path: Path, tick: Tick) -> None:
+        path.mkdir()
+        pixels = planes.of(row["condition"], row["tensor_index"])
+        levels = edges(pixels.shape[-1])
+        for number, edge in enumerate(levels):
+            _write_level(path, str(number), np.stack([area_average(plane, edge) for plane in pixels]))
+        attributes = {"ome": image_metadata(row, levels, windows), "cm4ai": dict(row)}
+        (path / METADATA).write_bytes(_group(attributes))
+        tick()
+
+    return Part(name, write, ticks=1)
+
+
+def edges(edge: int) -> list[int]:
+    """Edge lengths of the levels of an image."""
+    found = [edge]
+    while found[-1] % 2 == 0 and found[-1] // 2 >= SMALLEST:
+        found.append(found[-1] // 2)
+    return found
+
+
+def _write_level(folder: Path, name: str, pixels: Pixels) -> None:
+    shape = pixels.shape
+    array = zarr.create_array(
+        zarr.storage.LocalStore(folder),
+        name=name,
+        shape=shape,
+        dtype=pixels.dtype,
+        chunks=(1, *shape[1:]),
+        shards=shape,
+        compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()),
+        fill_value=0,
+        dimension_names=("c", "y", "x"),
+    )
+    array[...] = pixels
+
+
+def image_metadata(row: Row, levels: Sequence[int], windows: Windows) -> dict[str, Any]:
+    """What OME-Zarr says of an image: its levels, and how each channel is called and shown."""
+    scales = [[1.0, levels[0] / edge, levels[0] / edge] for edge in levels]
+    channels = []
+    for channel in CHANNELS:
+        label, colour = LABELS[channel]
+        start, end = windows[row["condition"], row["field_id"], channel]
+        window = {"min": 0, "max": GREY_LEVELS - 1, "start": start, "end": end}
+        channels.append({"label": label, "color": colour, "window": window, "active": True})
+    return {
+        "version": VERSION,
+        "multiscales": [{
+            "name": row["field_id"],
+            "axes": list(_AXES),
+            "datasets": [
+                {"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+                for number, scale in enumerate(scales)
+            ],
+            "type": "mean of the pixels that are covered, halves rounded to even",
+        }],
+        "omero": {"name": row["field_id"], "channels": channels, "rdefs": {"model": "color"}},
+    }  # fmt: skip
+
+
+def _around(root: str, name: str, condition: str, wells: Mapping[str, Sequence[Row]]) -> list[Part]:
+    """The groups that make images a plate: the wells, their rows, and the plate itself last."""
+    most = max(len(rows) for rows in wells.values())
+    plate = {
+        "name": name,
+        "rows": [{"name": row} for row in ROWS],
+        "columns": [{"name": str(column)} for column in COLUMNS],
+        "wells": [
+            {
+                "path": path,
+                "rowIndex": ROWS.index(path.split("/")[0]),
+                "columnIndex": COLUMNS.index(int(path.split("/")[1])),
+            }
+            for path in wells
+        ],
+        "field_count": most,
+        "acquisitions": [{"id": 0, "name": condition, "maximumfieldcount": most}],
+    }
+    return [
+        *(_group_part(f"{root}/{path}", {"well": _well(rows)}) for path, rows in wells.items()),
+        *(_group_part(f"{root}/{row}", None) for row in dict.fromkeys(path.split("/")[0] for path in wells)),
+        _group_part(root, {"plate": plate}),
+    ]
+
+
+def _well(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"images": [{"path": str(number), "acquisition": 0} for number in range(len(rows))]}
+
+
+def _group_part(folder: str, stated: Mapping[str, Any] | None) -> Part:
+    attributes = {} if stated is None else {"ome": {"version": VERSION, **stated}}
+    return of_bytes(f"{folder}/{METADATA}", _group(attributes))
+
+
+def _group(attributes: Mapping[str, Any]) -> bytes:
+    return as_json({"zarr_format": 3, "node_type": "group", "attributes": attributes})

@@ -1,0 +1,124 @@
+"""Plates, read back by ome-zarr, which is what napari reads with, and by zarr alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import zarr
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.exports.making import Made
+from cm4ai_assets.exports.ome_zarr import edges
+from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.images.decode import area_average
+from cm4ai_assets_tests.exports.releases import EDGE
+
+WITH_CONTROLS = Selection(with_controls=True)
+
+
+@pytest.fixture
+def plates(exported: Callable[..., Made]) -> Path:
+    return exported("ome-zarr", selection=WITH_CONTROLS).folder
+
+
+def test_each_field_stands_in_its_well_with_its_pixels_and_levels(images: Release, plates: Path) -> None:
+    fields = images.fields(with_controls=True)
+    found = {}
+    for condition in ("untreated", "paclitaxel"):
+        for plate in (plates / condition).iterdir():
+            group = zarr.open_group(plate, mode="r")
+            for well in group.attrs["ome"]["plate"]["wells"]:
+                for image in group[well["path"]].attrs["ome"]["well"]["images"]:
+                    node = group[f"{well['path']}/{image['path']}"]
+                    labels = node.attrs["cm4ai"]
+                    assert (labels["condition"], labels["plate"]) == (condition, plate.name.removesuffix(".ome.zarr"))
+                    assert f"{labels['well_row']}/{labels['well_column']}" == well["path"]
+                    found[condition, labels["field_id"]] = node
+    assert set(found) == set(fields.select("condition", "field_id").iter_rows())
+    for (condition, _), node in found.items():
+        pixels = images.tensors(condition)[node.attrs["cm4ai"]["tensor_index"]]
+        assert np.array_equal(node["0"][:], pixels)
+        (multiscale,) = node.attrs["ome"]["multiscales"]
+        assert [one["path"] for one in multiscale["datasets"]] == ["0", "1"]
+        assert multiscale["datasets"][1]["coordinateTransformations"] == [{"type": "scale", "scale": [1.0, 2.0, 2.0]}]
+        assert np.array_equal(node["1"][:], [area_average(plane, EDGE // 2) for plane in pixels])
+        assert "unit" not in json.dumps(node.attrs["ome"])
+
+
+def test_edges_go_down_by_halves() -> None:
+    assert edges(1024) == [1024, 512, 256, 128]
+    assert edges(2048)[-1] == edges(256)[-1] == 128
+    assert edges(300) == [300, 150]
+    assert edges(128) == [128]
+
+
+def test_windows_are_those_of_the_histograms(images: Release, plates: Path) -> None:
+    quality = images.table("if_quality").filter(pl.col("condition") == "untreated").collect()
+    group = zarr.open_group(plates / "untreated" / "B2AI_2.ome.zarr" / "B" / "3" / "0", mode="r")
+    field = group.attrs["cm4ai"]["field_id"]
+    for channel, stated in zip(
+        ("red", "green", "blue", "yellow"), group.attrs["ome"]["omero"]["channels"], strict=True
+    ):
+        row = quality.filter(pl.col("field_id") == field, pl.col("channel") == channel).row(0, named=True)
+        assert stated["window"] == {"min": 0, "max": 255, "start": row["p01"], "end": row["p999"]}
+
+
+def test_a_flipped_bit_is_an_error_and_no_pixel(plates: Path) -> None:
+    image = plates / "untreated" / "B2AI_2.ome.zarr" / "B" / "3" / "0"
+    (shard,) = (path for path in (image / "0" / "c").rglob("*") if path.is_file())
+    data = bytearray(shard.read_bytes())
+    data[1000] ^= 4
+    shard.write_bytes(data)
+    with pytest.raises(ValueError, match="checksum"):
+        zarr.open_array(image / "0", mode="r")[:]
+
+
+def test_ome_zarr_reads_images_and_plates(images: Release, plates: Path) -> None:
+    reader = pytest.importorskip("ome_zarr.reader", reason="ome-zarr is not installed (extra: dev)")
+    from ome_zarr.io import parse_url  # noqa: PLC0415 - it may be absent
+
+    plate = plates / "paclitaxel" / "B2AI_1.ome.zarr"
+    (image, *_) = reader.Reader(parse_url(plate / "A" / "1" / "1"))()
+    index = images.fields(condition="paclitaxel").filter(pl.col("region") == 2)["tensor_index"].item()
+    assert np.array_equal(image.data[0].compute(), images.tensors("paclitaxel")[index])
+    assert [level.shape for level in image.data] == [(4, EDGE, EDGE), (4, EDGE // 2, EDGE // 2)]
+    assert image.metadata["channel_names"][:3] == ["Microtubules", "Protein of interest", "Nucleus"]
+    assert image.metadata["colormap"][0] == [[0, 0, 0], [1, 0, 0]]
+    nodes = list(reader.Reader(parse_url(plate))())
+    whole = nodes[0].data[0]
+    assert whole.shape[-2:] == (8 * EDGE, 12 * EDGE)
+    first = np.asarray(whole[..., :EDGE, :EDGE]).reshape(4, EDGE, EDGE)
+    index = images.fields(condition="paclitaxel").filter(pl.col("region") == 1, well="A1")["tensor_index"].item()
+    assert np.array_equal(first, images.tensors("paclitaxel")[index])
+    control = np.asarray(whole[..., -EDGE:, -EDGE:])  # H12
+    assert control.max() > 0
+
+
+def test_a_field_that_was_lost_is_written_again_and_no_other(plates: Path, exported: Callable[..., Made]) -> None:
+    lost = plates / "untreated" / "B2AI_1.ome.zarr" / "A" / "1" / "1"
+    kept = lost.with_name("0") / "0" / "zarr.json"
+    before = kept.stat().st_mtime_ns
+    for path in sorted(lost.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    lost.rmdir()
+    made = exported("ome-zarr", selection=WITH_CONTROLS)
+    assert (made.parts, made.kept) == (10, 9)
+    assert (lost / "0" / "zarr.json").is_file()
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_plate_is_none_before_all_of_its_fields_are_there(
+    images: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Callable[..., Made]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cm4ai_assets.exports.ome_zarr.image_metadata", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        exported("ome-zarr")
+    assert not list((tmp_path / "out").rglob("zarr.json"))
