@@ -11,7 +11,7 @@ from dagster import AutomationCondition as When
 from dagster._core.definitions.freshness import FreshnessState, TimeWindowFreshnessPolicy
 from sqlalchemy.exc import IntegrityError
 
-from cm4ai_assets.defs.automation import follows_its_inputs
+from cm4ai_assets.defs.automation import follows_its_inputs, follows_what_there_is
 from cm4ai_assets.defs.release.assets import collection
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parameter `include_sources`")
@@ -161,6 +161,26 @@ def test_follows_its_inputs_does_not_repeat_a_failure(instance: dg.DagsterInstan
     assert not world.make("new", GATHERED)
     assert [world.requested() for _ in range(3)] == [set()] * 3
     world.make("a|new", outcome=(True, "2"))
+    assert world.requested() == {"new"}
+
+
+def test_follows_what_there_is_waits_for_none_that_is_not_there_and_not_for_what_failed(
+    instance: dg.DagsterInstance,
+) -> None:
+    world = World(instance, follows_what_there_is())
+    world.requested()
+    instance.add_dynamic_partitions("release", ["new"])
+    assert world.requested() == set(), "a release without any input"
+    assert world.make("a|new")
+    assert world.requested() == {"new"}
+    assert world.requested() == set()
+    assert world.make("new", GATHERED)
+    assert world.make("a|new")
+    assert world.requested() == set(), "the same data version"
+    assert not world.make("b|new", outcome=(False, "1"))
+    assert world.make("a|new", outcome=(True, "2"))
+    assert world.requested() == set(), "one of its inputs has failed"
+    assert world.make("b|new", outcome=(True, "1"))
     assert world.requested() == {"new"}
 
 

@@ -72,6 +72,7 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("guide_library", "guides_kept"),
         ("perturb_cells", "cells_kept"),
         ("cellranger_metrics", "metrics_kept"),
+        ("proteins", "ids_kept"),
         ("splits", "no_leaks"),
     }
     for spec in specs:

@@ -66,9 +66,12 @@ def layout(
         for name, plate, well in places
         for region in range(1, regions + 1)
     ]
-    rows = [(name, False, gene_id(n), None, None) for name, numbers in genes.items() for n in numbers]
+    rows: list[tuple[object, ...]] = [
+        (name, False, gene_id(n), None, None) for name, numbers in genes.items() for n in numbers
+    ]
     rows += [(name, False, None, None, None) for name, numbers in genes.items() if not numbers]
     rows.append(("NEGATIVE", True, None, None, None))
-    return Layout(
-        pl.DataFrame(fields, schema=FIELDS, orient="row"), pl.DataFrame(rows, schema=ANTIBODIES, orient="row")
+    antibodies = pl.DataFrame(rows, schema=ANTIBODIES, orient="row").with_columns(
+        pairing=pl.when(pl.len().over("antibody_id") > 1).then(pl.lit("unpaired")).otherwise(pl.lit("single"))
     )
+    return Layout(pl.DataFrame(fields, schema=FIELDS, orient="row"), antibodies)

@@ -134,7 +134,7 @@ def test_isoforms_and_versions_are_no_other_protein_or_gene() -> None:
     number = on_side("test")[0]
     ids = [(f"{gene_id(number)}.7", None), (None, "Q9XYZ1-2"), (gene_id(number), "Q9XYZ1")]
     antibodies = pl.DataFrame(
-        [(name, False, gene, None, uniprot) for name, (gene, uniprot) in zip("ABC", ids, strict=True)],
+        [(name, False, gene, None, uniprot, "single") for name, (gene, uniprot) in zip("ABC", ids, strict=True)],
         schema=layout({}).antibodies.schema,
         orient="row",
     )

@@ -1,4 +1,4 @@
-"""Assets over all modalities: splits for training. Thin: `integration` says how.
+"""Assets over all modalities: coverage, and splits for training. Thin: `integration` says how.
 
 Belongs here: what is made of the tables of a release once they are there. Does not belong here: warnings (`checks`),
 and which tables there are (`inputs`).
@@ -14,17 +14,48 @@ from cm4ai_assets.defs.automation import follows_what_there_is
 from cm4ai_assets.defs.integration import inputs, pages
 from cm4ai_assets.defs.products import blocking_check, table_spec, tables_if_there
 from cm4ai_assets.defs.publishing import AssetResult, Draft, gate_of, publish
+from cm4ai_assets.integration.coverage_findings import ids_kept
 from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import bundled_mapping
+from cm4ai_assets.integration.proteins import SOURCES, protein_rows
 from cm4ai_assets.integration.splits import VERSION, split_rows
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS
-from cm4ai_assets.tables.integration import SPLITS
+from cm4ai_assets.tables.integration import PROTEINS, SPLITS
 
 GROUP = "integration"
 TAGS = {"cm4ai/modality": "all"}
 POOL = "integration"
 _OF_IMAGES = (IF_ANTIBODIES.name, IF_FIELDS.name)
+
+
+@tables_if_there(
+    table_spec(
+        PROTEINS,
+        group=GROUP,
+        kinds={"parquet"},
+        tags=TAGS,
+        deps=(),
+        # No release has all of them.
+        optional=SOURCES,
+        automation_condition=follows_what_there_is(),
+        code_version="1",
+        skippable=True,
+    ),
+    checks=[blocking_check(PROTEINS, ids_kept)],
+    name="proteins",
+    pool=POOL,
+)
+def proteins(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
+    """What covers each gene or protein, counted over the tables that are published."""
+    found = inputs.read(platform, context.partition_key, SOURCES)
+    if not found.frames:
+        not_there(context, platform, f"There is nothing to count. {found.reason}")
+        return
+    found.note(context)
+    frame = PROTEINS.place(protein_rows(found.frames, bundled_mapping()), release=context.partition_key)
+    gate = gate_of(ids_kept(frame, found.frames))
+    yield from publish(context, platform.store, Draft(PROTEINS, frame, [gate], pages.of_proteins(frame, found)))
 
 
 @tables_if_there(
@@ -58,4 +89,4 @@ def splits(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platfor
     yield from publish(context, platform.store, Draft(SPLITS, frame, [gate], pages.of_splits(frame, found)))
 
 
-ASSETS = (splits,)
+ASSETS = (proteins, splits)
