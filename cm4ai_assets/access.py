@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import polars as pl
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import zarr
 
     from cm4ai_assets.loading.dataset import FieldDataset
+    from cm4ai_assets.loading.labels import Labels
+    from cm4ai_assets.loading.loader import FieldLoader, LoaderSettings
+    from cm4ai_assets.loading.transforms import Transform
     from cm4ai_assets.peeking import Peek
     from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk
 
@@ -200,48 +203,81 @@ class Release:
         return peek_release(self.store, self.key, condition_of(condition), criteria, n=n, edge=edge)
 
     def torch(
-        self, *, split: str | None = None, conditions: Sequence[str] | None = None, with_controls: bool = False
+        self,
+        fields: pl.DataFrame | None = None,
+        *,
+        split: str | None = None,
+        scheme: str = "protein",
+        conditions: Sequence[str] | None = None,
+        with_controls: bool = False,
+        size: int | None = None,
+        transform: Transform | None = None,
+        labels: Sequence[str | Labels] = (),
     ) -> FieldDataset:
         """A map-style `torch.utils.data.Dataset` over fields of view (extra: torch).
 
         Worker processes may be forked, spawned or served: they open the stores by path and run no query.
 
-        An item is a dictionary: `image` (uint8 tensor: channel, y, x), `field_id`, `condition`, `antibody_id`.
+        An item is a dictionary: `image` (uint8 tensor: channel, y, x), `position`, `field_id`, `condition`,
+        `antibody_id`, for each of the labels `{name}_label`, and `transform`, the parameters that the transform had.
 
         Args:
+            fields: Rows of `fields`; all that the other criteria leave, if not given.
             split: One of the splits of the table `splits`; None for every field.
+            scheme: The scheme that `split` is about.
             conditions: Conditions to take, each once whatever its spellings; None for all that are published.
-            with_controls: Also take wells without a primary antibody, whose green channel shows no protein.
+            with_controls: Also take wells without a primary antibody, whose green channel shows no protein. Of `fields`
+                every row is taken.
+            size: Edge length of the images, a divisor of the tensor's: planes are averaged as in the pixel pass.
+            transform: What is done to each image: see `loading.transforms`.
+            labels: Columns of `fields` to give as numbers, or `loading.labels.Labels`.
 
         Raises:
             ImportError: torch is not installed.
             NotMaterializedError: A condition, or the table of splits, is not published for this release.
+            SelectionError: No field is left.
+            TensorStoreError: A store has lost a part.
         """
-        from cm4ai_assets.loading.dataset import FieldDataset, Item  # noqa: PLC0415 - torch is optional
-        from cm4ai_assets.storage.tensors import require_complete  # noqa: PLC0415 - zarr is slow to import
+        from cm4ai_assets.loading.dataset import FieldDataset  # noqa: PLC0415 - torch is optional
+        from cm4ai_assets.loading.opening import open_source  # noqa: PLC0415 - image libraries are slow to import
 
-        wanted = self.conditions if conditions is None else [condition_of(label) for label in conditions]
-        chosen = tuple(dict.fromkeys(wanted))
-        if not chosen:
-            raise missing(self.store, "if_tensors", self.key)
-        fields = pl.concat([self._stored_fields(condition) for condition in chosen])
-        if not with_controls:
-            fields = fields.filter(~pl.col("is_control").fill_null(value=False))
-        if split is not None:
-            members = self.table("splits").filter(scheme="protein", split=split)
-            fields = fields.join(members, on=["condition", "field_id"], how="semi")
-        ordered = fields.sort("condition", "tensor_index").select(Item._fields).collect()
-        paths = {str(condition): self._tensor_path(condition) for condition in chosen}
-        for path in paths.values():
-            require_complete(self.store.fs, path)
-        return FieldDataset([Item(*row) for row in ordered.iter_rows()], self.store.url, paths)
+        return FieldDataset(open_source(
+            self, self._tensor_path, fields, split=split, scheme=scheme, conditions=conditions,
+            with_controls=with_controls, size=size, transform=transform, labels=labels,
+        ))  # fmt: skip
 
-    def _stored_fields(self, condition: Condition) -> pl.LazyFrame:
-        """The fields of a condition that are in its tensor."""
-        partition = self._partition("if_fields", condition)
-        if partition is None:
-            raise missing(self.store, "if_fields", self.key, condition)
-        return self.store.table("if_fields", partition).filter(pl.col("tensor_index").is_not_null())
+    def loader(
+        self,
+        fields: pl.DataFrame | None = None,
+        *,
+        split: str | None = None,
+        scheme: str = "protein",
+        conditions: Sequence[str] | None = None,
+        with_controls: bool = False,
+        size: int | None = None,
+        transform: Transform | None = None,
+        labels: Sequence[str | Labels] = (),
+        **settings: Unpack[LoaderSettings],
+    ) -> FieldLoader:
+        """Batches of fields of view, decoded by threads straight into each batch's memory; torch is not needed.
+
+        Which fields, and what is done to them, is said as for `torch`. For the settings, and what a batch holds, see
+        `loading.loader.FieldLoader`: `batch_size`, `shuffle`, `seed`, `rank`, `world_size`, `drop_last`, `window`,
+        `threads`, `prefetch`, `pin_memory`, `tensors`.
+
+        Raises:
+            NotMaterializedError: A condition, or the table of splits, is not published for this release.
+            SelectionError: No field is left.
+            TensorStoreError: A store has lost a part.
+            ConfigurationError: A setting makes no sense.
+        """
+        from cm4ai_assets.loading.loader import FieldLoader  # noqa: PLC0415 - image libraries are slow to import
+        from cm4ai_assets.loading.opening import open_source  # noqa: PLC0415 - image libraries are slow to import
+
+        return FieldLoader(open_source(
+            self, self._tensor_path, fields, split=split, scheme=scheme, conditions=conditions,
+            with_controls=with_controls, size=size, transform=transform, labels=labels,
+        ), **settings)  # fmt: skip
 
 
 def open_release(key: str = "latest", *, storage: str | None = None) -> Release:

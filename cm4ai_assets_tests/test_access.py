@@ -61,7 +61,7 @@ def test_what_is_not_there_says_how_to_get_it(storage: Path, tmp_path: Path) -> 
         release.tensors("paclitaxel")
     with pytest.raises(UnknownTreatmentError):
         release.tensors("aspirin")
-    with pytest.raises(NotMaterializedError, match="no table 'splits'"):
+    with pytest.raises(NotMaterializedError, match=r"splits of 2026-06-v2.0 is not materialized"):
         release.table("splits")
 
 
@@ -110,7 +110,7 @@ def test_controls_come_only_on_request_and_a_condition_counts_once(storage: Path
     assert controls, "the sandbox has control wells"
     plain = release.torch(conditions=["untreated", "control", "CTRL"])
     assert len(plain) == FIELDS - len(controls)
-    assert not {item.field_id for item in plain._items} & set(controls)
+    assert not {item.field_id for item in plain.items} & set(controls)
     assert len(release.torch(with_controls=True)) == FIELDS
     with pytest.raises(NotMaterializedError, match="splits"):
         release.torch(split="train")
