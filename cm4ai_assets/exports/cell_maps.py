@@ -23,6 +23,7 @@ import polars as pl
 
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, Write, as_json, of_bytes, sentences
+from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImage, PublishedImages
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources
@@ -96,6 +97,7 @@ def plan(job: Job) -> Plan:
         unit="images",
         sources=sources,
         counts={**counts, "left_out": left_out(job.release, fields)},
+        credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_READ,
         notes=sentences(_NOTES),
         room=sum(part.size or 0 for part in parts),

@@ -21,14 +21,12 @@ class Format:
     Attributes:
         name: As `--format` takes it, and its module's name with `_` for `-`.
         summary: What it is, in a line.
-        table: The table whose licence counts.
         pixels: The forms of pixels that it can hold, its own choice first; none where there is no choice.
         is_sharded: Several fields share a file.
     """
 
     name: str
     summary: str
-    table: str
     pixels: tuple[str, ...] = ()
     is_sharded: bool = False
 
@@ -49,16 +47,18 @@ class Format:
 FORMATS: Final = {
     one.name: one
     for one in (
-        Format("cell-maps", "published JPEGs in colour folders, with the tables of CM4AI's own tools", "if_images"),
-        Format("webdataset", "tar shards in random order", "if_tensors", ("png", "npy", "jpeg"), is_sharded=True),
+        Format("cell-maps", "published JPEGs in colour folders, with the tables of CM4AI's own tools"),
+        Format("webdataset", "tar shards in random order", ("png", "npy", "jpeg"), is_sharded=True),
         Format(
             "huggingface",
             "Parquet with encoded images, for load_dataset",
-            "if_tensors",
             ("png", "jpeg"),
             is_sharded=True,
         ),
-        Format("ome-zarr", "OME-Zarr 0.5 plates (HCS) with levels, channel names, colours, windows", "if_tensors"),
+        Format("ome-zarr", "OME-Zarr 0.5 plates (HCS) with levels, channel names, colours, windows"),
+        Format("anndata", "SEC-MS profiles and Perturb-seq summaries as .h5ad"),
+        Format("mudata", "the same as .h5mu, a modality a replicate"),
+        Format("secms-matrix", "SEC-MS matrices for PCprophet and CCprofiler"),
     )
 }
 

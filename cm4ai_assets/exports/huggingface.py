@@ -21,6 +21,7 @@ import yaml
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
 from cm4ai_assets.exports.pixels import Planes, pngs
+from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources, in_splits
@@ -77,6 +78,7 @@ def plan(job: Job) -> Plan:
             "fields": dict(fields.group_by("condition").len().sort("condition").iter_rows()),
             "left_out": left_out(job.release, fields),
         },
+        credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_how_to_read(next(iter(splits))),
         notes=(_OF_PIXELS[job.pixels], *sentences(_NOTES)),
         front_matter=lambda license_name: _card(license_name, job.release.key, splits),

@@ -67,14 +67,9 @@ def export(
     chosen = form.pixels_as(pixels)
     with ExitStack() as opened:
         plan = _planner(form)(Job(release, selection, chosen, shard_fields, opened))
-        origin = origin_of(release, [(form.table, condition) for condition in _conditions(plan)])
-        return make(plan, folder, origin, progress)
+        return make(plan, folder, origin_of(release, plan.credits), progress)
 
 
 def _planner(form: Format) -> Callable[[Job], Plan]:
     module = import_module(f"{__package__}.{form.name.replace('-', '_')}")
     return cast("Callable[[Job], Plan]", module.plan)
-
-
-def _conditions(plan: Plan) -> list[str]:
-    return sorted({str(source["condition"]) for source in plan.sources if source.get("condition")})

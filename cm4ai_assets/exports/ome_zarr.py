@@ -22,6 +22,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
 from cm4ai_assets.exports.pixels import Planes
+from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources
 from cm4ai_assets.images.decode import area_average
@@ -45,7 +46,8 @@ _AXES: Final = (
 )
 _ROOM: Final = 1_700_000  # bytes of a field with its levels, measured on published images
 _NOTES: Final = """
-The physical pixel size is not published: axes have no unit, and scales count pixels of the first level.
+The physical pixel size is not published: axes have no unit, and scales count pixels of the first level. Where a tool
+shows micrometres (ngio shows 1 for what is not stated), that is no measurement.
 Windows reach from the 1st to the 99.9th percentile of each image, by its histogram at full resolution.
 Values are not comparable between images, which were contrast-stretched one by one before publication.
 The attribute `cm4ai` of each image holds its labels: field, antibody, genes, well, flags, split.
@@ -86,6 +88,7 @@ def plan(job: Job) -> Plan:
         closing=closing,
         sources=image_sources(job.release, fields),
         counts={"fields": fields.height, "plates": len(plates), "left_out": left_out(job.release, fields)},
+        credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_READ.format(condition=first[0], plate=first[1]),
         notes=sentences(_NOTES),
         room=fields.height * _ROOM,
@@ -155,7 +158,8 @@ def image_metadata(row: Row, levels: Sequence[int], windows: Windows) -> dict[st
                 {"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
                 for number, scale in enumerate(scales)
             ],
-            "type": "mean of the pixels that are covered, halves rounded to even",
+            "type": "mean",
+            "metadata": {"description": "mean of the pixels of the first level that are covered, halves to even"},
         }],
         "omero": {"name": row["field_id"], "channels": channels, "rdefs": {"model": "color"}},
     }  # fmt: skip

@@ -45,6 +45,7 @@ class Plan:
         closing: Parts that make the others readable as one; they are written last.
         unit: What a tick counts.
         sources: The published files, tables and stores that it is made from, each as a JSON object.
+        credits: Dataset, version and licence behind each partition that is exported (`updates.credit`).
         counts: What is in it, and what was left out.
         how_to_read: Markdown: what stands where, and an example in the words of the tool.
         notes: What a reader has to know of the values, in sentences.
@@ -55,6 +56,7 @@ class Plan:
     identity: Mapping[str, Any]
     parts: Sequence[Part]
     sources: Sequence[Mapping[str, Any]]
+    credits: Sequence[Mapping[str, str]]
     how_to_read: str
     closing: Sequence[Part] = ()
     unit: str = "fields"

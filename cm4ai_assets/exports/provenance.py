@@ -6,7 +6,7 @@ what a format says of its own files (`Plan.how_to_read`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -55,14 +55,18 @@ class Origin:
         }
 
 
-def origin_of(release: Release, tables: Sequence[tuple[str, str | None]]) -> Origin:
+def credits_of(release: Release, table: str, conditions: Iterable[str]) -> list[dict[str, str]]:
+    """Dataset, version and licence behind the partitions of a table that is made from the release's own files."""
+    return [credit(release.store, table, Partition(release.key, condition)) for condition in conditions]
+
+
+def origin_of(release: Release, stated: Sequence[Mapping[str, str]]) -> Origin:
     """What a release says of itself.
 
     Args:
         release: The release.
-        tables: The partitions that are exported, as table and condition: their licences count.
+        stated: The credits of what is exported; their licences count.
     """
-    stated = [credit(release.store, name, Partition(release.key, condition)) for name, condition in tables]
     try:
         record = ReleaseRegistry(release.store).get(release.key)
     except ReleaseKeyError:

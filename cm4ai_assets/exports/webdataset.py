@@ -25,6 +25,7 @@ import polars as pl
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick
 from cm4ai_assets.exports.pixels import Planes, npy, pngs
+from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources, in_splits
@@ -71,6 +72,7 @@ def plan(job: Job) -> Plan:
         parts=parts,
         sources=image_sources(job.release, fields),
         counts={"fields": fields.height, "shards": shown, "left_out": left_out(job.release, fields)},
+        credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_how_to_read(job.pixels, next(iter(shown.values()))),
         notes=(
             _NOTES[job.pixels],

@@ -106,6 +106,26 @@ class Pseudobulk:
         row = self.targets.index(target)
         return np.asarray(self.statistic(statistic)[row], dtype=np.float32)
 
+    def outline(self) -> anndata.AnnData:
+        """`anndata()` without a single value: the rows of the table, the genes, and where the counts are from.
+
+        Raises:
+            ImportError: anndata is not installed (extra: anndata).
+        """
+        return self._anndata()
+
+    def _anndata(self, **values: Any) -> anndata.AnnData:  # noqa: ANN401 - those of AnnData
+        try:
+            import anndata  # noqa: PLC0415 - optional
+        except ImportError as error:
+            raise ImportError("anndata is not installed: pip install 'cm4ai_assets[anndata]'.") from error
+        return anndata.AnnData(
+            obs=for_anndata(self._rows.drop("target"), self.targets),
+            var=for_anndata(self.gene_table.select("gene_id"), self.genes),
+            uns={"counts_in": self.record.counts_in, "depths_from": self.record.depths_from},
+            **values,
+        )
+
     def anndata(self) -> anndata.AnnData:
         """All of it in memory: X is `log_mean`, the other statistics are layers; obs are the rows of `perturb_targets`.
 
@@ -114,25 +134,19 @@ class Pseudobulk:
         Raises:
             ImportError: anndata is not installed (extra: anndata).
         """
-        try:
-            import anndata  # noqa: PLC0415 - optional
-        except ImportError as error:
-            raise ImportError("anndata is not installed: pip install 'cm4ai_assets[anndata]'.") from error
-        lists = [name for name, dtype in self._rows.schema.items() if isinstance(dtype, pl.List)]
-        rows = self._rows.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|"))
         layers = {name: np.asarray(self.statistic(name)[:]) for name in STATISTICS if name != DEFAULT}
-        return anndata.AnnData(
-            X=self[:],
-            obs=_for_anndata(rows.drop("target"), self.targets),
-            var=_for_anndata(self.gene_table.select("gene_id"), self.genes),
-            layers=layers,
-            uns={"counts_in": self.record.counts_in, "depths_from": self.record.depths_from},
-        )
+        return self._anndata(X=self[:], layers=layers)
 
 
-def _for_anndata(frame: pl.DataFrame, index: Sequence[str]) -> pd.DataFrame:
-    """A frame as anndata can write it: texts as categories over objects, which any version of pandas and it knows."""
+def for_anndata(frame: pl.DataFrame, index: Sequence[str]) -> pd.DataFrame:
+    """A frame as anndata can write it: texts as categories over objects, which any version of pandas and it knows.
+
+    Lists become text, joined by `|`.
+    """
     import pandas as pd  # noqa: PLC0415 - comes with anndata
+
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|"))
 
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     columns = {name: frame[name].to_numpy() for name in frame.columns if name not in texts}

@@ -12,13 +12,25 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
-from cm4ai_assets_tests.exports.releases import painted
+from cm4ai_assets_tests.exports.releases import painted, with_secms, with_secms_and_perturbseq
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Two conditions of five fields, one of them a control. Only to be read."""
     return painted(tmp_path_factory.mktemp("exports"), (Condition.UNTREATED, Condition.PACLITAXEL))
+
+
+@pytest.fixture(scope="session")
+def secms(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Elution profiles of two conditions. Only to be read."""
+    return with_secms(tmp_path_factory.mktemp("secms"))
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Elution profiles and a Perturb-seq screen. Only to be read."""
+    return with_secms_and_perturbseq(tmp_path_factory.mktemp("both"))
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from cm4ai_assets.images.colour import PAINTED_PLANES
 from cm4ai_assets.images.decode import SOURCE_EDGE
 from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.images.manifest import read_manifest
+from cm4ai_assets.perturbseq.profiles import product_of, table_of
+from cm4ai_assets.proteomics.secms import read_condition
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
@@ -30,6 +32,8 @@ from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.images.archives import HEADER
 from cm4ai_assets_tests.images.published import KEY, publish
+from cm4ai_assets_tests.perturbseq.files import source_of, written
+from cm4ai_assets_tests.proteomics.helpers import zipped
 
 DOI = "doi:10.5072/FK2/TESTED"
 LICENSE = "CC BY-NC-SA 4.0"
@@ -126,3 +130,47 @@ def _publish_images(store: Store, sha256: str, condition: Condition, edge: int) 
         "size": record.size, "raw_size": record.raw_size, "license": LICENSE,
     }  # fmt: skip
     publish(store, "if_tensors", [tensor], str(condition))
+
+
+# Six fractions of two replicates, whose windows differ by two: one value missing, one zero, a repeated group, an
+# isoform of one symbol in another case, a group of two, one without a symbol, one never quantified.
+_REPORTS = {
+    Condition.UNTREATED: (
+        "Biosep_MDAMB468_CTRL_1_Report.tsv", "Biosep_MDAMB468_Ctrl_121224", 7,
+        ("P04637\tTP53\t1\t2\t3\t4\t0\tNaN", "P00533\tEGFR\t5\t5\t5\t5\t5\t5", "P00533\tEGFR\tNaN\tNaN\tNaN\tNaN\t2\t2",
+         "P04637-2\ttp53\t1\t1\t1\t1\t1\t1", "P13796;P13797\tLCP1;PLS3\t1\t1\t1\t1\t1\t9",
+         "Q99999\t\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN"),
+    ),
+    Condition.VORINOSTAT: (
+        "Biosep_MDAMB468_VRST_2_Report.tsv", "Biosep_MDAMB468_VRST_121224", 9,
+        ("P04637\tTP53\t1.5\tNaN\t3\t4\t5\t6", "P00533\tEGFR\t6\t5\t4\t3\t2\t1"),
+    ),
+}  # fmt: skip
+
+
+def with_secms(folder: Path) -> Release:
+    """A release with elution profiles of two conditions, read from two reports."""
+    store = Store(str(folder / "storage"), scratch=folder / "scratch")
+    ReleaseRegistry(store).register([RECORD])
+    for condition, (name, series, first, rows) in _REPORTS.items():
+        runs = "\t".join(f"[{n}] {series}_F{first + n - 1:02d}_{n}_1_90{n}.d.PG.Quantity" for n in range(1, 7))
+        report = "\n".join((f"PG.ProteinGroups\tPG.Genes\t{runs}", *rows, "")).encode()
+        reading = read_condition([zipped("cm4ai_mass-spec_MDA-MB-468.zip", {name: report})], condition)
+        for table, frame in (("secms_proteins", reading.proteins), ("secms_profiles", reading.profiles)):
+            placed = tables.table(table).place(frame, release=KEY, condition=str(condition))
+            with store.stage_table(table, Partition(KEY, str(condition)), placed) as staged:
+                store.publish_table(staged)
+    return Release(KEY, store)
+
+
+def with_secms_and_perturbseq(folder: Path) -> Release:
+    """The same with the profiles of a small screen."""
+    release = with_secms(folder)
+    h5ad = written(folder / "cells.h5ad")
+    with product_of(release.store, source_of(h5ad), scratch=folder / "scratch", first_published_in={}) as product:
+        rows = table_of(product, source=h5ad.name, licence="CC BY 4.0")
+        product.publish()
+    placed = tables.table("perturb_targets").place(rows, release=KEY)
+    with release.store.stage_table("perturb_targets", Partition(KEY), placed) as staged:
+        release.store.publish_table(staged)
+    return release

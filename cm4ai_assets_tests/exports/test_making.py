@@ -24,7 +24,9 @@ from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.exports.selection import Selection
 
 ORIGIN = Origin("2026-06-v2.0", "doi:10.5072/FK2/X", "2.0", "A title", "A citation", "CC0 1.0")
-PLAN = Plan(identity={"format": "test", "release": "2026-06-v2.0"}, parts=[], sources=[], how_to_read="Read it.")
+PLAN = Plan(
+    identity={"format": "test", "release": "2026-06-v2.0"}, parts=[], sources=[], credits=[], how_to_read="Read it."
+)
 
 
 def _recorded(folder: Path) -> bool:

@@ -1,0 +1,127 @@
+"""Matrices held against what PCprophet and CCprofiler ask; both are read as their own sources read them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.exports.job import export
+from cm4ai_assets.exports.making import Made
+from cm4ai_assets.exports.selection import Selection
+
+EXPERIMENT = "MDA-MB-468_cancer_protein_group_quantity"
+CONTROL, TREATED = "MDA-MB-468_untreated_1", "MDA-MB-468_vorinostat_2"
+
+
+@pytest.fixture
+def matrices(secms: Release, tmp_path: Path) -> Path:
+    return export(secms, "secms-matrix", tmp_path / "out").folder / EXPERIMENT
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.open(newline=""), delimiter="\t"))
+
+
+def _pcprophet_accepts(path: Path, genes: str, proteins: str) -> list[dict[str, str]]:
+    """`InputTester` of PCprophet/validate_input.py, file type `in`: columns, no gene twice, no empty cell."""
+    rows = _rows(path)
+    assert [genes, proteins] == list(rows[0])[:2]
+    names = [row[genes].upper() for row in rows]
+    assert len(set(names)) == len(names)
+    assert all(value != "" for row in rows for value in row.values())
+    for row in rows:
+        assert all(float(row[name]) >= 0 for name in list(row)[2:])
+    return rows
+
+
+def _imported_by_ccprofiler(matrix: Path, annotation: Path) -> dict[str, dict[int, float]]:
+    """`importPCPdata` of CCprofiler: file names are found in column names by `grep`, rows and fractions in order."""
+    rows, files = _rows(matrix), _rows(annotation)
+    assert list(files[0]) == ["filename", "fraction_number"]
+    columns = [name for name in rows[0] if name not in {"protein_id", "peptide_id"}]
+    assert len(columns) == len(files)
+    numbers: dict[str, int] = {}
+    for file in files:
+        for column in columns:
+            if file["filename"] in column:
+                assert column not in numbers, "a file name is found within another"
+                numbers[column] = int(file["fraction_number"])
+    names = [row["protein_id"] for row in rows]
+    assert len(set(names)) == len(names)
+    assert names == sorted(names, key=str.encode), "setkey() sorts by bytes, and the rows have to be in that order"
+    assert list(numbers.values()) == sorted(numbers.values())
+    return {row["protein_id"]: {numbers[name]: float(row[name]) for name in columns} for row in rows}
+
+
+def test_pcprophet_gets_what_it_accepts_in_the_fractions_that_all_have(matrices: Path) -> None:
+    for suffix, columns in (("", ("GN", "ID")), ("_gene_name", ("gene_name", "protein_id"))):
+        samples = _rows(matrices / f"sample_ids{suffix}.txt")
+        assert list(samples[0]) == ["Sample", "cond", "group", "short_id", "repl", "fr"]
+        assert len({(row["repl"], row["short_id"]) for row in samples}) == len(samples) == 2
+        assert [(row["cond"], row["group"], row["repl"], row["fr"]) for row in samples] == [
+            ("Ctrl", "1", "1", "4"), ("Treat2", "2", "2", "4"),
+        ]  # fmt: skip
+        for sample in samples:
+            rows = _pcprophet_accepts(matrices / sample["Sample"], *columns)
+            assert list(rows[0])[2:] == ["9", "10", "11", "12"] == list(rows[0])[2:][: int(sample["fr"])]
+        assert len({Path(row["Sample"]).stem for row in samples}) == 2, "its folder for each is named by the file"
+
+
+def test_values_stand_under_the_number_of_their_run(matrices: Path, secms: Release) -> None:
+    (row,) = [row for row in _rows(matrices / CONTROL / f"{CONTROL}_pcprophet.txt") if row["ID"] == "P04637"]
+    assert row == {"GN": "TP53", "ID": "P04637", "9": "3.0", "10": "4.0", "11": "0.0", "12": "0.0"}
+    imported = _imported_by_ccprofiler(
+        matrices / CONTROL / f"{CONTROL}_ccprofiler.tsv", matrices / CONTROL / f"{CONTROL}_ccprofiler_fractions.tsv"
+    )
+    assert imported["P04637"] == {7: 1.0, 8: 2.0, 9: 3.0, 10: 4.0, 11: 0.0, 12: 0.0}
+    treated = _imported_by_ccprofiler(
+        matrices / TREATED / f"{TREATED}_ccprofiler.tsv", matrices / TREATED / f"{TREATED}_ccprofiler_fractions.tsv"
+    )
+    assert list(treated["P04637"]) == [9, 10, 11, 12, 13, 14]
+    profiles = secms.table("secms_profiles").filter(pl.col("replicate_id") == TREATED, occurrence=0).collect()
+    for group, fraction, quantity in profiles.select("protein_group", "fraction", "quantity").iter_rows():
+        assert treated[group][fraction] == (quantity or 0.0)
+
+
+def test_missing_and_zero_are_counted_before_they_become_one(matrices: Path) -> None:
+    stated = json.loads((matrices / CONTROL / f"{CONTROL}.json").read_text())
+    assert (stated["missing"], stated["zero"]) == (1 + 4 + 6, 1)
+    assert stated["fractions"] == [7, 8, 9, 10, 11, 12]
+    assert stated["fractions_for_pcprophet"] == [9, 10, 11, 12]
+
+
+def test_rows_that_the_tools_refuse_are_left_out_and_named(matrices: Path) -> None:
+    stated = json.loads((matrices / CONTROL / f"{CONTROL}.json").read_text())
+    assert stated["left_out"] == [
+        {"protein_group": "P00533", "occurrence": 1, "gene_name": "EGFR", "instead": "P00533"},
+        {"protein_group": "P04637-2", "occurrence": 0, "gene_name": "tp53", "instead": "P04637"},
+    ]
+    genes = {row["ID"]: row["GN"] for row in _rows(matrices / CONTROL / f"{CONTROL}_pcprophet.txt")}
+    assert genes == {"P04637": "TP53", "P00533": "EGFR", "P13796;P13797": "LCP1;PLS3", "Q99999": "Q99999"}
+
+
+def test_only_what_was_asked_for_is_exported(secms: Release, tmp_path: Path, exported: Callable[..., Made]) -> None:
+    only = Selection(conditions=(Condition.VORINOSTAT,))
+    folder = export(secms, "secms-matrix", tmp_path / "one", selection=only).folder / EXPERIMENT
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {TREATED}
+    (sample,) = _rows(folder / "sample_ids.txt")
+    assert (sample["cond"], sample["group"], sample["fr"]) == ("Treat2", "2", "6")
+    refused: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"conditions": (Condition.PACLITAXEL,)}, NotMaterializedError, "paclitaxel"),
+        ({"genes": ("TP53",)}, ConfigurationError, "genes chooses images"),
+        ({"with_controls": True}, ConfigurationError, "with controls chooses images"),
+    ]
+    for choice, error, text in refused:
+        with pytest.raises(error, match=text):
+            export(secms, "secms-matrix", tmp_path / "two", selection=Selection(**choice))
+    with pytest.raises(NotMaterializedError, match="secms_proteins"):
+        exported("secms-matrix")

@@ -1,0 +1,147 @@
+"""AnnData and MuData, read back by anndata and mudata."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.exports.hdf5 import Matrix, append, needed
+from cm4ai_assets.exports.job import export
+from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.storage.profiles import STATISTICS
+
+anndata = pytest.importorskip("anndata", reason="anndata is not installed (extra: dev)")
+mudata = pytest.importorskip("mudata", reason="mudata is not installed (extra: dev)")
+
+CONTROL, TREATED = "MDA-MB-468_untreated_1", "MDA-MB-468_vorinostat_2"
+COHORT = "secms_MDA-MB-468_cancer_protein_group_quantity.h5mu"
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def _stated(release: Release, replicate: str) -> dict[tuple[str, int], float | None]:
+    """Row and fraction to quantity, from the table."""
+    rows = release.table("secms_profiles").filter(replicate_id=replicate).collect()
+    names = [f"{group}#{n}" if n else group for group, n in rows.select("protein_group", "occurrence").iter_rows()]
+    return dict(zip(zip(names, rows["fraction"], strict=True), rows["quantity"], strict=True))
+
+
+def _found(adata: Any) -> dict[tuple[str, int], float | None]:
+    return {
+        (name, int(fraction)): None if np.isnan(value) else float(value)
+        for name, values in zip(adata.obs_names, adata.X, strict=True)
+        for fraction, value in zip(adata.var["fraction"], values, strict=True)
+    }
+
+
+def test_a_replicate_is_an_object_in_which_missing_is_not_zero(both: Release, tmp_path: Path) -> None:
+    folder = export(both, "anndata", tmp_path / "out").folder
+    assert {path.stem for path in (folder / "secms").iterdir()} == {CONTROL, TREATED}
+    for replicate in (CONTROL, TREATED):
+        adata = anndata.read_h5ad(folder / "secms" / f"{replicate}.h5ad")
+        stated = _stated(both, replicate)
+        assert _found(adata) == stated
+        assert {None, 0.0} <= set(stated.values()) or replicate == TREATED
+        assert adata.uns["cm4ai"]["release"] == both.key
+    assert list(adata.var_names) == [f"F{number:02d}" for number in range(9, 15)]
+    assert adata.obs.loc["P04637", "gene_symbols"] == "TP53"
+    assert adata.var["run"].iloc[0] == "Biosep_MDAMB468_VRST_121224_F09_1_1_901.d"
+
+
+def test_perturbseq_is_written_in_blocks_and_is_what_the_store_holds(both: Release, tmp_path: Path) -> None:
+    adata = anndata.read_h5ad(export(both, "anndata", tmp_path / "out").folder / "perturb_targets.h5ad")
+    expected = both.profiles().anndata()
+    assert np.array_equal(adata.X, expected.X)
+    assert set(adata.layers) == set(STATISTICS) - {"log_mean"}
+    for name in adata.layers:
+        assert np.array_equal(adata.layers[name], expected.layers[name], equal_nan=True)
+    assert list(adata.obs_names) == list(both.profiles().targets)
+    assert list(adata.var_names) == list(both.profiles().genes)
+    assert adata.obs["n_cells"].tolist() == both.profiles().cells.tolist()
+    assert adata.uns["cm4ai"]["digest"] == both.profiles().record.digest
+
+
+def test_modalities_are_replicates_that_share_their_protein_groups(both: Release, tmp_path: Path) -> None:
+    folder = export(both, "mudata", tmp_path / "out").folder
+    mdata = mudata.read_h5mu(folder / COHORT)
+    assert set(mdata.mod) == {CONTROL, TREATED}
+    assert set(mdata.obs_names) == set(mdata.mod[CONTROL].obs_names) | set(mdata.mod[TREATED].obs_names)
+    assert mdata.n_vars == 12
+    for replicate in mdata.mod:
+        assert _found(mdata.mod[replicate]) == _stated(both, replicate)
+    rna = mudata.read_h5mu(folder / "perturb_targets.h5mu").mod["rna"]
+    assert np.array_equal(rna.X, both.profiles()[:])
+    assert rna.layers["variance"].shape == both.profiles().shape
+
+
+def test_each_source_and_licence_is_named(both: Release, tmp_path: Path) -> None:
+    record = json.loads((export(both, "anndata", tmp_path / "out").folder / "cm4ai-export.json").read_text())
+    assert {source.get("license") for source in record["sources"]} >= {"CC BY 4.0"}
+    assert "CC BY 4.0" in record["license"]
+    assert [source["label"] for source in record["sources"] if "label" in source] == ["cells.h5ad"]
+
+
+def test_chosen_conditions_leave_out_what_has_none(both: Release, secms: Release, tmp_path: Path) -> None:
+    only = Selection(conditions=(Condition.UNTREATED,))
+    folder = export(both, "anndata", tmp_path / "one", selection=only).folder
+    assert {path.name for path in folder.rglob("*.h5ad")} == {f"{CONTROL}.h5ad"}
+    with pytest.raises(NotMaterializedError):
+        export(both, "mudata", tmp_path / "two", selection=Selection(conditions=(Condition.PACLITAXEL,)))
+    folder = export(secms, "anndata", tmp_path / "three").folder
+    assert {path.parent.name for path in folder.rglob("*.h5ad")} == {"secms"}
+
+
+def test_a_release_with_neither_says_so(images: Release, tmp_path: Path) -> None:
+    for name in ("anndata", "mudata"):
+        with pytest.raises(NotMaterializedError, match="secms_proteins"):
+            export(images, name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_library_that_is_absent_is_named_with_its_extra() -> None:
+    with pytest.raises(ConfigurationError, match=r"no_such is not installed\. Run `pip install 'cm4ai_assets\[no_such"):
+        needed("no_such")
+
+
+def test_blocks_that_do_not_fill_a_matrix_are_an_error(tmp_path: Path) -> None:
+    import h5py  # noqa: PLC0415
+
+    with h5py.File(tmp_path / "x.h5ad", "w"):
+        pass
+    short = Matrix("X", (3, 2), "float32", lambda: iter([np.zeros((2, 2), np.float32)]))
+    with pytest.raises(ValueError, match="has 3 rows, and 2 came"):
+        append(tmp_path / "x.h5ad", {"/": [short]})
+
+
+def test_interpolated_values_are_marked(tmp_path: Path, both: Release) -> None:
+    profiles = both.table("secms_profiles").filter(replicate_id=CONTROL).collect()
+    assert profiles["interpolated"].null_count() == profiles.height
+    folder = export(both, "anndata", tmp_path / "out").folder
+    assert not anndata.read_h5ad(folder / "secms" / f"{CONTROL}.h5ad").layers
+    marked = profiles.with_columns(interpolated=pl.col("fraction") == 8)
+    from cm4ai_assets.storage.layout import Partition  # noqa: PLC0415
+
+    store = type(both.store)(str(tmp_path / "storage"), scratch=tmp_path / "scratch")
+    proteins = both.table("secms_proteins").filter(replicate_id=CONTROL).collect()
+    for name, frame in (("secms_profiles", marked), ("secms_proteins", proteins)):
+        with store.stage_table(name, Partition(both.key, "untreated"), frame) as staged:
+            store.publish_table(staged)
+    folder = export(Release(both.key, store), "anndata", tmp_path / "marked").folder
+    layer = anndata.read_h5ad(folder / "secms" / f"{CONTROL}.h5ad").layers["interpolated"]
+    assert layer[:, 1].all()
+    assert not np.delete(layer, 1, axis=1).any()
