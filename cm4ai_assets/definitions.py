@@ -7,6 +7,8 @@ import dagster as dg
 from cm4ai_assets.defs import automation, executor, housekeeping, jobs, loggers, scrubbing
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.crates import checks as crate_checks
+from cm4ai_assets.defs.effects import assets as effect_assets
+from cm4ai_assets.defs.effects import checks as effect_checks
 from cm4ai_assets.defs.images import assets as image_assets
 from cm4ai_assets.defs.images import checks as image_checks
 from cm4ai_assets.defs.integration import assets as integration_assets
@@ -41,6 +43,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *targets.ASSETS,
             *screen_assets.ASSETS,
             *integration_assets.ASSETS,
+            *effect_assets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
@@ -51,6 +54,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *target_checks.CHECKS,
             *screen_checks.CHECKS,
             *integration_checks.CHECKS,
+            *effect_checks.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
         sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.tables import crates as metadata
-from cm4ai_assets.tables import images, integration, perturbseq, proteomics, release, screen, targets
+from cm4ai_assets.tables import effects, images, integration, perturbseq, proteomics, release, screen, targets
 from cm4ai_assets.tables.schema import Column, Document, Rule, Table, Violation
 
 ALL: tuple[Table, ...] = (
@@ -21,6 +21,7 @@ ALL: tuple[Table, ...] = (
     *targets.TABLES,
     *screen.TABLES,
     *integration.TABLES,
+    *effects.TABLES,
 )
 _BY_NAME = {table.name: table for table in ALL}
 

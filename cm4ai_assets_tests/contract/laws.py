@@ -30,7 +30,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "crates",
         "images proteomics perturbseq integration updates sandbox",
         "selecting",
-        "peeking",
+        "peeking effects",
         "loading",
         "references",
         "access platform verification guard overview",

@@ -1,0 +1,1 @@
+"""Assets of batch effects and of the effects of treatments."""

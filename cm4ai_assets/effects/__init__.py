@@ -1,0 +1,1 @@
+"""What plates, positions and treatments do to images, by statistics that survive the stretching of each image."""
