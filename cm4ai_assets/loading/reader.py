@@ -21,7 +21,7 @@ import numpy as np
 from imagecodecs import zstd_decode
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.loading.averaging import average_into, compiled
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
@@ -61,6 +61,8 @@ class ShardReader:
         self._shard_sizes = record.shard_sizes
         self._indexes: dict[int, Entries] = {}
         self._local = threading.local()
+        if self.size < self.edge:
+            compiled()  # before any fork, and before threads ask for it at once
 
     def shape(self, channels: Sequence[int] = CHANNELS) -> tuple[int, int, int]:
         """Shape of a field as it is read: (channel, y, x)."""
@@ -132,8 +134,10 @@ class ShardReader:
             for chunk, (y, x) in zip(chunks, ((y, x) for y in corners for x in corners), strict=True):
                 self._decode(chunk, square, where)
                 plane[y : y + self._chunk, x : x + self._chunk] = square.reshape(self._chunk, self._chunk)
-        if not direct:
-            _averaged_into(plane, out)
+        if self.size < self.edge:
+            average_into(plane, out)
+        elif not direct:
+            np.copyto(out, plane)
 
     def _decode(self, chunk: Pixels, out: Pixels, where: str) -> None:
         """One chunk, held against its checksum, into flat memory."""
@@ -199,12 +203,3 @@ class ShardReader:
 def _filesystem(storage: str) -> fsspec.AbstractFileSystem:
     fs, _ = fsspec.url_to_fs(storage)
     return fs
-
-
-def _averaged_into(plane: Pixels, out: Pixels) -> None:
-    if plane.shape == out.shape:
-        np.copyto(out, plane)
-    elif out.flags.c_contiguous:
-        area_average(plane, out.shape[0], out)
-    else:
-        np.copyto(out, area_average(plane, out.shape[0]))
