@@ -279,6 +279,28 @@ class Release:
             with_controls=with_controls, size=size, transform=transform, labels=labels,
         ), **settings)  # fmt: skip
 
+    def store_level(self, size: int, *, conditions: Sequence[str] | None = None) -> list[str]:
+        """Store the images at a smaller edge length beside the tensors, so that `loader` and `torch` need not average.
+
+        The pixels are the same either way. What is stored already is kept. 512 takes a quarter of the tensor's bytes
+        more, 256 a fourteenth; whether it is worth it: docs/decisions/0026.
+
+        Args:
+            size: A divisor of the tensors' edge length.
+            conditions: Conditions to take; None for all that are published.
+
+        Returns:
+            The paths of the stores, relative to the storage.
+
+        Raises:
+            ConfigurationError: `size` is no smaller divisor of the edge length.
+            TensorStoreError: A tensor has lost a part.
+        """
+        from cm4ai_assets.loading.levels import store_level  # noqa: PLC0415 - image libraries are slow to import
+
+        chosen = self.conditions if conditions is None else [condition_of(label) for label in conditions]
+        return [store_level(self.store, self._tensor_path(condition), size) for condition in chosen]
+
 
 def open_release(key: str = "latest", *, storage: str | None = None) -> Release:
     """Open a release by its key, or the newest one of which anything is published.

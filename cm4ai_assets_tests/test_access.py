@@ -14,7 +14,14 @@ import zarr
 
 from cm4ai_assets import open_release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import NotMaterializedError, TensorStoreError, UnknownReleaseError, UnknownTreatmentError
+from cm4ai_assets.errors import (
+    ConfigurationError,
+    NotMaterializedError,
+    SelectionError,
+    TensorStoreError,
+    UnknownReleaseError,
+    UnknownTreatmentError,
+)
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import write_if_zip
 from cm4ai_assets.settings import Settings
@@ -143,3 +150,38 @@ def test_a_tensor_that_lost_a_shard_is_refused_and_not_read_as_zeros(storage: Pa
     finally:
         aside.rename(shard)
     assert release.tensors("untreated")[0].max() > 0
+
+
+def test_chosen_fields_are_what_is_loaded(storage: Path) -> None:
+    release = open_release(storage=str(storage))
+    chosen = release.fields(condition="untreated").sample(3, seed=1)
+    loader = release.loader(chosen, batch_size=2, shuffle="none", labels=["condition"], tensors=False)
+    batches = list(loader)
+    assert [name for batch in batches for name in batch["field_id"]] == chosen["field_id"].to_list()
+    assert batches[1]["condition_label"].tolist() == [0]
+    tensor = release.tensors("untreated")
+    assert np.array_equal(batches[1]["image"][0], tensor[chosen["tensor_index"][2]])
+    assert len(list(release.loader(conditions=["CTRL"], batch_size=1))) == release.fields(condition="CTRL").height
+    with pytest.raises(SelectionError, match="No field is left to load"):
+        release.loader(chosen, conditions=["paclitaxel"])
+    with pytest.raises(NotMaterializedError, match="splits of 2026-06-v2"):
+        release.loader(chosen, split="train")
+
+
+def test_a_smaller_size_is_computed_or_stored_with_the_same_pixels(storage: Path) -> None:
+    release = open_release(storage=str(storage))
+
+    def images(*, stored: bool) -> np.ndarray:
+        loader = release.loader(size=64, batch_size=FIELDS, shuffle="none", with_controls=True, tensors=False)
+        (reader,) = loader.source._readers.values()
+        assert (reader.edge, reader.size) == ((64, 64) if stored else (256, 64))
+        return next(iter(loader))["image"]
+
+    computed = images(stored=False)
+    (path,) = release.store_level(64)
+    assert path.startswith("tensors/if_levels/")
+    assert np.array_equal(images(stored=True), computed)
+    assert np.array_equal(images(stored=True), zarr.open_array(storage / path, path="image", mode="r")[:])
+    release.store.remove(path)
+    with pytest.raises(ConfigurationError, match="100 does not divide the edge length 256"):
+        release.loader(size=100)

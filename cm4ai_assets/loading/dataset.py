@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from cm4ai_assets.loading.loader import default_threads
 from cm4ai_assets.loading.order import FieldOrder
+from cm4ai_assets.loading.reader import default_threads
 from cm4ai_assets.loading.source import FieldSource, Item
 
 

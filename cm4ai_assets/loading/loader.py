@@ -13,20 +13,16 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypedDict
+from typing import Any, TypedDict
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cm4ai_assets.loading.memory import BatchMemory
 from cm4ai_assets.loading.order import WINDOW, FieldOrder, Shuffle
+from cm4ai_assets.loading.reader import default_threads
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.loading.transforms import Drawn
-from cm4ai_assets.storage.placing import is_local
-
-REMOTE_THREADS: Final = 16
-"""Reads that are under way at once where the storage is remote: there threads wait, and do not compute."""
 
 Batch = dict[str, Any]
 
@@ -45,18 +41,6 @@ class LoaderSettings(TypedDict, total=False):
     prefetch: int
     pin_memory: bool
     tensors: bool | None
-
-
-def default_threads(storage: str, share: int = 1) -> int:
-    """How many threads read: as many as this process may use cores; at least `REMOTE_THREADS` from elsewhere.
-
-    Args:
-        storage: The storage, as in CM4AI_STORAGE.
-        share: Processes that share the cores.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fs, _ = fsspec.url_to_fs(storage)
-    return max(1, cores // share) if is_local(fs) else max(REMOTE_THREADS, cores // share)
 
 
 class FieldLoader:

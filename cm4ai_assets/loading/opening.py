@@ -13,6 +13,7 @@ import polars as pl
 
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.loading.labels import Labels
+from cm4ai_assets.loading.levels import stored_level
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.loading.transforms import Transform
 from cm4ai_assets.storage.store import Store
@@ -80,6 +81,8 @@ def open_source(
     paths = {name: tensor_path(Condition(name)) for name in own["condition"].unique(maintain_order=True)}
     for path in paths.values():
         require_complete(release.store.fs, path)
+    if size is not None:
+        paths = {name: stored_level(release.store, path, size) or path for name, path in paths.items()}
     encoded = [Labels.of(own, label) if isinstance(label, str) else label for label in labels]
     return FieldSource(own, release.store.url, paths, size=size, transform=transform, labels=encoded)
 

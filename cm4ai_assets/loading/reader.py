@@ -29,6 +29,9 @@ from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels, chunk_edge, read
 
 CHANNELS: Final = tuple(range(CHANNEL_COUNT))
 
+REMOTE_THREADS: Final = 16
+"""Reads that are under way at once where the storage is remote: there threads wait, and do not compute."""
+
 
 class ShardReader:
     """Reads fields of one tensor store. For any number of threads at once; may be pickled and forked.
@@ -198,6 +201,17 @@ class ShardReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _owner=os.getpid(), _fs=_filesystem(state["storage"]), _local=threading.local())
+
+
+def default_threads(storage: str, share: int = 1) -> int:
+    """How many threads read: as many as this process may use cores; at least `REMOTE_THREADS` from elsewhere.
+
+    Args:
+        storage: The storage, as in CM4AI_STORAGE.
+        share: Processes that share the cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // share) if is_local(_filesystem(storage)) else max(REMOTE_THREADS, cores // share)
 
 
 def _filesystem(storage: str) -> fsspec.AbstractFileSystem:

@@ -22,6 +22,7 @@ STAGING = ".staging"
 TABLES = "tables"
 DOCUMENTS = "documents"
 TENSORS = "tensors/if_tensors"
+LEVELS = "tensors/if_levels"
 PIXEL_STATISTICS = "tensors/if_quality"
 PROFILES = "tensors/perturb_targets"
 RELEASES = "registry/releases"
@@ -111,6 +112,11 @@ def _product_partition(match: re.Match[str] | None) -> tuple[str, Partition] | N
 def tensor_path(tensor_id: str) -> str:
     """The Zarr store of a tensor, relative to the storage root."""
     return f"{TENSORS}/{tensor_id}.zarr"
+
+
+def level_path(tensor_id: str, size: int) -> str:
+    """The Zarr store of a tensor's planes, averaged to a smaller edge length, relative to the storage root."""
+    return f"{LEVELS}/{tensor_id}-{size}.zarr"
 
 
 def statistics_path(tensor_id: str) -> str:

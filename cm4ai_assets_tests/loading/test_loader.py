@@ -22,7 +22,7 @@ from cm4ai_assets.errors import ConfigurationError, SelectionError, TensorStoreE
 from cm4ai_assets.images.decode import area_average
 from cm4ai_assets.loading import loader as loading
 from cm4ai_assets.loading.loader import FieldLoader
-from cm4ai_assets.loading.reader import ShardReader
+from cm4ai_assets.loading.reader import REMOTE_THREADS, ShardReader
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.loading.transforms import Compose, Crop, Flip
 from cm4ai_assets.storage.shard_names import shard_key
@@ -246,7 +246,7 @@ def test_a_loader_reads_from_elsewhere(storage: Path) -> None:
     try:
         paths = {condition: f"/loader/{condition}.zarr" for condition in COUNTS}
         remote = FieldLoader(FieldSource(fields(), "memory://loader", paths), batch_size=8, tensors=False)
-        assert remote.threads >= loading.REMOTE_THREADS
+        assert remote.threads >= REMOTE_THREADS
         assert names(remote) == names(loader(storage))
     finally:
         fs.rm("/loader", recursive=True)
