@@ -27,6 +27,7 @@ from cm4ai_assets.updates.inputs import feed_of, holder
 if TYPE_CHECKING:
     import zarr
 
+    from cm4ai_assets.cells.crops import Cells
     from cm4ai_assets.loading.dataset import FieldDataset
     from cm4ai_assets.loading.labels import Labels
     from cm4ai_assets.loading.loader import FieldLoader, LoaderSettings
@@ -106,6 +107,32 @@ class Release:
         if partition is None:
             raise missing(self.store, "if_tensors", self.key, condition)
         return self.store.address(self.store.table("if_tensors", partition).collect()["path"].item())
+
+    def cells(self, condition: str, *, size: int = 512) -> Cells:
+        """The nuclei of one condition with a crop of the tensor around each, read when it is asked for.
+
+        `r.cells("paclitaxel").table` has one row a nucleus; `[n]` is its crop, uint8 (channel, y, x), with zeros beyond
+        the border of the field. See `Cells`.
+
+        Args:
+            condition: The condition.
+            size: Edge length of a crop, in pixels of the tensor.
+
+        Raises:
+            UnknownTreatmentError: No such condition.
+            NotMaterializedError: `if_cells` is not published for this release.
+            ConfigurationError: `size` is less than 1.
+            TensorStoreError: A store has lost a part.
+        """
+        from cm4ai_assets.cells.crops import Cells  # noqa: PLC0415 - opencv is slow to import
+
+        wanted = condition_of(condition)
+        partition = self._partition("if_cells", wanted)
+        if partition is None:
+            raise missing(self.store, "if_cells", self.key, wanted)
+        own = pl.lit(self.key).alias("release")
+        table = self.store.table("if_cells", partition).with_columns(own).collect()
+        return Cells(self.store, table, self._tensor_path(wanted), size=size)
 
     def profiles(self) -> Pseudobulk:
         """The pseudobulk profiles of the Perturb-seq targets: a lazy array (target, gene) with both indexes.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from cm4ai_assets.defs import automation, executor, housekeeping, jobs, loggers, scrubbing
+from cm4ai_assets.defs.cells import assets as cell_assets
+from cm4ai_assets.defs.cells import checks as cell_checks
 from cm4ai_assets.defs.crates import assets as crate_assets
 from cm4ai_assets.defs.crates import checks as crate_checks
 from cm4ai_assets.defs.effects import assets as effect_assets
@@ -37,6 +39,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *release_assets.ASSETS,
             *crate_assets.ASSETS,
             *image_assets.ASSETS,
+            *cell_assets.ASSETS,
             *proteomics_assets.ASSETS,
             *massive_assets.ASSETS,
             *perturbseq_archives.ASSETS,
@@ -49,6 +52,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *release_checks.CHECKS,
             *crate_checks.CHECKS,
             *image_checks.CHECKS,
+            *cell_checks.CHECKS,
             *proteomics_checks.CHECKS,
             *perturbseq_archive_checks.CHECKS,
             *target_checks.CHECKS,

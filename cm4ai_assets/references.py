@@ -27,6 +27,7 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Table
+from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_TENSORS
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
@@ -45,6 +46,7 @@ class Kind(StrEnum):
     TENSOR = "tensor"
     STATISTICS = "statistics"
     PROFILES = "profiles"
+    NUCLEI = "nuclei"
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,11 @@ def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Itera
         yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
 
 
+def _of_cells(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
+    for path in rows["path"].unique():
+        yield Reference(Kind.NUCLEI, path, path.rsplit("/", 1)[-1].removesuffix(".zarr"), partition)
+
+
 def _of_profiles(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
     for path in rows["path"].unique():
         yield Reference(Kind.PROFILES, path, path.rsplit("/", 1)[-1].removesuffix(".zarr"), partition)
@@ -215,6 +222,7 @@ _FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, BlobStore], Iterator[Refer
     FIGSHARE_FILES.name: _of_article,
     SRA_RUNS.name: _of_runs,
     IF_TENSORS.name: _of_tensors,
+    IF_CELLS.name: _of_cells,
     PERTURB_TARGETS.name: _of_profiles,
 }
 

@@ -20,7 +20,7 @@ from cm4ai_assets import tables
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.images.audit import array_problems
 from cm4ai_assets.references import Kind, Reference, everything, references
-from cm4ai_assets.storage import documents, profiles
+from cm4ai_assets.storage import documents, nuclei, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition, table_path
@@ -28,6 +28,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store, in_stretches
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
 from cm4ai_assets.storage.verified_dates import VerifiedDates
+from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import CHANNELS, IF_QUALITY
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
 
@@ -122,7 +123,12 @@ def _named(reference: Reference) -> str:
     return f"{reference.kind} {reference.path}"
 
 
-_ASSETS = {Kind.TENSOR: "if_tensors", Kind.STATISTICS: "if_tensors", Kind.PROFILES: PERTURB_TARGETS.name}
+_ASSETS = {
+    Kind.TENSOR: "if_tensors",
+    Kind.STATISTICS: "if_tensors",
+    Kind.PROFILES: PERTURB_TARGETS.name,
+    Kind.NUCLEI: IF_CELLS.name,
+}
 """What makes a thing again that is no table."""
 
 
@@ -286,6 +292,27 @@ def _profiles(store: Store, reference: Reference) -> _Read:
     return _Read(_held(store, reference, f"{record.shape[0]:,} targets"), problems, size)
 
 
+def _nuclei(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if problems := _altered(store, reference):
+        return _Read("not as published", problems, size)
+    address = store.address(reference.path)
+    record = nuclei.require_complete(store.fs, address)
+    fields = nuclei.read_file(store.fs, address, nuclei.FIELDS_FILE)
+    problems = list(nuclei.labels_problems(nuclei.open_labels(store.fs, address), fields))
+    if nuclei.fields_digest(fields) != record.digest:
+        problems.append("Its fields and its own record name different labels.")
+    if damaged := _damaged_tables(store, reference.partition, IF_CELLS.name):
+        return _Read(f"labels not compared with {damaged}", problems, size)
+    stated = store.table(IF_CELLS.name, reference.partition).collect()
+    cells = nuclei.read_file(store.fs, address, nuclei.CELLS_FILE)
+    if not stated.select(cells.columns).equals(cells):
+        problems.append("if_cells names other nuclei.")
+    if problems:
+        problems.append(_remedy(reference))
+    return _Read(_held(store, reference, f"{record.nuclei:,} nuclei in {record.n_fields:,} fields"), problems, size)
+
+
 _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.RECORD: _record,
     Kind.TABLE: _table,
@@ -294,4 +321,5 @@ _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.TENSOR: _tensor,
     Kind.STATISTICS: _statistics,
     Kind.PROFILES: _profiles,
+    Kind.NUCLEI: _nuclei,
 }

@@ -15,6 +15,7 @@ from dagster import DagsterLogManager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from cm4ai_assets.cells.passes import CellsProgress
 from cm4ai_assets.images.pixels import PassProgress
 from cm4ai_assets.perturbseq.passes import PassProgress as CountsProgress
 from cm4ai_assets.plain import size_in_words
@@ -99,6 +100,24 @@ class PassLog(_Log):
             progress.fields_total,
             f"{counts} ({share:.0%}){failed}, {rate}{_left(progress.eta_seconds)}",
             f"{counts}{failed}, {rate}",
+        )
+
+
+class CellsLog(_Log):
+    """Fields, nuclei and time left of the pass over a tensor."""
+
+    what = "cells"
+
+    def __call__(self, progress: CellsProgress) -> None:
+        """Show, if it is time to."""
+        share = progress.fields_done / progress.fields_total if progress.fields_total else 1.0
+        counts = f"{progress.fields_done:,} of {progress.fields_total:,} fields"
+        rate = f"{progress.fields_per_second:,.1f} fields/s"
+        self._tell(
+            progress.fields_done,
+            progress.fields_total,
+            f"{counts} ({share:.0%}), {progress.nuclei:,} nuclei, {rate}{_left(progress.eta_seconds)}",
+            f"{counts}, {rate}",
         )
 
 

@@ -112,6 +112,17 @@ def parse_field_id(field_id: str) -> FieldName:
     return name
 
 
+def short_label(field_id: str) -> str:
+    """What fits below a thumbnail: plate number, well, region and focal plane.
+
+    >>> short_label("B2AI_3_paclitaxel_C2_R1_z02")
+    '3 C2 R1 z02'
+    """
+    name = parse_field_id(field_id)
+    plane = "" if name.z is None else f" z{name.z:02d}"
+    return f"{name.plate_number} {name.well} R{name.region}{plane}"
+
+
 def plate_name(text: str) -> str | None:
     """The plate as file names have it: `B2AI_3`, also for `3`, and for `3.0`, which a detour through pandas makes."""
     number = number_in("(?:B2AI_)?", text)

@@ -68,7 +68,7 @@ def contact_sheet(fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edg
         columns: Tiles in a row.
         edge: Edge length of a tile.
     """
-    return webp(_sheet([_tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge))
+    return webp(sheet([tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge))
 
 
 def channel_sheet(fields: Iterable[tuple[str, Pixels]], *, edge: int = 128) -> bytes:
@@ -87,9 +87,9 @@ def channel_picture(fields: Iterable[tuple[str, Pixels]], *, edge: int) -> Image
     for label, planes in fields:
         for channel, plane in zip(PLANES, planes, strict=True):
             small = np.asarray(cv2.resize(plane, (edge, edge), interpolation=cv2.INTER_AREA), np.uint8)
-            tiles.append(_tile(f"{label} {channel}", _painted(stretched(small), channel), edge))
-        tiles.append(_tile(label, overlay(planes, edge), edge))
-    return _sheet(tiles, len(PLANES) + 1, edge)
+            tiles.append(tile(f"{label} {channel}", _painted(stretched(small), channel), edge))
+        tiles.append(tile(label, overlay(planes, edge), edge))
+    return sheet(tiles, len(PLANES) + 1, edge)
 
 
 def intensity_plot(histograms: Mapping[str, Counts], *, title: str = "Intensities") -> bytes:
@@ -113,16 +113,17 @@ def _painted(plane: NDArray[np.uint8], channel: str) -> _RGB:
     return painted
 
 
-def _sheet(tiles: list[Image.Image], columns: int, edge: int) -> Image.Image:
-    tiles = tiles or [_tile("no field to show", np.zeros((edge, edge, 3), np.uint8), edge)]
+def sheet(tiles: list[Image.Image], columns: int, edge: int) -> Image.Image:
+    """Tiles (`tile`) side by side, in rows of so many."""
+    tiles = tiles or [tile("no field to show", np.zeros((edge, edge, 3), np.uint8), edge)]
     gap, (width, height) = 4, tiles[0].size
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    sheet = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), PAPER)
-    for number, tile in enumerate(tiles):
+    whole = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), PAPER)
+    for number, each in enumerate(tiles):
         row, column = divmod(number, columns)
-        sheet.paste(tile, (column * (width + gap), row * (height + gap)))
-    return sheet
+        whole.paste(each, (column * (width + gap), row * (height + gap)))
+    return whole
 
 
 def stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -132,14 +133,15 @@ def stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.minimum(plane.astype(np.uint16) * 255 // white, 255), np.uint8)
 
 
-def _tile(label: str, picture: _RGB, edge: int) -> Image.Image:
+def tile(label: str, picture: _RGB, edge: int) -> Image.Image:
+    """A picture with its label below it. What a font might not have is a question mark."""
     strip = 16
-    tile = Image.new("RGB", (edge, edge + strip), PAPER)
-    tile.paste(Image.fromarray(picture), (0, 0))
+    framed = Image.new("RGB", (edge, edge + strip), PAPER)
+    framed.paste(Image.fromarray(picture), (0, 0))
     text = "".join(char if char.isascii() and char.isprintable() else "?" for char in label)
     text = shortened(text, edge, size=_TILE_LABEL)
-    centred(ImageDraw.Draw(tile), (edge / 2, edge + strip / 2), text, size=_TILE_LABEL)
-    return tile
+    centred(ImageDraw.Draw(framed), (edge / 2, edge + strip / 2), text, size=_TILE_LABEL)
+    return framed
 
 
 def _described(counts: Counts, channel: str) -> str:

@@ -25,6 +25,7 @@ TENSORS = "tensors/if_tensors"
 LEVELS = "tensors/if_levels"
 PIXEL_STATISTICS = "tensors/if_quality"
 PROFILES = "tensors/perturb_targets"
+NUCLEI = "tensors/if_cells"
 RELEASES = "registry/releases"
 ABSENCES = "registry/absences"
 IDENTITY = "registry/storage.json"
@@ -127,6 +128,11 @@ def statistics_path(tensor_id: str) -> str:
 def profiles_path(profiles_id: str) -> str:
     """The Zarr store of profiles of perturbed genes, relative to the storage root."""
     return f"{PROFILES}/{profiles_id}.zarr"
+
+
+def nuclei_path(nuclei_id: str) -> str:
+    """The Zarr store of the nuclei of a tensor, relative to the storage root."""
+    return f"{NUCLEI}/{nuclei_id}.zarr"
 
 
 def absence_path(table: Table, partition: Partition) -> str:

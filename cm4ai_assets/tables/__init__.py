@@ -8,14 +8,15 @@
 from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.tables import cells, effects, images, integration, perturbseq, proteomics, release, screen, targets
 from cm4ai_assets.tables import crates as metadata
-from cm4ai_assets.tables import effects, images, integration, perturbseq, proteomics, release, screen, targets
 from cm4ai_assets.tables.schema import Column, Document, Rule, Table, Violation
 
 ALL: tuple[Table, ...] = (
     *release.TABLES,
     *metadata.TABLES,
     *images.TABLES,
+    *cells.TABLES,
     *proteomics.TABLES,
     *perturbseq.TABLES,
     *targets.TABLES,

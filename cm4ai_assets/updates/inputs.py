@@ -22,6 +22,7 @@ from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
@@ -101,7 +102,7 @@ FEEDS: tuple[Feed, ...] = (
         spread=Spread.OWN_CONDITION,
         product=IF_TENSORS.name,
         first=IF_ARCHIVE.name,
-        tables=tuple(table.name for table in (IF_IMAGES, IF_ANTIBODIES, IF_FIELDS, IF_TENSORS, IF_QUALITY)),
+        tables=tuple(table.name for table in (IF_IMAGES, IF_ANTIBODIES, IF_FIELDS, IF_TENSORS, IF_QUALITY, IF_CELLS)),
     ),
     Feed(
         job="secms",

@@ -32,6 +32,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "selecting",
         "peeking effects",
         "loading",
+        "cells",
         "references",
         "access platform verification guard overview",
         "withdrawal exports",

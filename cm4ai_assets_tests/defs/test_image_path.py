@@ -47,7 +47,7 @@ def storage(bench: Workbench, outcomes: list[Outcome]) -> Path:
 def test_one_run_makes_the_lock_and_one_each_condition(outcomes: list[Outcome], storage: Path) -> None:
     assert [str(outcome.partition) for outcome in outcomes] == [RELEASE, *(f"{c}|{RELEASE}" for c in Condition)]
     assert all(not outcome.unmade for outcome in outcomes)
-    assert {"if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality"} <= set(
+    assert {"if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality", "if_cells"} <= set(
         outcomes[1].made
     )
 

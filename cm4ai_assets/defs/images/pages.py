@@ -17,7 +17,7 @@ from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.comparison import Pair, at_full_scale, pairs
-from cm4ai_assets.images.names import parse_field_id
+from cm4ai_assets.images.names import short_label
 from cm4ai_assets.images.pictures import Counts, channel_sheet, contact_sheet, evenly, intensity_plot
 from cm4ai_assets.images.quality import summed
 from cm4ai_assets.images.tensors import Product
@@ -159,9 +159,7 @@ def _names(fields: pl.DataFrame) -> str:
 def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
     """Fields with a label that fits below a thumbnail; the condition stands above the sheet."""
     for field_id, index in fields.select("field_id", "tensor_index").iter_rows():
-        name = parse_field_id(field_id)
-        plane = "" if name.z is None else f" z{name.z:02d}"
-        yield f"{name.plate_number} {name.well} R{name.region}{plane}", read_field(array, index)
+        yield short_label(field_id), read_field(array, index)
 
 
 def _sheet(fields: pl.DataFrame, array: zarr.Array[Any], *, alt: str) -> dg.MarkdownMetadataValue:

@@ -1,0 +1,1 @@
+"""Nuclei of fields of view: found in the blue plane of the tensor, measured in every channel, and cropped on demand."""
