@@ -58,7 +58,7 @@ def upset(proteins: pl.DataFrame) -> bytes:
     if bars.is_empty():
         return message("No gene is measured.")
     foot = _TOP + _TALL
-    canvas = Image.new("RGB", (_LEFT + 50 + _COLUMN * max(bars.height, 6), foot + _ROW * len(MODALITIES) + 40), PAPER)
+    canvas = Image.new("RGB", (_LEFT + 50 + _COLUMN * max(bars.height, 10), foot + _ROW * len(MODALITIES) + 40), PAPER)
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(MODALITIES):
         y = foot + 16 + _ROW * number

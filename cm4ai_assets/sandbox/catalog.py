@@ -15,7 +15,7 @@ from cm4ai_assets.errors import ConfigurationError
 
 CATALOG = "archive.json"
 # Part of the parameters of a build: a change of what is painted or published must not reuse an older sandbox.
-FORMAT = 5
+FORMAT = 6
 
 
 class _Frozen(BaseModel):

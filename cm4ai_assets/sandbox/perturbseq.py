@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cm4ai_assets.sandbox import seeds
+from cm4ai_assets.sandbox import plates, seeds
 
 GUIDES_PER_TARGET: Final = 3
 LIBRARY_HEADER: Final = (
@@ -56,6 +56,10 @@ class Guide:
         return "_".join(self.name.rsplit("-", 1))
 
 
+# Numbers of genes that are those of the plates; those with a hyphen are not.
+_SHARED = dict(zip((n for n in range(21, 21 + 2 * len(plates.KNOWN)) if n % 10), plates.KNOWN, strict=False))
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Cells, genes and targets of a synthetic experiment; the same arguments give the same experiment.
@@ -80,13 +84,15 @@ class Experiment:
 
     @cached_property
     def symbols(self) -> list[str]:
-        """Symbols of the genes: some with a hyphen, as HLA-A has."""
-        return [f"SYN{n:05d}" if n % 10 else f"SY-N{n:05d}" for n in range(1, self.genes + 1)]
+        """Symbols of the genes: some with a hyphen, as HLA-A has, and some that antibodies are against, too."""
+        invented = [f"SYN{n:05d}" if n % 10 else f"SY-N{n:05d}" for n in range(1, self.genes + 1)]
+        return [_SHARED[n].symbol if n in _SHARED else symbol for n, symbol in enumerate(invented, start=1)]
 
     @cached_property
     def gene_ids(self) -> list[str]:
         """Ensembl ids of the genes."""
-        return [f"ENSG{900_000_000 + n:011d}" for n in range(1, self.genes + 1)]
+        invented = [f"ENSG{900_000_000 + n:011d}" for n in range(1, self.genes + 1)]
+        return [_SHARED[n].ensembl if n in _SHARED else gene for n, gene in enumerate(invented, start=1)]
 
     @cached_property
     def guides(self) -> list[Guide]:

@@ -76,7 +76,7 @@ class Field:
 
 
 # Well-known genes, written down from common knowledge; the others are invented in a range that Ensembl does not use.
-_KNOWN = tuple(
+KNOWN = tuple(
     Gene(*line.split())
     for line in """\
 EIF5A ENSG00000132507 P63241 17
@@ -125,8 +125,8 @@ def _antibody(number: int) -> Antibody:
     label = f"{'CAB' if number % 39 == 0 else 'HPA'}9{seeds.number('antibody', number) % 100:02d}{number:03d}"
     if number == 1:
         return Antibody(label, _PLASTINS)
-    known = {0: 0} | {n: n - 1 for n in range(2, len(_KNOWN) + 1)}
-    first = _KNOWN[known[number]] if number in known else _invented(number)
+    known = {0: 0} | {n: n - 1 for n in range(2, len(KNOWN) + 1)}
+    first = KNOWN[known[number]] if number in known else _invented(number)
     if number % 10 != 1:  # about a tenth of the real antibodies have several targets
         return Antibody(label, (first,))
     others = [_invented(1000 + 3 * number + k) for k in range(1 + number % 3)]
