@@ -130,6 +130,18 @@ def test_an_old_ensembl_id_stands_for_the_gene_that_its_symbol_means() -> None:
     assert sides(split(made, mapping)) == {"NEW": "test", "OLD": "test", "NEGATIVE": "control"}
 
 
+def test_an_old_ensembl_id_beside_a_known_one_is_no_way_around() -> None:
+    """Of an antibody of two genes one id is old, and falls on the side of the other gene: its symbol still counts."""
+    (test,), (train, old) = on_side("test"), on_side("train", 2)
+    mapping = GeneMapping([known(test, "TUBB3", "Q13509"), known(train, "EIF5A", "P63241")])
+    made = layout({"TUBB3": [test], "BOTH": [train, old]})
+    symbols = made.antibodies.filter(antibody_id="BOTH").with_columns(
+        ensembl_gene_id=pl.lit(None, pl.String()), gene_symbol=pl.Series(["EIF5A", "TUBB3"])
+    )
+    made = Layout(made.fields, pl.concat([made.antibodies, symbols]))
+    assert sides(split(made, mapping)) == {"TUBB3": "test", "BOTH": "several_sides", "NEGATIVE": "control"}
+
+
 def test_isoforms_and_versions_are_no_other_protein_or_gene() -> None:
     number = on_side("test")[0]
     ids = [(f"{gene_id(number)}.7", None), (None, "Q9XYZ1-2"), (gene_id(number), "Q9XYZ1")]
