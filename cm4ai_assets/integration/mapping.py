@@ -4,8 +4,8 @@ Belongs here: the bundled mapping, and the one answer to which gene an id means.
 (`identifiers`), making the bundled file anew (`hgnc`), and ids that a release itself says belong together (`identity`).
 
 The mapping is HGNC's complete set of approved genes (CC0 1.0, https://www.genenames.org/about/license/) as of
-2026-06-25. UniProt accessions are those of HGNC's export of 2024-07-23 or before, which is the newest that could be
-had with them. An id that leads to no gene, or to several, says so; an alias is a hint and no answer.
+2026-06-25. UniProt accessions are those of HGNC's export of 2024-07-23 or before: no newer one comes in a package.
+An id that leads to no gene, or to several, says so; an alias is a hint and no answer.
 """
 
 from __future__ import annotations
