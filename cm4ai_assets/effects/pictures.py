@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 from PIL import Image, ImageDraw
 
-from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
+from cm4ai_assets.drawing import FAINT, GRID, INK, LABEL, PAPER, centred, font, message, png
 from cm4ai_assets.effects.plates import robust_sd
 from cm4ai_assets.tables.effects import MEASURES
 
@@ -20,7 +20,7 @@ _CELL, _GAP, _TOP, _LEFT = 14, 16, 46, 20
 _MOST_SD: Final = 3.0
 _BELOW, _ABOVE = (42, 95, 208), (214, 39, 40)
 _MEASURE_INK: Final = dict(zip(MEASURES, ("#2a5fd0", "#d6780c", "#2a9d3a"), strict=True))
-_LABELLED: Final = 8
+_LABELLED, _LABEL_WIDTH = 8, 80
 
 
 def plate_map(wells: pl.DataFrame, title: str) -> bytes:
@@ -63,7 +63,7 @@ def volcano(effects: pl.DataFrame, title: str) -> bytes:
     tested = effects.filter(pl.col("p").is_not_null())
     if tested.is_empty():
         return message("No effect is tested.")
-    width, height, left, top, right, bottom = 640, 380, 60, 40, 620, 330
+    width, height, left, top, right, bottom = 640, 380, 60, 46, 620, 330
     reach = max(float(tested["effect"].abs().max()), 1e-9) * 1.05  # type: ignore[arg-type]  # of floats it is one
     peak = max(float((-tested["p"].clip(1e-300).log10()).max()), 2.0) * 1.05  # type: ignore[arg-type]  # the same
     canvas = Image.new("RGB", (width, height), PAPER)
@@ -82,12 +82,18 @@ def volcano(effects: pl.DataFrame, title: str) -> bytes:
         draw.ellipse(
             (x - radius, y - radius, x + radius, y + radius), fill=ink if row["is_significant"] else GRID, outline=ink
         )
-    for row in tested.filter("is_significant").sort("p").head(_LABELLED).iter_rows(named=True):
+    labelled: list[tuple[float, float]] = []
+    strongest = tested.filter("is_significant").sort("p").unique("antibody_id", keep="first", maintain_order=True)
+    for row in strongest.head(_LABELLED).iter_rows(named=True):
         x, y = place(row["effect"], row["p"])
-        name = "/".join(row["gene_symbols"][:2]) or row["antibody_id"]
-        draw.text((x + 6, y), name, fill=INK, font=font(), anchor="lm" if x < right - 80 else "rm")
+        if all(abs(x - u) > _LABEL_WIDTH or abs(y - v) > LABEL for u, v in labelled):
+            name, is_inside = "/".join(row["gene_symbols"][:2]) or row["antibody_id"], x < right - _LABEL_WIDTH
+            draw.text(
+                (x + 6 if is_inside else x - 6, y), name, fill=INK, font=font(), anchor="lm" if is_inside else "rm"
+            )
+            labelled.append((x, y))
     for number, measure in enumerate(MEASURES):
-        draw.text((left + 110 * number, height - 12), measure, fill=_MEASURE_INK[measure], font=font(), anchor="lm")
+        draw.text((left + 90 * number, top - 8), measure, fill=_MEASURE_INK[measure], font=font(), anchor="lm")
     return png(canvas)
 
 
@@ -96,15 +102,23 @@ def _axes(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], reach: floa
     middle = (left + right) / 2
     draw.line([(left, bottom), (right, bottom)], fill=INK)
     draw.line([(middle, top), (middle, bottom)], fill=GRID)
-    for share in (-1, -0.5, 0, 0.5, 1):
-        x = middle + share * (right - left) / 2 / 1.05
-        draw.text((x, bottom + 12), f"{share * reach / 1.05:.2g}", fill=INK, font=font(), anchor="mm")
+    tick = _round_step(reach / 2)
+    for number in range(-int(reach / tick), int(reach / tick) + 1):
+        x = middle + number * tick / reach * (right - left) / 2
+        draw.line([(x, bottom), (x, bottom + 4)], fill=INK)
+        draw.text((x, bottom + 13), f"{number * tick:g}", fill=INK, font=font(), anchor="mm")
     step = max(1, round(peak / 5))
     for decade in range(0, int(peak) + 1, step):
         y = bottom - decade / peak * (bottom - top)
         draw.line([(left, y), (right, y)], fill=GRID)
         draw.text((left - 6, y), f"1e-{decade}" if decade else "p = 1", fill=INK, font=font(), anchor="rm")
-    centred(draw, (middle, bottom + 28), "effect beyond what is common, difference of logarithms", FAINT)
+    centred(draw, (middle, bottom + 34), "effect beyond what is common, difference of logarithms", FAINT)
+
+
+def _round_step(largest: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above."""
+    power = 10.0 ** math.floor(math.log10(largest))
+    return max(step * power for step in (1, 2, 5) if step * power <= largest)
 
 
 def _scale(draw: ImageDraw.ImageDraw, y: int) -> None:

@@ -51,7 +51,7 @@ def reference_wells(measures: pl.DataFrame) -> pl.DataFrame:
 
 
 def robust_sd(values: pl.Series) -> float:
-    """Median absolute deviation from 0, scaled to the standard deviation of a normal distribution."""
+    """Median absolute deviation from 0, scaled to the standard deviation of a normal distribution; 0 of no values."""
     return MAD_TO_SIGMA * float(values.abs().median() or 0.0)  # type: ignore[arg-type]  # of floats it is one
 
 
@@ -74,7 +74,8 @@ def _rows_of(wells: pl.DataFrame) -> Iterator[dict[str, object]]:
     first = wells.row(0, named=True)
     common = {name: first[name] for name in ("condition", "channel", "measure")}
     common["reproducibility"] = reproducibility(wells)
-    sd = robust_sd(wells["residual"])
+    # A plate of a few wells has a median near each of them.
+    sd = robust_sd(wells.filter(pl.len().over("plate") >= FEWEST_WELLS)["residual"])
     for factor in FACTORS:
         compared = "value" if factor == "plate" else "residual"
         judged = wells.select("fields", value=compared, level=levels[factor])

@@ -46,7 +46,7 @@ IF_PLATES = Table(
         Column("other_wells", pl.Int32(), "Wells of all other levels."),
         Column("value", pl.Float64(), "Median of the wells; of a position, without the median of each plate."),
         Column("shift", pl.Float64(), "Median minus that of all other wells, in robust standard deviations between "
-               "wells of a plate; null where these do not differ at all, or there are no others.", nullable=True),
+               "wells of a plate; null where no plate has 4 wells that differ, or there are no others.", nullable=True),
         Column("p", pl.Float64(), "Mann-Whitney, wells of this level against all others, two-sided. Null below 4 wells "
                "on either side.", nullable=True),
         Column("q", pl.Float64(), "p by Benjamini and Hochberg, over all rows of the condition.", nullable=True),

@@ -12,7 +12,7 @@ from cm4ai_assets.effects.findings import effects_reproducible, effects_tested, 
 from cm4ai_assets.tables.effects import IF_EFFECTS
 from cm4ai_assets_tests.effects.worlds import antibodies, world
 
-PLANTED = {f"HPA{number:06d}": 3.0 * (-1) ** number for number in range(5, 480, 60)}
+PLANTED = {f"HPA{number:06d}": 3.0 * (-1) ** number for number in range(5, 480, 59)}
 
 
 def effects(measures: pl.DataFrame) -> pl.DataFrame:

@@ -61,6 +61,7 @@ def test_too_few_wells_are_not_tested() -> None:
     rows = plate_rows(alike(5, wells=3, plates=2, fields=4))
     assert rows.filter(factor="plate")["p"].null_count() == rows.filter(factor="plate").height
     assert not rows["stands_out"].any()
+    assert rows["shift"].null_count() == rows.height, "of three wells nobody knows how far wells scatter"
     assert "have too few wells to tell" in plates_alike(rows).summary
     alone = plate_rows(alike(5, wells=5, plates=1, conditions=("untreated",)))
     assert alone.filter(factor="plate")["shift"].null_count() == 9
