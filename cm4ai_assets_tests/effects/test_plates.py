@@ -40,14 +40,21 @@ def test_a_planted_plate_is_found_and_nothing_else() -> None:
 
 
 def test_a_planted_row_and_a_planted_edge_are_found_though_plates_differ() -> None:
-    rows = plate_rows(
-        alike(2, bad={"red": BAD_ROW, "blue": pl.when(EDGE).then(-0.4).otherwise(0.0), "yellow": BAD_PLATE})
-    )
-    assert {("untreated", "red", "row", "H"), ("paclitaxel", "red", "row", "H")} <= found(rows)
-    assert ("untreated", "blue", "edge", "edge") in found(rows)
-    assert {level for _, channel, factor, level in found(rows) if (channel, factor) == ("red", "row")} == {"H"}
-    assert {factor for _, channel, factor, _ in found(rows) if channel == "yellow"} == {"plate"}
+    edge = pl.when(EDGE).then(-0.4).otherwise(0.0)
+    rows = plate_rows(worlds.world(2, between_plates=2.0, bad={"red": BAD_ROW, "blue": edge}))
+    at = {(condition, channel, factor, level) for condition, channel, factor, level in found(rows) if factor != "plate"}
+    assert {("untreated", "red", "row", "H"), ("paclitaxel", "red", "row", "H")} <= at
+    assert {level for _, channel, factor, level in at if (channel, factor) == ("red", "row")} == {"H"}
+    assert ("untreated", "blue", "edge", "edge") in at
+    assert not {channel for _, channel, _, _ in at} & {"yellow"}, "plates that differ make no position differ"
     assert not positions_alike(rows).passed
+
+
+def test_plates_that_differ_and_are_hardly_filled_make_no_row_differ() -> None:
+    first = pl.col("plate") == "B2AI_1"
+    plates = alike(2, plates=3, bad={"yellow": pl.when(first).then(0.0).otherwise(2.0)})
+    rows = plate_rows(plates.filter(first | (pl.col("well_row") == "A")))
+    assert {factor for _, channel, factor, _ in found(rows) if channel == "yellow"} == {"plate"}
 
 
 def test_where_nothing_is_planted_tests_reject_as_often_as_they_say() -> None:
