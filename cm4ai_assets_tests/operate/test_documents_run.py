@@ -48,6 +48,8 @@ NOT_RUN = {
     "make bench": "takes minutes, on a quiet machine",
     "python -m benchmarks.verification": "takes minutes, on a quiet machine",
     "python -m benchmarks.screen": "takes minutes, on a quiet machine",
+    "python -m benchmarks.loader": "takes minutes, on a quiet machine",
+    "python examples/treatment.py --storage storage": "takes a larger sandbox; the tests of loading run it on one",
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
     "pip install 'cm4ai_assets[s3]'": "changes the environment; the extra is looked up",
     "caddy hash-password": "a program of others",
@@ -64,6 +66,7 @@ SUBSTITUTES = {
     "MSV000101915/raw/*exLewis007986.raw": "MSV000101915/metadata/*",
     "KOLF_Strong_Perturbations.h5ad": "KOLF_Pan_Genome_QC_Filtered.h5ad",
     "SRR31012081": "SRR91012083",
+    "r.store_level(512)": "r.store_level(128)",
     "B2AI_5_Paclitaxel_H12_R8_z01_green": "B2AI_1_untreated_H10_R1_z01_green",
 }
 # Words that keep a command short. What they leave out comes with other commands, and all at once with `make demo`.
