@@ -104,7 +104,7 @@ def _named(seen: Mapping[str, pl.DataFrame], mapping: GeneMapping) -> pl.DataFra
 def _of_images(seen: Frames, there: Frames) -> pl.DataFrame:
     """Fields, wells, plates and antibodies by condition; and the antibodies, and whether all bind other genes, too."""
     pairs = seen["antibodies"].select("antibody_id", "gene").unique()
-    fields = there[IF_FIELDS.name].filter(~pl.col("is_control").fill_null(value=False)).join(pairs, on="antibody_id")
+    fields = there[IF_FIELDS.name].join(pairs, on="antibody_id")  # controls have no targets
     counts = fields.group_by("gene", "condition").agg(
         if_fields=pl.len(),
         if_in_tensor=pl.col("tensor_index").count(),

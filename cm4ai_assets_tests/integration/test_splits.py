@@ -6,6 +6,8 @@ import hashlib
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import GeneMapping, bundled_mapping
@@ -88,6 +90,22 @@ def test_what_a_release_adds_moves_nothing_even_if_it_links_what_was_apart() -> 
     assert {name: new[name] for name in old} == old
     assert new["NEW2"] == "several_sides"
     assert new["NEW1"] == old["HPA000007"]
+
+
+ANY = st.dictionaries(
+    st.integers(0, 40).map(lambda n: f"HPA{n:06d}"), st.lists(st.integers(0, 25), max_size=3, unique=True), max_size=15
+)
+
+
+@settings(max_examples=12)
+@given(before=ANY, added=ANY)
+def test_whatever_a_release_adds_nothing_leaks_and_nothing_moves(
+    before: dict[str, list[int]], added: dict[str, list[int]]
+) -> None:
+    """Any antibodies against any genes: `split` holds each table against the graph, and sides are those of before."""
+    old, new = (layout(made, conditions=["untreated"], regions=1) for made in (before, {**added, **before}))
+    if before:
+        assert sides(split(old)).items() <= sides(split(new)).items()
 
 
 def test_the_sides_of_this_version_never_change() -> None:
