@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from cm4ai_assets.loading.ahead import ReadAhead
 from cm4ai_assets.loading.memory import BatchMemory
 from cm4ai_assets.loading.order import WINDOW, FieldOrder, Shuffle
 from cm4ai_assets.loading.reader import default_threads
@@ -108,11 +109,14 @@ class FieldLoader:
         Raises:
             TensorStoreError: A part of a store is missing or damaged. Nothing more is read.
         """
-        todo, epoch = iter(self.order.begin()), self.order.epoch
+        batches, epoch = self.order.begin(), self.order.epoch
+        todo, ahead = iter(enumerate(batches)), ReadAhead(self.source, self.order, batches)
         under_way: deque[_Started] = deque()
         try:
             while True:
-                while len(under_way) <= self._prefetch and (positions := next(todo, None)) is not None:
+                while len(under_way) <= self._prefetch and (coming := next(todo, None)) is not None:
+                    number, positions = coming
+                    ahead.started(number)
                     under_way.append(self._start(positions.tolist(), epoch))
                 if not under_way:
                     return
@@ -121,6 +125,7 @@ class FieldLoader:
                 self.order.advance()
                 yield ready.pop()
         finally:
+            ahead.close()
             for started in under_way:
                 started.cancel()
 

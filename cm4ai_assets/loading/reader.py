@@ -10,6 +10,7 @@ read: nothing stays open, a process may fork at any moment, and a shard that wen
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,21 @@ class ShardReader:
             where = f"field {index}, channel {channel}"
             self._decode_plane([next(chunks) for _ in range(self._per_plane)], plane, where)
         return out
+
+    def read_ahead(self, index: int) -> None:
+        """Bring the whole shard of a field into the page cache, in stored order, if it is on a disk and not there yet.
+
+        What is missing or cannot be read is left for `read_into` to report.
+        """
+        shard = index // FIELDS_PER_SHARD
+        if not is_local(self._fs) or not _CAN_TELL:
+            return
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{self.path}/{shard_key(shard)}", os.O_RDONLY)
+            try:
+                _into_page_cache(descriptor, self._shard_sizes[shard], self._scratch("ahead", _AHEAD).data)
+            finally:
+                os.close(descriptor)
 
     def _index(self, shard: int) -> Entries:
         """The index of a shard, read once. Two threads that miss it at once both read the same."""
@@ -201,6 +217,21 @@ class ShardReader:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _owner=os.getpid(), _fs=_filesystem(state["storage"]), _local=threading.local())
+
+
+_CAN_TELL: Final = hasattr(os, "RWF_NOWAIT")  # whether the system says what is in its page cache (Linux)
+_AHEAD: Final = 1 << 20
+
+
+def _into_page_cache(descriptor: int, size: int, memory: memoryview) -> None:
+    """Read a file from begin to end, unless a look at some places finds all of them in the page cache."""
+    looks = range(0, size, max(1, size // 8))
+    try:
+        for place in looks:
+            os.preadv(descriptor, [memory[:1]], place, os.RWF_NOWAIT)
+    except BlockingIOError:
+        for place in range(0, size, len(memory)):
+            os.preadv(descriptor, [memory], place)
 
 
 def default_threads(storage: str, share: int = 1) -> int:

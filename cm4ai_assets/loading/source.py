@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import fsspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from cm4ai_assets.errors import ConfigurationError, SelectionError
 from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.reader import CHANNELS, ShardReader
 from cm4ai_assets.loading.transforms import Drawn, Form, Transform, leading_channels
+from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD
 
 
@@ -125,6 +127,16 @@ class FieldSource:
         drawn = self._transform.draw(self._form_read, position, rng or np.random.default_rng())
         np.copyto(out, self._transform.apply(image, drawn))
         return {**self._ordered, **drawn}
+
+    @property
+    def is_local(self) -> bool:
+        """The tensors stand on a disk of this machine."""
+        return is_local(fsspec.url_to_fs(self.storage)[0])
+
+    def read_ahead(self, position: int) -> None:
+        """Bring the shard of a field into the page cache: see `ShardReader.read_ahead`."""
+        item = self.items[position]
+        self._readers[item.condition].read_ahead(item.tensor_index)
 
     def described(self, positions: Sequence[int]) -> dict[str, Any]:
         """What is known of some fields, beside their pixels: lists of text, arrays of labels."""
