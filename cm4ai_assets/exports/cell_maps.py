@@ -186,10 +186,10 @@ def _delimited(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, del
 
 def _for_the_tool(condition: str, release: str) -> bytes:
     stated = {
-        "name": f"Immunofluorescence images of MDA-MB-468, {condition}, {release}",
+        "name": f"Immunofluorescence images of {CellLine.MDA_MB_468}, {condition}, {release}",
         "organization-name": "CM4AI",
         "project-name": "Cell Maps for AI",
-        "keywords": ["IF microscopy", "MDA-MB-468", condition],
-        "description": f"Published immunofluorescence images of {condition} MDA-MB-468 cells, release {release}",
+        "keywords": ["IF microscopy", str(CellLine.MDA_MB_468), condition],
+        "description": f"Published immunofluorescence images of {CellLine.MDA_MB_468}, {condition}, release {release}",
     }
     return as_json(stated)

@@ -93,7 +93,7 @@ def ids_mapped(proteins: pl.DataFrame) -> Finding:
 def modalities_there(proteins: pl.DataFrame) -> Finding:
     """The release has tables of every modality here. Protects from reading an overlap of what is not there as none."""
     absent = [one for one in MODALITIES if proteins[f"has_{one}"].null_count() == proteins.height]
-    counts = {one: int(proteins[f"has_{one}"].sum() or 0) for one in MODALITIES if one not in absent}
+    counts = {str(one): int(proteins[f"has_{one}"].sum() or 0) for one in MODALITIES if one not in absent}
     there = ", ".join(f"{count:,} in {one}" for one, count in counts.items())
     nothing = f" Nothing of {', '.join(absent)} is published here." if absent else ""
     return Finding(

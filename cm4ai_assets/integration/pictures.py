@@ -12,10 +12,16 @@ from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
 from cm4ai_assets.tables.integration import MODALITIES, SIDES
+from cm4ai_assets.vocabulary import Modality
 
 _COLOURS: Final = {"train": "#9db8ee", "validation": "#f0b35a", "test": "#2a5fd0"}
 _ROW, _LEFT, _WIDTH, _TOP = 22, 110, 460, 30
-_NAMES: Final = {"if": "IF", "secms": "SEC-MS", "apms": "AP-MS", "perturbseq": "Perturb-seq"}
+_NAMES: Final = {
+    Modality.IF: "IF",
+    Modality.SECMS: "SEC-MS",
+    Modality.APMS: "AP-MS",
+    Modality.PERTURBSEQ: "Perturb-seq",
+}
 _TALL, _COLUMN = 150, 34
 _DOT: Final = 6
 

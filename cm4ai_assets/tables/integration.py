@@ -15,6 +15,7 @@ from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, SECMS_P
 from cm4ai_assets.tables.schema import Column, Rule, Table
 from cm4ai_assets.tables.screen import GUIDE_LIBRARY
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
+from cm4ai_assets.vocabulary import Modality
 
 SIDES = ("train", "validation", "test")
 
@@ -60,7 +61,7 @@ SPLITS = Table(
     source="if_fields and if_antibodies of every condition, and the bundled mapping of identifiers",
 )  # fmt: skip
 
-MODALITIES = ("if", "secms", "apms", "perturbseq")
+MODALITIES = (Modality.IF, Modality.SECMS, Modality.APMS, Modality.PERTURBSEQ)
 IDENTIFIED_BY = ("ensembl", "uniprot", "symbol", "previous_symbol", "release", "nothing")
 
 PROTEIN_FLAGS = (
@@ -81,7 +82,7 @@ class Measure:
     """What is counted of a gene or protein: a column for each condition, or one where it knows none."""
 
     name: str
-    modality: str
+    modality: Modality
     source: str
     description: str
     by_condition: bool = True
@@ -93,22 +94,42 @@ class Measure:
 
 
 MEASURES = (
-    Measure("if_fields", "if", IF_FIELDS.name, "Fields of view of its antibodies"),
-    Measure("if_in_tensor", "if", IF_FIELDS.name, "Those that are in the tensor"),
-    Measure("if_wells", "if", IF_FIELDS.name, "Wells of these fields"),
-    Measure("if_plates", "if", IF_FIELDS.name, "Plates of these fields"),
-    Measure("if_antibodies", "if", IF_FIELDS.name, "Antibodies of these fields"),
-    Measure("secms_replicates", "secms", SECMS_PROTEINS.name, "SEC-MS replicates in which a group with it has a "
-            "quantity"),
-    Measure("secms_fractions", "secms", SECMS_PROTEINS.name, "Fractions with a quantity, of the group and replicate "
-            "with the most"),
-    Measure("secms_groups", "secms", SECMS_PROTEINS.name, "Protein groups with it that have a quantity"),
-    Measure("apms_as_bait", "apms", APMS_INTERACTIONS.name, "Scored pairs of which it is the bait, at any score"),
-    Measure("apms_as_prey", "apms", APMS_INTERACTIONS.name, "Scored pairs of which it is the prey, at any score"),
-    Measure("apms_bait_runs", "apms", APMS_RUNS.name, "Annotated raw runs of which it is the bait"),
-    Measure("perturb_guides", "perturbseq", GUIDE_LIBRARY.name, "Guides against it in the library", by_condition=False),
-    Measure("perturb_cells", "perturbseq", PERTURB_TARGETS.name, "Cells in which it is perturbed", by_condition=False),
-)  # fmt: skip
+    Measure("if_fields", Modality.IF, IF_FIELDS.name, "Fields of view of its antibodies"),
+    Measure("if_in_tensor", Modality.IF, IF_FIELDS.name, "Those that are in the tensor"),
+    Measure("if_wells", Modality.IF, IF_FIELDS.name, "Wells of these fields"),
+    Measure("if_plates", Modality.IF, IF_FIELDS.name, "Plates of these fields"),
+    Measure("if_antibodies", Modality.IF, IF_FIELDS.name, "Antibodies of these fields"),
+    Measure(
+        "secms_replicates",
+        Modality.SECMS,
+        SECMS_PROTEINS.name,
+        "SEC-MS replicates in which a group with it has a quantity",
+    ),
+    Measure(
+        "secms_fractions",
+        Modality.SECMS,
+        SECMS_PROTEINS.name,
+        "Fractions with a quantity, of the group and replicate with the most",
+    ),
+    Measure("secms_groups", Modality.SECMS, SECMS_PROTEINS.name, "Protein groups with it that have a quantity"),
+    Measure(
+        "apms_as_bait", Modality.APMS, APMS_INTERACTIONS.name, "Scored pairs of which it is the bait, at any score"
+    ),
+    Measure(
+        "apms_as_prey", Modality.APMS, APMS_INTERACTIONS.name, "Scored pairs of which it is the prey, at any score"
+    ),
+    Measure("apms_bait_runs", Modality.APMS, APMS_RUNS.name, "Annotated raw runs of which it is the bait"),
+    Measure(
+        "perturb_guides",
+        Modality.PERTURBSEQ,
+        GUIDE_LIBRARY.name,
+        "Guides against it in the library",
+        by_condition=False,
+    ),
+    Measure(
+        "perturb_cells", Modality.PERTURBSEQ, PERTURB_TARGETS.name, "Cells in which it is perturbed", by_condition=False
+    ),
+)
 
 
 def _counts() -> Iterator[Column]:
