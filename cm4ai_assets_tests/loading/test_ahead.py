@@ -40,9 +40,11 @@ def test_each_shard_is_read_ahead_once_half_a_window_before_it_is_needed(
     one = loader(store)
     windows = [one.source.shards[one.order.positions()][first : first + 64] for first in (0, 64, 128)]
     for number, _ in enumerate(one):
-        time.sleep(0.02)
         needed = {int(shard) for window in windows[: 1 + number // 4] for shard in window}
         coming = {int(shard) for window in windows[: 1 + (number + 2) // 4] for shard in window}
+        deadline = time.monotonic() + 10
+        while not needed <= set(ahead) and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert needed <= set(ahead) <= coming
     assert sorted(ahead) == list(range(12))
 

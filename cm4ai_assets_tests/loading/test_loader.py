@@ -156,6 +156,22 @@ def test_a_loader_resumes_in_the_middle_of_an_epoch(storage: Path) -> None:
         loader(storage, fields().head(40), seed=3).load_state_dict(state)
 
 
+def test_what_is_drawn_depends_on_seed_epoch_and_field(storage: Path) -> None:
+    def corners(one: FieldLoader) -> dict[str, tuple[int, int]]:
+        ends = [(batch["field_id"], batch["transform"]) for batch in one]
+        return {
+            name: (int(y), int(x))
+            for names_, drawn in ends
+            for name, y, x in zip(names_, drawn["crop_y"], drawn["crop_x"], strict=True)
+        }
+
+    first, again, other = (loader(storage, seed=seed, transform=Crop(4)) for seed in (1, 1, 2))
+    one, next_epoch = corners(first), corners(first)
+    assert len(set(one.values())) > 30, "each field has its own"
+    assert one == corners(again)
+    assert one not in (next_epoch, corners(other))
+
+
 def test_ranks_share_an_epoch(storage: Path) -> None:
     ranks = [list(loader(storage, rank=rank, world_size=2, seed=1)) for rank in (0, 1)]
     assert [len(batches) for batches in ranks] == [6, 6]
