@@ -138,7 +138,7 @@ def elution_sources(replicates: Sequence[Replicate]) -> tuple[list[dict[str, Any
     sources, credits_ = list[dict[str, Any]](), list[dict[str, str]]()
     for condition in dict.fromkeys(one.condition for one in replicates):
         rows = release.table("secms_proteins").filter(pl.col("condition") == condition)
-        origin = rows.select("source_file_id", "source_sha256").unique().collect()
+        origin = rows.select("source_file_id", "source_sha256", "source_file").unique().collect()
         sources += [{"condition": condition, **source} for source in files_behind(release, origin)]
         credits_.append(credit(release.store, "secms_profiles", Partition(release.key, condition), origin))
     return sources, credits_

@@ -119,9 +119,10 @@ def _shard(name: str, fields: pl.DataFrame, schema: pa.Schema, images: Images) -
         return {**encoded, **row}
 
     def write(path: Path, tick: Tick) -> None:
-        # What is encoded is not compressed again.
-        packed = {name: "NONE" for channel in CHANNELS for name in (f"{channel}.bytes", f"{channel}.path")}
-        with pq.ParquetWriter(path, schema, compression=dict.fromkeys(fields.columns, "ZSTD") | packed) as writer:
+        # What is encoded is not compressed again, and no image is expected twice.
+        encoded = [f"{channel}.{part}" for channel in CHANNELS for part in ("bytes", "path")]
+        compression = dict.fromkeys(fields.columns, "ZSTD") | dict.fromkeys(encoded, "NONE")
+        with pq.ParquetWriter(path, schema, compression=compression, use_dictionary=fields.columns) as writer:
             for group in fields.iter_slices(_ROW_GROUP):
                 rows = [row_with_images(row, tick) for row in group.iter_rows(named=True)]
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))

@@ -102,11 +102,17 @@ def published_files(release: Release, table: str, condition: str | None) -> list
 
 
 def files_behind(release: Release, rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """The published files that rows state in `source_file_id` and `source_sha256`, each once."""
+    """The published files that rows state, each once, with the tables in them.
+
+    Args:
+        release: The release.
+        rows: Rows with `source_file_id`, `source_sha256` and `source_file`.
+    """
     lock = lock_of(release.store, release.key)
     found = []
-    for file_id, sha256 in rows.select("source_file_id", "source_sha256").unique().sort(pl.all()).iter_rows():
-        source: dict[str, Any] = {"kind": "published file", "file_id": file_id, "sha256": sha256}
+    within = rows.group_by("source_file_id", "source_sha256").agg(pl.col("source_file").unique().sort())
+    for file_id, sha256, tables in within.sort("source_file_id", "source_sha256").iter_rows():
+        source: dict[str, Any] = {"kind": "published file", "file_id": file_id, "sha256": sha256, "tables": tables}
         locked = [] if lock is None or file_id is None else lock.filter(pl.col("file_id") == file_id).to_dicts()
         for row in locked:
             source |= {name: row[name] for name in ("directory", "label", "size", "digest_type", "digest", "license")}
@@ -155,7 +161,7 @@ def _shown(value: object) -> str:
 
 
 def _source(source: Mapping[str, Any]) -> str:
-    name = source.get("label") or source.get("path") or source.get("table") or ""
+    name = source.get("label") or source.get("path") or ", ".join(source.get("tables", ()))
     digest = source.get("sha256") or source.get("digest") or ""
     return f"{source['kind']}: {for_markdown(str(name))} {f'({str(digest)[:16]}…)' if digest else ''}".strip()
 

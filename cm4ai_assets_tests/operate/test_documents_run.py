@@ -86,6 +86,7 @@ OTHER_RELEASES = (
     "cm4ai materialize --release 2025-10-v1.1 --condition vorinostat --select secms_profiles,secms_proteins",
     "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions",
 )
+OF_ANOTHER = "cm4ai export --release 2025-10-v1.1"
 SERVED = {"dagster-webserver -w workspace.yaml"}
 DAMAGED_FIRST = {"cm4ai withdraw DIGEST", "cm4ai withdraw PATH"}  # the last test; nothing may read the storage after it
 SHOWN = commands()
@@ -190,7 +191,10 @@ def test_a_command_that_is_shown_runs(command: str, request: pytest.FixtureReque
         assert re.search(rf"^#{name}=", (PROJECT / ".env.example").read_text(), re.MULTILINE), "a setting"
         return
     assert command.startswith("cm4ai "), "neither run nor listed"
-    reader: Reader = request.getfixturevalue("stocked")
+    older = any(
+        f"export --release {key} " in command for key in re.findall(r"--release (\S+)", " ".join(OTHER_RELEASES))
+    )
+    reader: Reader = request.getfixturevalue("complete" if older else "stocked")
     assert reader.types(command) == cli.DONE
 
 
