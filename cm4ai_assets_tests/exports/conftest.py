@@ -12,13 +12,24 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
-from cm4ai_assets_tests.exports.releases import painted, with_secms, with_secms_and_perturbseq
+from cm4ai_assets_tests.exports.releases import (
+    painted,
+    with_secms,
+    with_secms_and_perturbseq,
+    with_splits,
+)
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Release:
     """Two conditions of five fields, one of them a control. Only to be read."""
     return painted(tmp_path_factory.mktemp("exports"), (Condition.UNTREATED, Condition.PACLITAXEL))
+
+
+@pytest.fixture(scope="session")
+def divided(images: Release, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The same with splits. Only to be read."""
+    return with_splits(images, tmp_path_factory.mktemp("divided"))
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,33 @@ def from_zips(folder: Path, zips: dict[Condition, Path], *, edge: int = EDGE) ->
     return Release(KEY, store)
 
 
+def copied(release: Release, folder: Path) -> Release:
+    """The same release over files of its own, to be altered: each is a second name until it is replaced."""
+    source = Path(release.store.root)
+    for path in source.rglob("*"):
+        if path.is_file():
+            target = folder / "storage" / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(path)
+    return Release(release.key, Store(str(folder / "storage"), scratch=folder / "scratch"))
+
+
+def with_splits(release: Release, folder: Path) -> Release:
+    """The same with splits by protein: HPA000001 trains, the two antibodies of one gene test, controls do neither."""
+    sides = {"HPA000001": "train", "HPA000895": "test", "HPA000900": "test"}
+    rows = [
+        {
+            "scheme": "protein", "scheme_version": 1, "group": sides.get(row["antibody_id"]),
+            "split": sides.get(row["antibody_id"]), "reason": None if row["antibody_id"] in sides else "control",
+            **{name: row[name] for name in ("condition", "field_id", "antibody_id", "plate", "well")},
+        }
+        for row in release.fields(with_controls=True).iter_rows(named=True)
+    ]  # fmt: skip
+    split = copied(release, folder)
+    publish(split.store, "splits", rows, None)
+    return split
+
+
 def _add(store: Store, number: int, path: Path, condition: Condition) -> tuple[dict[str, object], str]:
     data = path.read_bytes()
     md5, sha256 = hashlib.md5(data).hexdigest(), hashlib.sha256(data).hexdigest()

@@ -23,7 +23,7 @@ from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.images.decode import area_average
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets_tests.exports.releases import EDGE, LICENSE
+from cm4ai_assets_tests.exports.releases import EDGE, LICENSE, copied
 from cm4ai_assets_tests.shared import SHARED
 
 # cellmaps_utils/constants.py
@@ -125,29 +125,19 @@ def test_tables_have_the_columns_of_the_published_examples() -> None:
 def test_altered_bytes_end_the_export_and_leave_no_image_of_them(
     images: Release, tmp_path: Path, exported: Callable[..., Made]
 ) -> None:
-    copied = tmp_path / "copied"
-    _copy(Path(images.store.root), copied)
+    release = copied(images, tmp_path)
     sha256 = images.table("if_tensors").collect()["source_sha256"][0]
-    blob = copied / "blobs" / "sha256" / sha256[:2] / sha256
+    blob = Path(release.store.root) / "blobs" / "sha256" / sha256[:2] / sha256
     data = bytearray(blob.read_bytes())
     data[len(data) // 3] ^= 1
     blob.unlink()
     blob.write_bytes(data)
-    release = Release(images.key, type(images.store)(str(copied), scratch=tmp_path / "scratch"))
     with pytest.raises(StoredBytesDamagedError):
         export(release, "cell-maps", tmp_path / "out")
     published = _published(images, "untreated") | _published(images, "paclitaxel")
     for path in (tmp_path / "out").rglob("*.jpg"):
         assert path.read_bytes() == published[f"{path.parent.name}/{path.name}"]
     assert not json.loads((tmp_path / "out" / "cm4ai-export.json").read_text())["complete"]
-
-
-def _copy(source: Path, target: Path) -> None:
-    for path in source.rglob("*"):
-        if path.is_file():
-            inside = target / path.relative_to(source)
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            inside.hardlink_to(path)
 
 
 def test_the_readme_says_licence_citation_and_origin(images: Release, exported: Callable[..., Made]) -> None:

@@ -15,6 +15,7 @@ import yaml
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.huggingface import _card
+from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.tables.images import CHANNELS
@@ -77,4 +78,12 @@ def test_the_card_names_licence_configurations_and_splits(exported: Callable[...
     assert other["configs"][1] == {
         "config_name": "untreated",
         "data_files": [{"split": name, "path": f"data/untreated/{name}-*.parquet"} for name in ("train", "test")],
+    }
+
+
+def test_splits_are_those_of_the_release(divided: Release, tmp_path: Path, load: Callable[..., Any]) -> None:
+    found = load(export(divided, "huggingface", tmp_path / "out").folder)
+    assert {side: set(rows["antibody_id"]) for side, rows in found.items()} == {
+        "train": {"HPA000001"},
+        "test": {"HPA000895", "HPA000900"},
     }

@@ -13,9 +13,10 @@ import zarr
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.exports.making import Made
-from cm4ai_assets.exports.ome_zarr import edges
+from cm4ai_assets.exports.ome_zarr import _image, edges
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.exports.releases import EDGE
 
 WITH_CONTROLS = Selection(with_controls=True)
@@ -55,6 +56,26 @@ def test_edges_go_down_by_halves() -> None:
     assert edges(2048)[-1] == edges(256)[-1] == 128
     assert edges(300) == [300, 150]
     assert edges(128) == [128]
+
+
+class _Noise:
+    """One field of noise in place of the tensors."""
+
+    def __init__(self, edge: int) -> None:
+        self.pixels = np.random.default_rng(3).integers(0, 256, (4, edge, edge), dtype=np.uint8)
+
+    def of(self, *_: object) -> np.ndarray:
+        return self.pixels
+
+
+def test_every_level_is_a_mean_of_the_first_and_not_of_the_one_before(images: Release, tmp_path: Path) -> None:
+    (row, *_) = images.fields(condition="untreated").iter_rows(named=True)
+    windows = {("untreated", row["field_id"], channel): (0, 255) for channel in CHANNELS}
+    noise = _Noise(512)
+    _image("a", row, noise, windows).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
+    for number, edge in enumerate((512, 256, 128)):
+        found = zarr.open_array(tmp_path / "image" / str(number), mode="r")[:]
+        assert np.array_equal(found, [area_average(plane, edge) for plane in noise.pixels])
 
 
 def test_windows_are_those_of_the_histograms(images: Release, plates: Path) -> None:

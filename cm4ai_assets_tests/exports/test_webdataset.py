@@ -12,18 +12,22 @@ import numpy as np
 import pytest
 
 from cm4ai_assets.access import Release
+from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
-from cm4ai_assets.exports.webdataset import plan  # noqa: F401 - imported before the library of the same name
+from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.exports.releases import EDGE
 
 webdataset = pytest.importorskip("webdataset", reason="webdataset is not installed (extra: dev)")
 
 
-def _samples(folder: Path, decoder: str | None) -> list[dict[str, Any]]:
-    shards = sorted(map(str, folder.glob("*.tar")))
-    opened = webdataset.WebDataset(shards, shardshuffle=False, empty_check=False)
+def _read(shards: list[Path], decoder: str | None = None) -> list[dict[str, Any]]:
+    opened = webdataset.WebDataset(sorted(map(str, shards)), shardshuffle=False, empty_check=False)
     return list(opened.decode(decoder) if decoder else opened.decode())
+
+
+def _samples(folder: Path, decoder: str | None) -> list[dict[str, Any]]:
+    return _read(list(folder.glob("*.tar")), decoder)
 
 
 def _planes(images: Release, sample: dict[str, Any]) -> np.ndarray:
@@ -66,3 +70,15 @@ def test_equal_exports_are_equal_bytes_that_are_nobodys(exported: Callable[..., 
     assert all((one / name).read_bytes() == (other / name).read_bytes() for name in shards)
     with tarfile.open(one / shards[0]) as shard:
         assert {(entry.uid, entry.mtime, entry.isreg()) for entry in shard} == {(0, 0, True)}
+
+
+def test_each_side_of_a_split_has_shards_of_its_own(divided: Release, tmp_path: Path) -> None:
+    folder = export(divided, "webdataset", tmp_path / "all", selection=Selection(with_controls=True)).folder
+    found = {path.name: {sample["json"]["antibody_id"] for sample in _read([path])} for path in folder.glob("*.tar")}
+    assert found == {
+        "test-000000.tar": {"HPA000895", "HPA000900"},
+        "train-000000.tar": {"HPA000001"},
+        "unassigned-000000.tar": {"NEGATIVE"},
+    }
+    folder = export(divided, "webdataset", tmp_path / "one", selection=Selection(split="train")).folder
+    assert {path.name for path in folder.glob("*.tar")} == {"train-000000.tar"}
