@@ -57,9 +57,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--scheme", default="protein", metavar="S", help="a scheme of the table splits (protein)")
     parser.add_argument("--with-controls", action="store_true", help="also wells without a primary antibody")
     parser.add_argument("--pixels", metavar="FORM", help=f"{_pixel_forms()} (default: the first)")
-    parser.add_argument(
-        "--shard-fields", type=_positive, default=SHARD_FIELDS, metavar="N", help=f"fields in a shard ({SHARD_FIELDS})"
-    )
+    parser.add_argument("--shard-fields", type=_positive, metavar="N", help=f"fields in a shard ({SHARD_FIELDS})")
     parser.set_defaults(run=_export)
 
 

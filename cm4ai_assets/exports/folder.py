@@ -23,6 +23,7 @@ from cm4ai_assets.storage.disk import fsync_file, typed_disk_errors, write_whole
 from cm4ai_assets.storage.names import safe_path
 
 RECORD = "cm4ai-export.json"
+NAMED_BY = "--output"
 _LOCK = ".cm4ai-export.lock"
 _PARTIAL = ".cm4ai-partial-"
 _OWN = (_PARTIAL, _LOCK, f".{RECORD}.")
@@ -49,7 +50,7 @@ class ExportFolder:
         self._there: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        with typed_disk_errors(self.path):
+        with typed_disk_errors(self.path, named_by=NAMED_BY):
             if self.path.exists() and not self.path.is_dir():
                 raise ConfigurationError(f"{self.path} is a file.", remedy="Name another folder with --output.")
             self._refuse_strangers()
@@ -85,7 +86,7 @@ class ExportFolder:
         """
         target = self.path / _checked(part.name)
         partial = self.path / f"{_PARTIAL}{secrets.token_hex(8)}"
-        with typed_disk_errors(self.path):
+        with typed_disk_errors(self.path, named_by=NAMED_BY):
             try:
                 yield partial
                 if partial.is_file() and partial.stat().st_size >= _SYNCED:
@@ -99,7 +100,7 @@ class ExportFolder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small file of the export, whole, whatever stood there."""
-        with typed_disk_errors(self.path):
+        with typed_disk_errors(self.path, named_by=NAMED_BY):
             write_whole(self.path / _checked(name), data)
 
     def record(self, content: Mapping[str, Any], *, complete: bool) -> None:

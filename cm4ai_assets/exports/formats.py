@@ -43,6 +43,16 @@ class Format:
             raise ConfigurationError(f"{self.name} does not hold pixels as {asked}.", remedy=remedy)
         return asked
 
+    def shard_of(self, asked: int | None) -> int:
+        """How many fields share a file.
+
+        Raises:
+            ConfigurationError: The format has no shards.
+        """
+        if asked is not None and not self.is_sharded:
+            raise ConfigurationError(f"{self.name} has no shards.", remedy="Leave out --shard-fields.")
+        return asked or SHARD_FIELDS
+
 
 FORMATS: Final = {
     one.name: one

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.exports.formats import SHARD_FIELDS, Format, format_of
+from cm4ai_assets.exports.formats import Format, format_of
 from cm4ai_assets.exports.making import Made, Progress, make
 from cm4ai_assets.exports.parts import Plan
 from cm4ai_assets.exports.provenance import origin_of
@@ -43,7 +43,7 @@ def export(
     *,
     selection: Selection = _ALL,
     pixels: str | None = None,
-    shard_fields: int = SHARD_FIELDS,
+    shard_fields: int | None = None,
     progress: Progress = lambda _done, _total, _unit: None,
 ) -> Made:
     """Write a release, or a part of it, in a format; or go on with an export that was interrupted.
@@ -54,7 +54,7 @@ def export(
         folder: A new or empty folder, or the one that the same export has begun.
         selection: What to take.
         pixels: One of the format's forms of pixels; its own choice if None.
-        shard_fields: Fields in a shard, for the formats that have shards.
+        shard_fields: Fields in a shard, for the formats that have shards; 256 if None.
         progress: See `making.Progress`.
 
     Raises:
@@ -64,9 +64,9 @@ def export(
         NoSpaceError: The disk is full, or will be.
     """
     form = format_of(format_name)
-    chosen = form.pixels_as(pixels)
+    chosen, shard = form.pixels_as(pixels), form.shard_of(shard_fields)
     with ExitStack() as opened:
-        plan = _planner(form)(Job(release, selection, chosen, shard_fields, opened))
+        plan = _planner(form)(Job(release, selection, chosen, shard, opened))
         return make(plan, folder, origin_of(release, plan.credits), progress)
 
 

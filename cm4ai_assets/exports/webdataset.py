@@ -29,6 +29,7 @@ from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources, in_splits
+from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.images import CHANNELS
 
 Row = Mapping[str, Any]
@@ -100,6 +101,9 @@ def _files_of(job: Job, fields: pl.DataFrame) -> Files:
 
 
 def _shard(name: str, rows: Sequence[Row], files: Files) -> Part:
+    for row in rows:
+        safe_path("", row["field_id"])  # it becomes a name in the tar, which others unpack
+
     def write(path: Path, tick: Tick) -> None:
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as shard:
             for row in rows:

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from cm4ai_assets.errors import NoSpaceError, ScratchError
 
@@ -20,9 +20,17 @@ RESERVE = 256 * 1024 * 1024
 """Bytes left free on every filesystem: a full disk stops more than a download."""
 
 
+_SETTINGS: Final = "CM4AI_SCRATCH and CM4AI_STORAGE"
+
+
 @contextmanager
-def typed_disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about a disk into our errors."""
+def typed_disk_errors(path: Path, *, named_by: str = _SETTINGS) -> Iterator[None]:
+    """Turn what the operating system says about a disk into our errors.
+
+    Args:
+        path: What is read and written.
+        named_by: Where a person named it.
+    """
     try:
         yield
     except OSError as error:
@@ -33,7 +41,7 @@ def typed_disk_errors(path: Path) -> Iterator[None]:
             ) from error
         raise ScratchError(
             f"{path} cannot be used: {error.strerror or error}.",
-            remedy="CM4AI_SCRATCH and CM4AI_STORAGE must be folders that can be written.",
+            remedy=f"{named_by} must name what can be read and written.",
         ) from error
 
 
@@ -122,8 +130,10 @@ def place(source: Path, target: Path) -> None:
         fsync_folder(target.parent)
 
 
-def require_space(needs: Mapping[Path, int], *, reserve: int = RESERVE) -> None:
+def require_space(needs: Mapping[Path, int], *, reserve: int = RESERVE, named_by: str = _SETTINGS) -> None:
     """See that there is room for so many bytes in each folder, added up per filesystem, and a reserve.
+
+    `named_by` is where a person named the folders.
 
     Raises:
         NoSpaceError: There is not; the message says how much is missing and where.
@@ -139,5 +149,5 @@ def require_space(needs: Mapping[Path, int], *, reserve: int = RESERVE) -> None:
             raise NoSpaceError(
                 f"{need:,} bytes are to be written to {place}, of which a reserve of {reserve:,} is kept free, and"
                 f" {free:,} are free.",
-                remedy=f"Free {need + reserve - free:,} bytes, or point CM4AI_SCRATCH and CM4AI_STORAGE elsewhere.",
+                remedy=f"Free {need + reserve - free:,} bytes, or let {named_by} name another place.",
             )

@@ -45,6 +45,7 @@ def test_a_format_is_written_to_a_folder_that_is_named_or_to_one_of_its_own(
         (["--format", "webdataset", "--gene", "TP35"], "Did you mean TP53"),
         (["--format", "webdataset", "--plate", "9"], "No field is of the plate 'B2AI_9'"),
         (["--format", "cell-maps", "--pixels", "png"], "Leave out --pixels"),
+        (["--format", "ome-zarr", "--shard-fields", "3"], "ome-zarr has no shards. Leave out --shard-fields"),
         (["--format", "webdataset", "--release", "2030-01-v1.0"], "2030-01-v1.0"),
         (["--format", "webdataset", "-o", "taken"], "holds something that is no export (mine.txt)"),
         (["--format", "md5sums", "-o", "somewhere"], "is written to standard output"),
@@ -75,6 +76,13 @@ def test_a_condition_that_is_not_published_is_a_failure_with_its_remedy(capsys: 
     words = ["export", "--release", "latest", "--format", "cell-maps", "--condition", "vorinostat"]
     assert cli.main(words) == cli.FAILED
     assert "vorinostat" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    words = ["export", "--release", "latest", "--format", "webdataset", "-o", "file/below"]
+    assert cli.main(words) == cli.FAILED
+    assert "--output must name what can be read and written" in capsys.readouterr().err
 
 
 def test_help_has_every_format_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:

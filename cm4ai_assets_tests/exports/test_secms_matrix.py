@@ -17,6 +17,9 @@ from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets_tests.exports.releases import copied
+from cm4ai_assets_tests.images.published import publish
 
 EXPERIMENT = "MDA-MB-468_cancer_protein_group_quantity"
 CONTROL, TREATED = "MDA-MB-468_untreated_1", "MDA-MB-468_vorinostat_2"
@@ -125,3 +128,23 @@ def test_only_what_was_asked_for_is_exported(secms: Release, tmp_path: Path, exp
             export(secms, "secms-matrix", tmp_path / "two", selection=Selection(**choice))
     with pytest.raises(NotMaterializedError, match="secms_proteins"):
         exported("secms-matrix")
+
+
+def test_a_replicate_with_a_hostile_name_stays_in_the_folder(secms: Release, tmp_path: Path) -> None:
+    hostile = "../../evil\n\t"
+    release = copied(secms, tmp_path / "copy")
+    for table in ("secms_profiles", "secms_proteins"):
+        rows = release.store.table(table, Partition(release.key, "untreated")).collect()
+        publish(
+            release.store,
+            table,
+            rows.drop("release", "condition").with_columns(replicate_id=pl.lit(hostile)).to_dicts(),
+            "untreated",
+        )
+    for name in ("secms-matrix", "anndata", "mudata"):
+        folder = export(release, name, tmp_path / "exports" / name).folder
+        assert {path.name for path in (tmp_path / "exports").iterdir()} <= {"secms-matrix", "anndata", "mudata"}
+        assert not [path for path in folder.rglob("*") if "evil" in path.name]
+    (tmp_path / "exports" / "secms-matrix" / EXPERIMENT / "renamed-0" / "renamed-0_pcprophet.txt").stat()
+    samples = (tmp_path / "exports" / "secms-matrix" / EXPERIMENT / "sample_ids.txt").read_text()
+    assert "evil" not in samples

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from cm4ai_assets.access import Release
+from cm4ai_assets.errors import UnsafePathError
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.exports.webdataset import _shard
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.exports.releases import EDGE
 
@@ -82,3 +84,8 @@ def test_each_side_of_a_split_has_shards_of_its_own(divided: Release, tmp_path: 
     }
     folder = export(divided, "webdataset", tmp_path / "one", selection=Selection(split="train")).folder
     assert {path.name for path in folder.glob("*.tar")} == {"train-000000.tar"}
+
+
+def test_a_name_that_leaves_its_folder_gets_into_no_tar() -> None:
+    with pytest.raises(UnsafePathError):
+        _shard("fields-000000.tar", [{"field_id": "../../evil"}], lambda _: {})
