@@ -2,6 +2,7 @@
 
     {condition}/{plate}.ome.zarr/{row}/{column}/{number}/    a field of view: a multiscale image (c, y, x), uint8
                                              .../0, 1, ...   its levels, each half as long, down to 128 pixels
+                                             .../labels/nuclei    its nuclei, where if_cells is published
 
 Levels are exact means of the tensor's pixels, rounded once. A level is one shard of four chunks, each closed by crc32c.
 Fields are numbered within their well, because viewers show one number of every well at once. The physical pixel size is
@@ -16,22 +17,19 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from cm4ai_assets.exports.job import Job
-from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
+from cm4ai_assets.exports.ome_labels import Nuclei
+from cm4ai_assets.exports.ome_store import edges, group, multiscale, ome, write_level
+from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes, sentences
 from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
 from cm4ai_assets.exports.sharing import image_sources
 from cm4ai_assets.images.decode import area_average
-from cm4ai_assets.storage.sharding import ZSTD_LEVEL
-from cm4ai_assets.storage.tensors import METADATA, Pixels
+from cm4ai_assets.storage.tensors import METADATA
 from cm4ai_assets.tables.images import CHANNELS, GREY_LEVELS
 
-VERSION: Final = "0.5"
-SMALLEST: Final = 128
 ROWS: Final = "ABCDEFGH"
 COLUMNS: Final = range(1, 13)
 # Names are the same in every image, so that a tool finds a channel across a plate by its name.
@@ -39,17 +37,13 @@ LABELS: Final = {
     "red": ("Microtubules", "FF0000"), "green": ("Protein of interest", "00FF00"), "blue": ("Nucleus", "0000FF"),
     "yellow": ("Endoplasmic reticulum", "FFFF00"),
 }  # fmt: skip
-_AXES: Final = (
-    {"name": "c", "type": "channel"},
-    {"name": "y", "type": "space"},
-    {"name": "x", "type": "space"},
-)
 _ROOM: Final = 1_700_000  # bytes of a field with its levels, measured on published images
 _NOTES: Final = """
 The physical pixel size is not published: axes have no unit, and scales count pixels of the first level. Where a tool
 shows micrometres (ngio shows 1 for what is not stated), that is no measurement.
 Windows reach from the 1st to the 99.9th percentile of each image, by its histogram at full resolution.
 Values are not comparable between images, which were contrast-stretched one by one before publication.
+Nuclei stand in `labels/nuclei` where if_cells is published: the value is its column `cell`.
 The attribute `cm4ai` of each image holds its labels: field, antibody, genes, well, flags, split.
 """
 _READ: Final = """## How to read it
@@ -67,7 +61,7 @@ def plan(job: Job) -> Plan:
     """The export of a selection: see the module."""
     fields = chosen_fields(job.release, job.selection)
     planes = Planes(job.release, fields["condition"].unique())
-    windows = _windows(job, fields)
+    nuclei, windows = Nuclei(job.release, fields["condition"].unique()), _windows(job, fields)
     parts, closing = list[Part](), list[Part]()
     plates = fields.partition_by("condition", "plate", as_dict=True, maintain_order=True)
     for (condition, plate), own in plates.items():
@@ -75,7 +69,7 @@ def plan(job: Job) -> Plan:
         wells = own.partition_by("well_row", "well_column", as_dict=True, maintain_order=True)
         numbered = {f"{row}/{column}": list(rows.iter_rows(named=True)) for (row, column), rows in wells.items()}
         for well, rows in numbered.items():
-            parts += [_image(f"{root}/{well}/{n}", row, planes, windows) for n, row in enumerate(rows)]
+            parts += [_image(f"{root}/{well}/{n}", row, planes, windows, nuclei) for n, row in enumerate(rows)]
         closing += _around(root, f"{plate} {condition}", str(condition), numbered)
     first = next(iter(plates))
     return Plan(
@@ -83,10 +77,14 @@ def plan(job: Job) -> Plan:
             "format": "ome-zarr", "format_version": 1, "release": job.release.key,
             "selection": job.selection.stated(), "fields": fields_digest(fields),
             "tensors": {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")},
+            "nuclei": nuclei.paths,
         },
         parts=parts,
         closing=closing,
-        sources=image_sources(job.release, fields),
+        sources=[
+            *image_sources(job.release, fields),
+            *({"kind": "labels of nuclei", "condition": c, "path": path} for c, path in nuclei.paths.items()),
+        ],
         counts={"fields": fields.height, "plates": len(plates), "left_out": left_out(job.release, fields)},
         credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_READ.format(condition=first[0], plate=first[1]),
@@ -102,67 +100,33 @@ def _windows(job: Job, fields: pl.DataFrame) -> Windows:
     return {(condition, field, channel): (low, max(high, low + 1)) for condition, field, channel, low, high in rows}
 
 
-def _image(name: str, row: Row, planes: Planes, windows: Windows) -> Part:
+def _image(name: str, row: Row, planes: Planes, windows: Windows, nuclei: Nuclei) -> Part:
     def write(path: Path, tick: Tick) -> None:
         path.mkdir()
         pixels = planes.of(row["condition"], row["tensor_index"])
         levels = edges(pixels.shape[-1])
         for number, edge in enumerate(levels):
-            _write_level(path, str(number), np.stack([area_average(plane, edge) for plane in pixels]))
-        attributes = {"ome": image_metadata(row, levels, windows), "cm4ai": dict(row)}
-        (path / METADATA).write_bytes(_group(attributes))
+            write_level(path, str(number), np.stack([area_average(plane, edge) for plane in pixels]))
+        nuclei.write(path, row["condition"], row["tensor_index"], row["field_id"])
+        (path / METADATA).write_bytes(ome(image_metadata(row, levels, windows), cm4ai=dict(row)))
         tick()
 
     return Part(name, write, ticks=1)
 
 
-def edges(edge: int) -> list[int]:
-    """Edge lengths of the levels of an image."""
-    found = [edge]
-    while found[-1] % 2 == 0 and found[-1] // 2 >= SMALLEST:
-        found.append(found[-1] // 2)
-    return found
-
-
-def _write_level(folder: Path, name: str, pixels: Pixels) -> None:
-    shape = pixels.shape
-    array = zarr.create_array(
-        zarr.storage.LocalStore(folder),
-        name=name,
-        shape=shape,
-        dtype=pixels.dtype,
-        chunks=(1, *shape[1:]),
-        shards=shape,
-        compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()),
-        fill_value=0,
-        dimension_names=("c", "y", "x"),
-    )
-    array[...] = pixels
-
-
 def image_metadata(row: Row, levels: Sequence[int], windows: Windows) -> dict[str, Any]:
     """What OME-Zarr says of an image: its levels, and how each channel is called and shown."""
-    scales = [[1.0, levels[0] / edge, levels[0] / edge] for edge in levels]
     channels = []
     for channel in CHANNELS:
         label, colour = LABELS[channel]
         start, end = windows[row["condition"], row["field_id"], channel]
         window = {"min": 0, "max": GREY_LEVELS - 1, "start": start, "end": end}
         channels.append({"label": label, "color": colour, "window": window, "active": True})
+    description = "mean of the pixels of the first level that are covered, halves to even"
     return {
-        "version": VERSION,
-        "multiscales": [{
-            "name": row["field_id"],
-            "axes": list(_AXES),
-            "datasets": [
-                {"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-                for number, scale in enumerate(scales)
-            ],
-            "type": "mean",
-            "metadata": {"description": "mean of the pixels of the first level that are covered, halves to even"},
-        }],
+        "multiscales": [multiscale(row["field_id"], levels, 3, "mean", description)],
         "omero": {"name": row["field_id"], "channels": channels, "rdefs": {"model": "color"}},
-    }  # fmt: skip
+    }
 
 
 def _around(root: str, name: str, condition: str, wells: Mapping[str, Sequence[Row]]) -> list[Part]:
@@ -195,9 +159,4 @@ def _well(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _group_part(folder: str, stated: Mapping[str, Any] | None) -> Part:
-    attributes = {} if stated is None else {"ome": {"version": VERSION, **stated}}
-    return of_bytes(f"{folder}/{METADATA}", _group(attributes))
-
-
-def _group(attributes: Mapping[str, Any]) -> bytes:
-    return as_json({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+    return of_bytes(f"{folder}/{METADATA}", group({}) if stated is None else ome(stated))

@@ -12,12 +12,18 @@ import pytest
 import zarr
 
 from cm4ai_assets.access import Release
+from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
-from cm4ai_assets.exports.ome_zarr import _image, edges
+from cm4ai_assets.exports.ome_labels import Nuclei
+from cm4ai_assets.exports.ome_store import edges
+from cm4ai_assets.exports.ome_zarr import _image
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.storage.nuclei import open_labels, read_labels
 from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets_tests.cells.conftest import FIELDS, _field, _room
 from cm4ai_assets_tests.exports.releases import EDGE
+from cm4ai_assets_tests.images.published import KEY, publish, quality
 
 WITH_CONTROLS = Selection(with_controls=True)
 
@@ -72,7 +78,7 @@ def test_every_level_is_a_mean_of_the_first_and_not_of_the_one_before(images: Re
     (row, *_) = images.fields(condition="untreated").iter_rows(named=True)
     windows = {("untreated", row["field_id"], channel): (0, 255) for channel in CHANNELS}
     noise = _Noise(512)
-    _image("a", row, noise, windows).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
+    _image("a", row, noise, windows, Nuclei(images, [])).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
     for number, edge in enumerate((512, 256, 128)):
         found = zarr.open_array(tmp_path / "image" / str(number), mode="r")[:]
         assert np.array_equal(found, [area_average(plane, edge) for plane in noise.pixels])
@@ -118,6 +124,34 @@ def test_ome_zarr_reads_images_and_plates(images: Release, plates: Path) -> None
     assert np.array_equal(first, images.tensors("paclitaxel")[index])
     control = np.asarray(whole[..., -EDGE:, -EDGE:])  # H12
     assert control.max() > 0
+
+
+def test_nuclei_are_labels_of_their_image(tmp_path: Path) -> None:
+    reader = pytest.importorskip("ome_zarr.reader", reason="ome-zarr is not installed (extra: dev)")
+    from ome_zarr.io import parse_url  # noqa: PLC0415 - it may be absent
+
+    room = _room(tmp_path / "room", [_field(number) for number in range(FIELDS)])
+    cells = room.publish_cells()
+    measured = [quality(*row, channel) for row in room.fields.select("field_id", "tensor_index").iter_rows()
+                for channel in CHANNELS]  # fmt: skip
+    publish(room.store, "if_quality", measured, "paclitaxel")
+    release = Release(KEY, room.store)
+    only = Selection(wells=("A1",))
+    folder = export(release, "ome-zarr", tmp_path / "out", selection=only).folder
+    image = folder / "paclitaxel" / "B2AI_1.ome.zarr" / "A" / "1" / "0"
+    labels = release.cells("paclitaxel")
+    index = json.loads((image / "zarr.json").read_text())["attributes"]["cm4ai"]["tensor_index"]
+    expected = read_labels(open_labels(room.store.fs, room.store.address(cells["path"][0])), index)
+    nodes = list(reader.Reader(parse_url(image))())
+    found = [np.asarray(node.data[0]) for node in nodes if node.data and node.data[0].dtype == np.uint16]
+    assert len(found) == 1
+    assert np.array_equal(found[0], expected)
+    own = labels.table.filter(pl.col("tensor_index") == index)
+    assert set(np.unique(found[0])) - {0} == set(own["cell"])
+    half = zarr.open_array(image / "labels" / "nuclei" / "1", mode="r")[:]
+    assert np.array_equal(half, expected[::2, ::2])
+    record = json.loads((folder / "cm4ai-export.json").read_text())
+    assert record["identity"]["nuclei"] == {"paclitaxel": cells["path"][0]}
 
 
 def test_a_field_that_was_lost_is_written_again_and_no_other(plates: Path, exported: Callable[..., Made]) -> None:
