@@ -24,6 +24,7 @@ from cm4ai_assets.storage.names import safe_path
 
 RECORD = "cm4ai-export.json"
 NAMED_BY = "--output"
+_REMEDY = f"{NAMED_BY} must name a folder that can be written."
 _LOCK = ".cm4ai-export.lock"
 _PARTIAL = ".cm4ai-partial-"
 _OWN = (_PARTIAL, _LOCK, f".{RECORD}.")
@@ -50,7 +51,7 @@ class ExportFolder:
         self._there: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        with typed_disk_errors(self.path, named_by=NAMED_BY):
+        with typed_disk_errors(self.path, remedy=_REMEDY):
             if self.path.exists() and not self.path.is_dir():
                 raise ConfigurationError(f"{self.path} is a file.", remedy="Name another folder with --output.")
             self._refuse_strangers()
@@ -86,7 +87,7 @@ class ExportFolder:
         """
         target = self.path / _checked(part.name)
         partial = self.path / f"{_PARTIAL}{secrets.token_hex(8)}"
-        with typed_disk_errors(self.path, named_by=NAMED_BY):
+        with typed_disk_errors(self.path, remedy=_REMEDY):
             try:
                 yield partial
                 if partial.is_file() and partial.stat().st_size >= _SYNCED:
@@ -100,7 +101,7 @@ class ExportFolder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small file of the export, whole, whatever stood there."""
-        with typed_disk_errors(self.path, named_by=NAMED_BY):
+        with typed_disk_errors(self.path, remedy=_REMEDY):
             write_whole(self.path / _checked(name), data)
 
     def record(self, content: Mapping[str, Any], *, complete: bool) -> None:

@@ -21,15 +21,16 @@ RESERVE = 256 * 1024 * 1024
 
 
 _SETTINGS: Final = "CM4AI_SCRATCH and CM4AI_STORAGE"
+_REMEDY: Final = f"{_SETTINGS} must be folders that can be written."
 
 
 @contextmanager
-def typed_disk_errors(path: Path, *, named_by: str = _SETTINGS) -> Iterator[None]:
+def typed_disk_errors(path: Path, *, remedy: str = _REMEDY) -> Iterator[None]:
     """Turn what the operating system says about a disk into our errors.
 
     Args:
         path: What is read and written.
-        named_by: Where a person named it.
+        remedy: What a person can do where it cannot be.
     """
     try:
         yield
@@ -41,7 +42,7 @@ def typed_disk_errors(path: Path, *, named_by: str = _SETTINGS) -> Iterator[None
             ) from error
         raise ScratchError(
             f"{path} cannot be used: {error.strerror or error}.",
-            remedy=f"{named_by} must name what can be read and written.",
+            remedy=remedy,
         ) from error
 
 

@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written_names_the_option(tmp_path: Path, capsys
     (tmp_path / "file").write_text("mine")
     words = ["export", "--release", "latest", "--format", "webdataset", "-o", "file/below"]
     assert cli.main(words) == cli.FAILED
-    assert "--output must name what can be read and written" in capsys.readouterr().err
+    assert "--output must name a folder that can be written" in capsys.readouterr().err
 
 
 def test_help_has_every_format_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
