@@ -52,6 +52,7 @@ lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
 
 bench: $(VENV)/.dev ## the benchmarks, some minutes; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.images
+	$(BIN)/python -m benchmarks.loader
 
 clean: ## remove the environment and caches; never data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

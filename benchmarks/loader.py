@@ -7,6 +7,7 @@ counts is the ratio within a run. Everything is in the page cache. `--threads 16
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -127,6 +128,9 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.sides:
         options.sides = [side for side in SIDES if not side[0].isdigit() or int(side.split()[0]) in options.sizes]
+        if importlib.util.find_spec("torch") is None:
+            print("torch is not installed: without the sides that use its DataLoader")
+            options.sides = [side for side in options.sides if side not in SLOW]
     return options
 
 
