@@ -26,7 +26,7 @@ from cm4ai_assets.archives.dataverse.acquire import by_range, stored_blob
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import image_zips, lock_frame
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.conditions import Condition
+from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.colour import full_level
@@ -38,7 +38,7 @@ from cm4ai_assets.images.ordered import in_order
 from cm4ai_assets.images.pictures import channel_picture, evenly
 from cm4ai_assets.images.quality import histogram, statistics
 from cm4ai_assets.plain import size_in_words
-from cm4ai_assets.selecting import COLUMNS, Criteria
+from cm4ai_assets.selecting import COLUMNS, Criteria, Names
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
@@ -137,26 +137,45 @@ def peek_version(
     doi: str,
     version: str,
     *,
-    condition: Condition,
-    criteria: Criteria,
+    condition: str,
+    gene: Names = None,
+    antibody: Names = None,
+    plate: Names = None,
+    well: Names = None,
     n: int = 3,
     edge: int = 1024,
     settings: Settings | None = None,
 ) -> Peek:
-    """A look at fields of a published version of which nothing is stored here.
+    """A look at fields of a published version of which nothing is stored here, not even its lock.
+
+    Args:
+        doi: The dataset, as in "doi:10.18130/V3/F3TD5R".
+        version: Its version, as in "2.1".
+        condition: See `access.Release.peek`; likewise `gene`, `antibody`, `plate`, `well`, `n` and `edge`.
+        gene: Symbol, Ensembl gene id, or UniProt accession.
+        antibody: HPA or CAB id, or NEGATIVE.
+        plate: `B2AI_1` or `1`.
+        well: `A1` or `A01`.
+        n: How many fields at most.
+        edge: Edge length of the images.
+        settings: Those of the environment, unless given.
 
     Raises:
+        NotMaterializedError: The version publishes no images of the condition.
         ArchiveError: The version or the file is not accessible.
         SelectionError: No field has such a name; the nearest ones are offered.
     """
+    wanted = condition_of(condition)
     with DataverseClient.from_settings(settings or Settings.from_env()) as client:
         lock = lock_frame(client.version(doi, version), release=version)
-        file = _one(image_zips(lock, condition), f"{doi} {version}", condition)
+        file = _one(image_zips(lock, wanted), f"{doi} {version}", wanted)
         if file is None:
-            raise NotMaterializedError(f"{doi} {version} publishes no images of {condition}.")
+            raise NotMaterializedError(f"{doi} {version} publishes no images of {wanted}.")
         traffic = Traffic()
-        source = by_range(file, client, traffic)
-        return peek_zip(source, file, version, condition, criteria, n=n, edge=edge, traffic=traffic)
+        criteria = Criteria(gene, antibody, plate, well)
+        return peek_zip(
+            by_range(file, client, traffic), file, version, wanted, criteria, n=n, edge=edge, traffic=traffic
+        )
 
 
 def peek_zip(

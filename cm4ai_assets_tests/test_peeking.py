@@ -17,14 +17,13 @@ from cm4ai_assets import peeking
 from cm4ai_assets.access import Release
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import image_zips, lock_frame
-from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import NotMaterializedError, SelectionError
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.peeking import UNKNOWN, peek_version
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.catalog import Catalog
 from cm4ai_assets.sandbox.exchange import Answer, Request
-from cm4ai_assets.selecting import COLUMNS, Criteria
+from cm4ai_assets.selecting import COLUMNS
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
@@ -185,10 +184,11 @@ def test_a_stored_zip_is_read_where_it_is(
 
 def test_nothing_needs_to_be_stored_at_all(server: SandboxServer, tmp_path: Path) -> None:
     settings = Settings.served_by(server.url, storage=str(tmp_path / "storage"), scratch=tmp_path / "scratch")
-    criteria = Criteria(gene="TP53")
-    seen = peek_version(DOI, VERSION, condition=Condition.PACLITAXEL, criteria=criteria, edge=64, settings=settings)
+    seen = peek_version(DOI, VERSION, condition="PTXL", gene="TP53", edge=64, settings=settings)
     assert seen.images.shape == (2, 4, 64, 64)
     assert not (tmp_path / "storage").exists()
+    with pytest.raises(NotMaterializedError, match="publishes no images of vorinostat"):
+        peek_version("doi:10.5072/FK2/DXSBX5", "1.0", condition="vorinostat", settings=settings)
 
 
 def test_what_cannot_be_seen_says_why(release: Release, lock: pl.DataFrame, server: SandboxServer) -> None:

@@ -87,6 +87,8 @@ OTHER_RELEASES = (
     "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions",
 )
 OF_ANOTHER = "cm4ai export --release 2025-10-v1.1"
+# What compares conditions, once there are two.
+COMPARED = f"cm4ai materialize --release {RELEASE} --select if_plates,if_effects"
 SERVED = {"dagster-webserver -w workspace.yaml"}
 DAMAGED_FIRST = {"cm4ai withdraw DIGEST", "cm4ai withdraw PATH"}  # the last test; nothing may read the storage after it
 SHOWN = commands()
@@ -261,7 +263,7 @@ def test_dagsters_own_webserver_serves_the_workspace(stocked: Reader, webserver:
 @pytest.fixture(scope="module")
 def complete(stocked: Reader) -> Reader:
     """With every condition and release that the examples open."""
-    needed = (PACLITAXEL, *OTHER_RELEASES)
+    needed = (PACLITAXEL, COMPARED, *OTHER_RELEASES)
     needed = (*needed, f"cm4ai pull {PULLED} --budget 1GB --to pulled")
     assert [stocked.types(command) for command in needed] == [cli.DONE] * len(needed)
     (stocked.folder / PULLED.split("/")[1]).symlink_to(stocked.folder / "pulled" / PULLED)
