@@ -159,8 +159,9 @@ def test_a_split_chooses_and_is_a_column(release: Release) -> None:
     assert dict(select(split, Criteria()).select("field_id", "split").iter_rows())[EGFR] == "test"
     assert ids(select(split, Criteria(), split="train")) == [P53, P53_AGAIN, PLASTIN]
     assert ids(select(split, Criteria(), split="test")) == [EGFR]
+    assert ids(select(split, Criteria(), split="validation")) == [], "few proteins leave a side empty"
     assert ids(select(split, Criteria(), split="train", with_controls=True)) == [P53, P53_AGAIN, CONTROL, PLASTIN]
-    with pytest.raises(SelectionError, match=r"The scheme 'protein' has no split 'trian'\. Did you mean train\?"):
+    with pytest.raises(SelectionError, match=r"There is no split 'trian'\. Did you mean train\?"):
         select(split, Criteria(), split="trian")
     with pytest.raises(SelectionError, match=r"Splits have no scheme 'plate'\. Known: protein\."):
         select(split, Criteria(), split="train", scheme="plate")

@@ -66,6 +66,7 @@ SUBSTITUTES = {
     "MSV000101915/raw/*exLewis007986.raw": "MSV000101915/metadata/*",
     "KOLF_Strong_Perturbations.h5ad": "KOLF_Pan_Genome_QC_Filtered.h5ad",
     "SRR31012081": "SRR91012083",
+    "doi:10.18130/V3/HIGT4C": "doi:10.5072/FK2/H1SBXC",
     "r.store_level(512)": "r.store_level(128)",
     "B2AI_5_Paclitaxel_H12_R8_z01_green": "B2AI_1_untreated_H10_R1_z01_green",
 }
@@ -83,8 +84,8 @@ NARROWED = {
 # What the pages open beside the newest release.
 OTHER_RELEASES = (
     "cm4ai materialize --release 2025-06-v2.1 --condition untreated --select cellranger_metrics",
-    "cm4ai materialize --release 2025-10-v1.1 --condition vorinostat --select secms_profiles,secms_proteins",
-    "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions",
+    "cm4ai materialize --release 2025-10-v1.1 --condition vorinostat --select secms_profiles,secms_proteins,proteins",
+    "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions,proteins",
 )
 OF_ANOTHER = "cm4ai export --release 2025-10-v1.1"
 # What compares conditions, once there are two.
