@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.exports.elution import Elution
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
+from cm4ai_assets.exports.secms_matrix import fraction_annotation
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets_tests.exports.releases import copied
@@ -110,6 +113,12 @@ def test_rows_that_the_tools_refuse_are_left_out_and_named(matrices: Path) -> No
     ]
     genes = {row["ID"]: row["GN"] for row in _rows(matrices / CONTROL / f"{CONTROL}_pcprophet.txt")}
     assert genes == {"P04637": "TP53", "P00533": "EGFR", "P13796;P13797": "LCP1;PLS3", "Q99999": "Q99999"}
+
+
+def test_no_file_name_of_a_fraction_is_found_within_another() -> None:
+    fractions = pl.DataFrame({"fraction": [1, 2, 10, 12, 100]})
+    names = fraction_annotation(Elution(pl.DataFrame(), fractions, np.zeros((0, 5)), None))["filename"].to_list()
+    assert [sum(name in other for other in names) for name in names] == [1] * 5
 
 
 def test_only_what_was_asked_for_is_exported(secms: Release, tmp_path: Path, exported: Callable[..., Made]) -> None:

@@ -18,7 +18,9 @@ from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.exports.hdf5 import Matrix, append, needed
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.profiles import STATISTICS
+from cm4ai_assets.storage.store import Store
 
 anndata = pytest.importorskip("anndata", reason="anndata is not installed (extra: dev)")
 mudata = pytest.importorskip("mudata", reason="mudata is not installed (extra: dev)")
@@ -63,7 +65,10 @@ def test_a_replicate_is_an_object_in_which_missing_is_not_zero(both: Release, tm
     assert adata.var["run"].iloc[0] == "Biosep_MDAMB468_VRST_121224_F09_1_1_901.d"
 
 
-def test_perturbseq_is_written_in_blocks_and_is_what_the_store_holds(both: Release, tmp_path: Path) -> None:
+def test_perturbseq_is_written_in_blocks_and_is_what_the_store_holds(
+    both: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cm4ai_assets.exports.single_cell.BLOCK", 5)
     adata = anndata.read_h5ad(export(both, "anndata", tmp_path / "out").folder / "perturb_targets.h5ad")
     expected = both.profiles().anndata()
     assert np.array_equal(adata.X, expected.X)
@@ -128,20 +133,32 @@ def test_blocks_that_do_not_fill_a_matrix_are_an_error(tmp_path: Path) -> None:
         append(tmp_path / "x.h5ad", {"/": [short]})
 
 
+def _altered(release: Release, folder: Path, profiles: pl.DataFrame) -> Release:
+    """One replicate of a release with other profiles."""
+    store = Store(str(folder / "storage"), scratch=folder / "scratch")
+    proteins = release.table("secms_proteins").filter(replicate_id=CONTROL).collect()
+    for name, frame in (("secms_profiles", profiles), ("secms_proteins", proteins)):
+        with store.stage_table(name, Partition(release.key, "untreated"), frame) as staged:
+            store.publish_table(staged)
+    return Release(release.key, store)
+
+
+def test_a_fraction_without_a_row_is_missing_and_not_zero(both: Release, tmp_path: Path) -> None:
+    """As in long tables, which have rows for what was found alone."""
+    profiles = both.table("secms_profiles").filter(replicate_id=CONTROL).collect()
+    absent = (pl.col("protein_group") == "P13796;P13797") & (pl.col("fraction") == 9)
+    release = _altered(both, tmp_path, profiles.filter(~absent))
+    adata = anndata.read_h5ad(export(release, "anndata", tmp_path / "out").folder / "secms" / f"{CONTROL}.h5ad")
+    assert _found(adata) == _stated(both, CONTROL) | {("P13796;P13797", 9): None}
+
+
 def test_interpolated_values_are_marked(tmp_path: Path, both: Release) -> None:
     profiles = both.table("secms_profiles").filter(replicate_id=CONTROL).collect()
     assert profiles["interpolated"].null_count() == profiles.height
     folder = export(both, "anndata", tmp_path / "out").folder
     assert not anndata.read_h5ad(folder / "secms" / f"{CONTROL}.h5ad").layers
     marked = profiles.with_columns(interpolated=pl.col("fraction") == 8)
-    from cm4ai_assets.storage.layout import Partition  # noqa: PLC0415
-
-    store = type(both.store)(str(tmp_path / "storage"), scratch=tmp_path / "scratch")
-    proteins = both.table("secms_proteins").filter(replicate_id=CONTROL).collect()
-    for name, frame in (("secms_profiles", marked), ("secms_proteins", proteins)):
-        with store.stage_table(name, Partition(both.key, "untreated"), frame) as staged:
-            store.publish_table(staged)
-    folder = export(Release(both.key, store), "anndata", tmp_path / "marked").folder
+    folder = export(_altered(both, tmp_path, marked), "anndata", tmp_path / "marked").folder
     layer = anndata.read_h5ad(folder / "secms" / f"{CONTROL}.h5ad").layers["interpolated"]
     assert layer[:, 1].all()
     assert not np.delete(layer, 1, axis=1).any()
