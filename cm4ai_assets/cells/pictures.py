@@ -96,7 +96,8 @@ def histogram(values: Sequence[float], caption: str, *, width: int = 420, height
     if not len(values):
         return message(f"{caption}: none.")
     last = max(float(np.percentile(values, 99.5)), 1.0)
-    step = max(1.0, np.ceil(last / _BINS))
+    decade = 10.0 ** np.floor(np.log10(max(last / _BINS, 1.0)))
+    step = next(decade * factor for factor in (1, 2, 5, 10) if decade * factor * _BINS >= last)
     capped = np.minimum(np.asarray(values, np.float64), step * _BINS - 1e-9)
     counts = np.bincount((capped / step).astype(int), minlength=int(capped.max() / step) + 1)
     canvas = Image.new("RGB", (width, height), PAPER)
@@ -110,7 +111,7 @@ def histogram(values: Sequence[float], caption: str, *, width: int = 420, height
     for number, count in enumerate(counts.tolist()):
         box = (left + room * number, foot - (foot - top) * count / counts.max(), left + room * (number + 0.9), foot)
         draw.rectangle(box, fill=_BAR)
-    for number in range(0, len(counts) + 1, max(1, len(counts) // 5)):
+    for number in range(0, len(counts) + 1, 5 if len(counts) >= 10 else 1):  # noqa: PLR2004 - what has room
         centred(draw, (left + room * number, foot + 11), f"{step * number:,.0f}", size=11)
     centred(draw, ((left + right) / 2, height - 14), caption, FAINT)
     return png(canvas)
