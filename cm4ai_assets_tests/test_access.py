@@ -38,7 +38,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256)
     bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
     bench.store_as_release(folder / "if.zip", Condition.UNTREATED)
-    (outcome,) = bench.run(RELEASE, "untreated", selection="key:if_*")
+    (outcome,) = bench.run(RELEASE, "untreated", selection="group:images")
     assert outcome.succeeded, outcome.failure
     return folder / "storage"
 

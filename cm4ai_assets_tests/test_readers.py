@@ -43,7 +43,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / f"{condition}.zip"
         write_if_zip(path, condition=condition, fields=8)
         bench.store_as_release(path, condition)
-        (outcome,) = bench.run(RELEASE, condition, selection="key:if_*")
+        (outcome,) = bench.run(RELEASE, condition, selection="group:images")
         assert outcome.succeeded, outcome.failure
     return folder / "storage" / "tables"
 

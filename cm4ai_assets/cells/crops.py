@@ -18,11 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cm4ai_assets.cells.products import path_for
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.nuclei import FIELDS_FILE, Labels, open_labels, read_file, read_labels, require_complete
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels
+from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels, read_record
 
 if TYPE_CHECKING:
     import zarr
@@ -148,9 +149,10 @@ class Cells:
     @cached_property
     def _labels_path(self) -> str:
         """Where the store of labels stands on the storage's filesystem."""
-        if self.table.is_empty():
-            raise ConfigurationError("No nucleus is chosen, so no store of labels is named.", remedy="Choose others.")
-        return self._store.address(self.table["path"][0])
+        if self.table.height:
+            return self._store.address(self.table["path"][0])
+        tensor = read_record(self._store.fs, self._tensor_path)
+        return self._store.address(path_for(tensor.source_sha256, tensor.edge, tensor.version))
 
     def _checked(self, number: int) -> int:
         if not -len(self) <= number < len(self):

@@ -118,10 +118,12 @@ def test_what_cannot_be_is_refused(shared_room: Room, cells: Cells) -> None:
         release.cells(CONDITION, size=0)
     with pytest.raises(NotMaterializedError, match="if_cells"):
         release.cells("untreated")
+
+
+def test_of_no_nucleus_the_fields_still_say_why(cells: Cells) -> None:
     nobody = cells.filter(pl.col("area") < 0)
-    assert len(nobody) == 0
-    with pytest.raises(ConfigurationError, match="No nucleus"):
-        _ = nobody.fields
+    assert (len(nobody), nobody.shape[1:], list(nobody)) == (0, (4, 64, 64), [])
+    assert nobody.fields.equals(cells.fields)
 
 
 def test_a_lost_shard_is_an_error(room: Room) -> None:

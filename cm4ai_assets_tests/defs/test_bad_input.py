@@ -61,7 +61,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workbench, Outcom
     settings = Settings(storage=str(folder / "storage"), scratch=folder / "scratch", tensor_size=256)
     bench = Workbench(Platform(settings), dg.DagsterInstance.ephemeral())
     bench.store_as_release(written.path, Condition.VORINOSTAT)
-    (outcome,) = bench.run(RELEASE, "vorinostat", selection="key:if_*")
+    (outcome,) = bench.run(RELEASE, "vorinostat", selection="group:images")
     hit = {kind: _field_id(written.fields[number].stem) for number, kind in enumerate(kinds)}
     return bench, outcome, hit
 

@@ -67,6 +67,7 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("if_archive", "digest_and_size"),
         ("if_archive", "zip_safe"),
         ("if_tensors", "tensor_matches_images"),
+        ("if_cells", "cells_match_labels"),
         ("perturb_targets", "profiles_match_table"),
         *((name, "rows_kept") for name in ("secms_profiles", "secms_proteins", "apms_interactions", "apms_runs")),
         ("guide_library", "guides_kept"),
@@ -84,4 +85,5 @@ def test_the_image_path_is_one_group_in_the_published_order() -> None:
     graph = defs.resolve_asset_graph()
     order = [key.to_user_string() for key in graph.toposorted_asset_keys if graph.get(key).group_name == "images"]
     assert order[:4] == ["if_archive", "if_images", "if_antibodies", "if_fields"]
-    assert set(order[4:]) == {"if_tensors", "if_quality"}
+    assert set(order[4:6]) == {"if_tensors", "if_quality"}
+    assert order[6:] == ["if_cells"]

@@ -21,7 +21,7 @@ from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
-IMAGES = "key:if_*"
+IMAGES = "group:images"
 PACLITAXEL = Partition(RELEASE, "paclitaxel")
 
 

@@ -21,11 +21,14 @@ from cm4ai_assets.access import Release, open_release
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.defs.launching import Outcome
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.sandbox import SandboxServer
+from cm4ai_assets.sandbox import SandboxServer, plates
+from cm4ai_assets.sandbox import cells as painted
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.nuclei import open_labels, read_labels
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets.verification import verify
+from cm4ai_assets_tests.cells.painting import f1, matches
 from cm4ai_assets_tests.defs.conftest import FIELDS, RELEASE, Workbench
 
 PATH = "key:release_files or key:release_changes or group:images"
@@ -58,6 +61,9 @@ def test_blocking_checks_ran_and_passed_for_each_partition(outcomes: list[Outcom
         for name in ("digest_and_size", "zip_safe", "schema"):
             assert evaluated["if_archive", name].passed
         assert evaluated["if_tensors", "tensor_matches_images"].passed
+        assert evaluated["if_cells", "cells_match_labels"].passed
+        for name in ("cells_per_field", "fields_with_cells", "cells_plausible", "cells_whole"):
+            assert ("if_cells", name) in evaluated
         assert {check.partition for check in outcome.checks} == {str(outcome.partition)}
 
 
@@ -78,6 +84,24 @@ def test_every_pixel_of_a_field_is_the_area_average_of_the_published_plane(bench
                         plane = np.asarray(image)[:, :, PLANE[channel]]
                     expected = np.rint(plane.reshape(1024, 2, 1024, 2).mean(axis=(1, 3)))
                     assert np.array_equal(tensor[row, place], expected), (field_id, channel)
+
+
+def test_nuclei_of_the_published_images_are_those_that_were_painted(storage: Path) -> None:
+    release = open_release(RELEASE, storage=str(storage))
+    for condition in release.conditions:
+        cells = release.cells(condition, size=256)
+        by_field = {cells.table["field_id"][n]: int(cells.table["tensor_index"][n]) for n in range(len(cells))}
+        labels = open_labels(release.store.fs, release.store.address(cells.table["path"][0]))
+        results = []
+        for field in plates.fields_of(condition, FIELDS, 1):
+            field_id = field.stem.replace(plates.LABELS[condition], str(condition))
+            if field_id in by_field:
+                found = read_labels(labels, by_field[field_id])
+                results.append(matches(painted.nuclei(field, 1, 1024), found))
+        assert len(results) == cells.fields.filter(pl.col("nuclei") > 0).height
+        assert f1(results) >= 0.9, (condition, results)
+        assert cells[0].shape == (4, 256, 256)
+        assert cells.mask(0).any()
 
 
 def test_strays_and_composites_are_seen_and_become_no_field(storage: Path) -> None:
@@ -184,7 +208,7 @@ def test_with_everything_stored_no_socket_is_opened(
         raise AssertionError(f"a socket to {address} was opened")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    outcomes = bench.run(RELEASE, "paclitaxel", selection="key:if_*")
+    outcomes = bench.run(RELEASE, "paclitaxel", selection="group:images")
     assert [outcome.succeeded for outcome in outcomes] == [True], [outcome.failure for outcome in outcomes]
     assert opened == []
 

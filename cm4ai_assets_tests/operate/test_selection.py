@@ -68,7 +68,7 @@ def test_what_is_read_and_missing_is_added_for_the_partitions_where_it_is() -> N
 
 
 def test_on_a_fresh_storage_everything_above_is_added() -> None:
-    found = plan(GRAPH, "key:if_*", RELEASE, ["untreated"], lambda _name, _partition: False)
+    found = plan(GRAPH, "group:images", RELEASE, ["untreated"], lambda _name, _partition: False)
     assert set(_added(found)) == {"release_files"}
     assert [str(p) for wave in found.waves for p in wave.partitions(RELEASE, ["untreated"])] == [
         RELEASE, f"untreated|{RELEASE}",
