@@ -45,7 +45,6 @@ _COARSE_EDGE: Final = 256
 _COARSE_REACH: Final = 12
 _COARSE_SIGMA: Final = 4.0
 
-LEAST_CONTRAST: Final = 2.0
 MOST_COVERED: Final = 0.75
 
 # Why a field has no nucleus.
@@ -96,7 +95,7 @@ class Segmenter:
         smooth = np.asarray(cv2.GaussianBlur(blue, (0, 0), SIGMA * self._scale), np.uint8)
         level = _field_level(smooth)
         mask = np.asarray(cv2.morphologyEx(self._exceeds(smooth, level), cv2.MORPH_OPEN, self._opening), np.uint8)
-        if reason := _no_nuclei(smooth, mask):
+        if reason := _no_nuclei(mask):
             return Segmented(np.zeros(blue.shape, np.uint16), level, 0, reason)
         labels, specks = self._labelled(mask)
         return Segmented(labels, level, specks, None if labels.any() else SPECKS_ONLY)
@@ -112,10 +111,8 @@ class Segmenter:
 
     def _labelled(self, mask: Plane) -> tuple[Labels, int]:
         """Numbers of the nuclei, and how many bodies are too small to be one."""
-        # Beyond the border lies no nucleus: one that is cut by it ends there, for its outline and its distances.
-        framed = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        labels, count, specks = np.zeros(framed.shape, np.uint16), 0, 0
-        for (y, x), body, hull in self._bodies(np.asarray(framed, np.uint8)):
+        labels, count, specks = np.zeros(mask.shape, np.uint16), 0, 0
+        for (y, x), body, hull in self._bodies(mask):
             parts = parted(body, hull_area=hull, scale=self._scale)
             for number in range(1, int(parts.max()) + 1):
                 part = parts == number
@@ -124,7 +121,7 @@ class Segmenter:
                     continue
                 count += 1
                 labels[y : y + body.shape[0], x : x + body.shape[1]][part] = count
-        return np.ascontiguousarray(labels[1:-1, 1:-1]), specks
+        return labels, specks
 
     def _bodies(self, mask: Plane) -> Iterator[tuple[tuple[int, int], Plane, float]]:
         """Connected bodies from top to bottom: corner, mask of the box with small holes filled, area of the hull."""
@@ -156,15 +153,12 @@ def _field_level(smooth: Plane) -> int:
 _ROOTS: Final = np.round(np.sqrt(np.arange(256) * 255.0)).astype(np.uint8)
 
 
-def _no_nuclei(smooth: Plane, mask: Plane) -> str | None:
+def _no_nuclei(mask: Plane) -> str | None:
     """Why nothing that a threshold says of this field can be believed; None if it can."""
     covered = cv2.countNonZero(mask)
     if not covered:
         return DARK
-    inside, outside = cv2.mean(smooth, mask)[0], cv2.mean(smooth, 1 - mask)[0]
-    if covered > MOST_COVERED * mask.size or inside < LEAST_CONTRAST * outside:
-        return NO_CONTRAST
-    return None
+    return NO_CONTRAST if covered > MOST_COVERED * mask.size else None
 
 
 def _disc(radius: int) -> Plane:

@@ -52,6 +52,7 @@ def parted(body: Mask, *, hull_area: float, scale: float) -> Parts:
 
 def _depths(body: Mask, grid: int) -> NDArray[np.float32]:
     """The distance to the outline, smoothed, on every so many pixels, in units of that grid."""
+    # Beyond the border of the field lies no nucleus: one that is cut by it is as thick as what is seen of it.
     height, width = (-(-length // grid) * grid - length for length in body.shape)
     framed = cv2.copyMakeBorder(body, grid, grid + height, grid, grid + width, cv2.BORDER_CONSTANT, value=0)
     deep = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)

@@ -49,11 +49,30 @@ def test_lengths_follow_the_edge(edge: int) -> None:
     assert f1([matches(truth, Segmenter(edge)(blue).labels)]) >= 0.9
 
 
-def test_lobes_that_are_thinner_than_a_nucleus_are_one() -> None:
+@pytest.mark.parametrize(("radius", "nuclei"), [(21, 1), (36, 3)])
+def test_lobes_that_are_thinner_than_a_nucleus_are_one(radius: int, nuclei: int) -> None:
     blue = np.zeros((EDGE, EDGE), np.uint8)
-    for angle in np.linspace(0, 2 * np.pi, 5, endpoint=False):
-        cv2.circle(blue, (round(500 + 24 * np.cos(angle)), round(400 + 24 * np.sin(angle))), 18, 90, -1)
-    assert Segmenter(EDGE)(blue).nuclei == 1
+    for place in range(3):
+        cv2.circle(blue, (round(400 + place * 1.5 * radius), 400), radius, 90, -1)
+    assert Segmenter(EDGE)(blue).nuclei == nuclei
+
+
+def test_what_hangs_by_a_thread_is_parted_though_it_is_thin() -> None:
+    blue = np.zeros((EDGE, EDGE), np.uint8)
+    for x in (400, 446):
+        cv2.circle(blue, (x, 400), 22, 90, -1)
+    assert Segmenter(EDGE)(blue).nuclei == 2
+
+
+def test_nucleoli_are_filled_and_large_holes_are_not() -> None:
+    blue = np.zeros((EDGE, EDGE), np.uint8)
+    for x, hole in ((300, 8), (600, 25)):
+        cv2.circle(blue, (x, 400), 50, 90, -1)
+        cv2.circle(blue, (x, 400), hole, 0, -1)
+    labels = Segmenter(EDGE)(blue).labels
+    assert labels.max() == 2
+    assert labels[400, 300] > 0
+    assert labels[400, 600] == 0
 
 
 def test_a_nucleus_at_the_border_is_found_and_pairs_are_parted_there_too() -> None:
