@@ -77,8 +77,8 @@ def test_nucleoli_are_filled_and_large_holes_are_not() -> None:
 
 def test_a_nucleus_at_the_border_is_found_and_pairs_are_parted_there_too() -> None:
     blue = np.zeros((EDGE, EDGE), np.uint8)
-    for x in (500, 572):
-        cv2.ellipse(blue, (x, 0), (38, 60), 0, 0, 360, 80, -1)
+    for x in (500, 562):
+        cv2.ellipse(blue, (x, 0), (38, 90), 0, 0, 360, 80, -1)
     found = Segmenter(EDGE)(cv2.GaussianBlur(blue, (0, 0), 1.5))
     assert found.nuclei == 2
     assert (found.labels[0] > 0).any()
