@@ -138,9 +138,11 @@ def _list(args: argparse.Namespace) -> int:
     from cm4ai_assets.archives.dataverse.lock import locked_files  # noqa: PLC0415
     from cm4ai_assets.storage.blobs import BlobStore  # noqa: PLC0415
 
-    if args.output is not None:
+    choices = ("output", "condition", *_SELECTING, "split", "with_controls", "pixels", "shard_fields")
+    if asked := [name for name in choices if getattr(args, name)]:
         raise ConfigurationError(
-            f"{args.format} is written to standard output.", remedy="Leave out --output, and use `>` of the shell."
+            f"{args.format} lists every published file on standard output; it takes no --{asked[0].replace('_', '-')}.",
+            remedy="Leave it out.",
         )
     store = Store.from_settings(Settings.from_env())
     release = open_release(args.release, storage=store.url)

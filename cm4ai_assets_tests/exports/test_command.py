@@ -48,7 +48,8 @@ def test_a_format_is_written_to_a_folder_that_is_named_or_to_one_of_its_own(
         (["--format", "ome-zarr", "--shard-fields", "3"], "ome-zarr has no shards. Leave out --shard-fields"),
         (["--format", "webdataset", "--release", "2030-01-v1.0"], "2030-01-v1.0"),
         (["--format", "webdataset", "-o", "taken"], "holds something that is no export (mine.txt)"),
-        (["--format", "md5sums", "-o", "somewhere"], "is written to standard output"),
+        (["--format", "md5sums", "-o", "somewhere"], "lists every published file on standard output"),
+        (["--format", "pooch", "--condition", "untreated"], "it takes no --condition. Leave it out"),
     ],
 )
 def test_wrong_use_is_one_line_and_writes_nothing(
