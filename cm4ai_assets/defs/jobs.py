@@ -75,8 +75,8 @@ cellranger = dg.define_asset_job(
 integration = dg.define_asset_job(
     "integration",
     selection=dg.AssetSelection.groups(integration_assets.GROUP),
-    description="Coverage of genes and proteins, splits of fields, plates and effects of treatments, of the tables that a "
-    "release has here. Fetches nothing.",
+    description="Coverage of genes and proteins, splits of fields, plates and effects of treatments, of the tables "
+    "that a release has here. Fetches nothing.",
 )
 
 release_metadata = dg.define_asset_job(
