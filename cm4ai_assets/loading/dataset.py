@@ -66,7 +66,7 @@ class FieldDataset(Dataset[dict[str, Any]]):
 
     def _read(self, position: int, seed: int) -> dict[str, Any]:
         image = torch.empty(self.source.shape, dtype=getattr(torch, self.source.form.dtype))
-        drawn = self.source.read_into(position, image.numpy(), np.random.default_rng((seed, position)))
+        drawn = self.source.read_into(position, image.numpy(), (seed, position))
         described = self.source.described([position])
         item = {"image": image, **{name: _tensor(values[0]) for name, values in described.items()}}
         return item | ({"transform": {name: _tensor(value) for name, value in drawn.items()}} if drawn else {})

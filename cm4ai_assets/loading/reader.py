@@ -56,6 +56,7 @@ class ShardReader:
     def __init__(self, storage: str, path: str, *, size: int | None = None) -> None:
         self.storage, self.path = storage, path
         self._owner, self._fs = os.getpid(), _filesystem(storage)
+        self._on_disk = is_local(self._fs)
         record = read_record(self._fs, path)
         self.n_fields, self.edge, self.size = record.n_fields, record.edge, size or record.edge
         if self.edge % self.size:
@@ -94,8 +95,8 @@ class ShardReader:
         if out.shape != self.shape(channels) or out.dtype != np.uint8:
             raise ValueError(f"A field is uint8 of the shape {self.shape(channels)}, not {out.dtype} of {out.shape}.")
         shard, row = divmod(index, FIELDS_PER_SHARD)
-        entries = self._index(shard)[row].reshape(CHANNEL_COUNT, self._per_plane, 2)[list(channels)]
-        chunks = self._chunks(shard, entries.reshape(-1, 2))
+        stored = self._index(shard)[row].reshape(CHANNEL_COUNT, self._per_plane, 2)[list(channels)]
+        chunks = self._chunks(shard, stored.reshape(-1, 2).tolist())
         for plane, channel in zip(out, channels, strict=True):
             where = f"field {index}, channel {channel}"
             self._decode_plane([next(chunks) for _ in range(self._per_plane)], plane, where)
@@ -130,16 +131,18 @@ class ShardReader:
             )
         return self._indexes[shard]
 
-    def _chunks(self, shard: int, entries: Entries) -> Iterator[Pixels]:
+    def _chunks(self, shard: int, entries: Sequence[Sequence[int]]) -> Iterator[Pixels]:
         """The bytes of chunks in the order of `entries`; those that stand next to each other by one read."""
-        starts, ends = entries[:, 0].astype(np.int64), entries.sum(axis=1).astype(np.int64)
-        gaps = np.flatnonzero(starts[1:] != ends[:-1]) + 1
-        for run in np.split(np.arange(len(starts)), gaps):
-            first, last = int(starts[run[0]]), int(ends[run[-1]])
-            data = self._read(shard, first, last - first)
-            for number in run:
-                chunk = data[starts[number] - first : ends[number] - first]
-                yield chunk.copy() if len(gaps) else chunk  # the next read uses the same memory
+        first = 0
+        while first < len(entries):
+            start, end, stop = entries[first][0], sum(entries[first]), first + 1
+            while stop < len(entries) and entries[stop][0] == end:
+                end, stop = end + entries[stop][1], stop + 1
+            data = self._read(shard, start, end - start)
+            for offset, length in entries[first:stop]:
+                chunk = data[offset - start : offset - start + length]
+                yield chunk if stop - first == len(entries) else chunk.copy()  # the next read uses the same memory
+            first = stop
 
     def _decode_plane(self, chunks: Sequence[Pixels], out: Pixels, where: str) -> None:
         """Chunks of one plane, row by row, into a plane of the size that was asked for."""
@@ -195,7 +198,7 @@ class ShardReader:
     def _ranged(self, path: str, offset: int, length: int) -> Pixels:
         if self._owner != os.getpid():  # forked: connections of the parent are the parent's
             self._owner, self._fs = os.getpid(), _filesystem(self.storage)
-        if not is_local(self._fs):
+        if not self._on_disk:
             return np.frombuffer(self._fs.cat_file(path, start=offset, end=offset + length), np.uint8)
         data = self._scratch("bytes", length)
         descriptor = os.open(path, os.O_RDONLY)

@@ -107,13 +107,13 @@ class FieldSource:
         rows = "\n".join(f"{item.condition} {item.tensor_index} {item.field_id}" for item in self.items)
         return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
-    def read_into(self, position: int, out: NDArray[Any], rng: np.random.Generator | None = None) -> Drawn:
+    def read_into(self, position: int, out: NDArray[Any], seed: Sequence[int] | None = None) -> Drawn:
         """Read the image of a field into `out`; the parameters that its transform had are returned.
 
         Args:
             position: Number of the field.
             out: Of `shape` and the type of `form`.
-            rng: Where random transforms draw from.
+            seed: Decides what random transforms draw; by chance, if not given.
 
         Raises:
             TensorStoreError: A part of the store is missing, or its bytes are not those that were written.
@@ -124,7 +124,7 @@ class FieldSource:
             reader.read_into(item.tensor_index, out, self._channels)
             return {**self._ordered}
         image = reader.read_into(item.tensor_index, self._scratch(), self._channels)
-        drawn = self._transform.draw(self._form_read, position, rng or np.random.default_rng())
+        drawn = self._transform.draw(self._form_read, position, np.random.default_rng(seed))
         np.copyto(out, self._transform.apply(image, drawn))
         return {**self._ordered, **drawn}
 
