@@ -43,6 +43,7 @@ from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, RECORD, Pixels, Sto
 from cm4ai_assets.tables.cells import MEASURED
 
 _BLUE: Final = 2
+_FRAMES_WAITING: Final = 32
 _JUDGED: Final = ("plausible", "defects")
 _OF_CELLS: Final = pl.Schema({column.name: column.dtype for column in MEASURED})
 
@@ -185,6 +186,8 @@ def _regrouped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     for frame in frames:
         waiting.append(frame)
         height += frame.height
+        if len(waiting) == _FRAMES_WAITING:  # a small frame takes more memory than its rows
+            waiting = [pl.concat(waiting, rechunk=True)]
         if height >= ROW_GROUP:
             joined = pl.concat(waiting)
             yield joined.head(ROW_GROUP)
