@@ -9,7 +9,7 @@ The steps, all lengths in pixels at edge length 1024 and scaled with the edge:
 2. The threshold of the field: Otsu's on the square roots of the grey levels, in which shot noise has one width at every
    brightness, times 0.6, so that dim nuclei stand beside bright ones; at least grey level 6, below which a published
    background lies.
-3. The threshold of the place: a fifth of the brightest within about 50 pixels, which keeps the glow of a bright nucleus
+3. The threshold of the place: 0.15 of the brightest within about 50 pixels, which keeps the glow of a bright nucleus
    out. A pixel is nuclear if it exceeds both.
 4. Opening (radius 3); holes smaller than 400 pixels are filled: nucleoli are dark.
 5. Touching nuclei are parted at their necks by a watershed of the distance to the outline (`splitting`).

@@ -5,9 +5,9 @@ Belongs here: where one body of nuclear pixels is cut. Does not belong here: whi
 The body is flooded from its deepest points outwards. Where two basins meet, the neck between them is as wide as the
 distance there. They stay apart if
 
-- both are as thick as a whole nucleus (radius 26 at edge length 1024), and the neck is narrower than 0.87 of the
+- both are as thick as a whole nucleus (radius 26 at edge length 1024), and the neck is narrower than 0.9 of the
   thinner one; or
-- both are at least half as thick, and the neck is narrower than a third.
+- both are at least half as thick, and the neck is narrower than half of the thinner one.
 
 Otherwise they are lobes of one nucleus. Under paclitaxel a nucleus has many; a rule by shape alone would count each.
 """
