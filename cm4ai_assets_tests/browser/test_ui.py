@@ -119,8 +119,9 @@ def _picture(page: playwright.Page, label: str) -> tuple[int, int]:
 
 
 def test_the_lineage_shows_the_path_with_its_checks(page: playwright.Page) -> None:
+    page.set_viewport_size({"width": 3200, "height": 2000})  # Dagster leaves checks out of a graph that it makes small
     page.goto("/locations/cm4ai_assets/asset-groups/images/lineage")
-    for asset in ("if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality"):
+    for asset in ("if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality", "if_cells"):
         page.get_by_text(asset, exact=True).first.wait_for()
     page.get_by_text("Asset checks").first.wait_for()
 

@@ -18,7 +18,7 @@ from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
 PARTITION = Partition(RELEASE, "paclitaxel")
-PIXELS = "key:if_fields or key:if_tensors or key:if_quality"
+PIXELS = "key:if_fields or key:if_tensors or key:if_quality or key:if_cells"
 
 
 @pytest.fixture(scope="module")

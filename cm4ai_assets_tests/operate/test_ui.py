@@ -99,9 +99,9 @@ def test_the_terminal_stays_readable_while_runs_go_through(
 
 @contextmanager
 def _instance_of(operator: Operator) -> Iterator[dg.DagsterInstance]:
-    """The instance that the process under test makes, once it has."""
-    for _ in range(240):
-        if (operator.home / "cm4ai_storage.json").exists() and list((operator.home / "schedules").glob("*.db")):
+    """The instance that the process under test makes, once it has: two that make one at a time damage it."""
+    for _ in range(480):
+        if "The UI is on" in (operator.folder / "terminal.txt").read_text():
             break
         time.sleep(0.25)
     with dg.DagsterInstance.from_config(str(operator.home)) as instance:

@@ -56,7 +56,7 @@ def test_the_newest_release_is_made_again_for_all_conditions(daemon: Daemon) -> 
         "2026-06-v2.0", *(f"{c}|2026-06-v2.0" for c in ("untreated", "paclitaxel", "vorinostat")),
     ]  # fmt: skip
     assert {key.to_user_string() for key in found[1].asset_selection or ()} == {
-        "if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality",
+        "if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality", "if_cells",
     }  # fmt: skip
     priorities = [int(request.tags["dagster/priority"]) for request in found]
     assert priorities[0] > max(priorities[1:]), "the lock is taken from the queue first"
