@@ -37,9 +37,10 @@ from cm4ai_assets.storage.nuclei import (
     labels_digest,
 )
 from cm4ai_assets.storage.parquet import ROW_GROUP, write_stretches
+from cm4ai_assets.storage.recorded import RECORD
 from cm4ai_assets.storage.shard_names import NUCLEI
 from cm4ai_assets.storage.sharding import ShardFiles, array_metadata, compress, write_metadata
-from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, RECORD, Pixels, StoreRecord, chunk_edge
+from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, Pixels, StoreRecord, chunk_edge
 from cm4ai_assets.tables.cells import MEASURED
 
 _BLUE: Final = 2

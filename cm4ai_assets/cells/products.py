@@ -28,8 +28,8 @@ from cm4ai_assets.storage.nuclei import (
     read_record,
     require_complete,
 )
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA
 from cm4ai_assets.tables.cells import IF_CELLS
 
 

@@ -23,8 +23,8 @@ from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
 from cm4ai_assets.exports.pixels import Planes, pngs
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
-from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, fields_digest, left_out
-from cm4ai_assets.exports.sharing import image_sources, in_splits
+from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, left_out
+from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
 from cm4ai_assets.tables.images import CHANNELS
 
 Row = Mapping[str, Any]
@@ -67,11 +67,9 @@ def plan(job: Job) -> Plan:
             names = (f"data/{condition}/{split}-{n:05d}-of-{len(shards):05d}.parquet" for n in range(len(shards)))
             parts += [_shard(name, shard, schema, images) for name, shard in zip(names, shards, strict=True)]
     return Plan(
-        identity={
-            "format": "huggingface", "format_version": 1, "release": job.release.key, "pixels": job.pixels,
-            "selection": job.selection.stated(), "shard_fields": job.shard_fields, "fields": fields_digest(fields),
-            "tensors": {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")},
-        },
+        identity=identity_of(
+            job, fields, "huggingface", 1, pixels=job.pixels, shard_fields=job.shard_fields
+        ),
         parts=parts,
         sources=image_sources(job.release, fields),
         counts={

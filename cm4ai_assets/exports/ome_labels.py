@@ -18,7 +18,7 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.exports.ome_store import edges, multiscale, ome, write_level
 from cm4ai_assets.storage.nuclei import open_labels, read_labels, require_complete
-from cm4ai_assets.storage.tensors import METADATA
+from cm4ai_assets.storage.recorded import METADATA
 
 if TYPE_CHECKING:
     import zarr

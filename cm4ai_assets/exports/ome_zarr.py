@@ -24,10 +24,10 @@ from cm4ai_assets.exports.ome_store import edges, group, multiscale, ome, write_
 from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes, sentences
 from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
-from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
-from cm4ai_assets.exports.sharing import image_sources
+from cm4ai_assets.exports.selection import chosen_fields, left_out
+from cm4ai_assets.exports.sharing import identity_of, image_sources
 from cm4ai_assets.images.decode import area_average
-from cm4ai_assets.storage.tensors import METADATA
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.tables.images import CHANNELS, GREY_LEVELS
 
 ROWS: Final = "ABCDEFGH"
@@ -73,12 +73,7 @@ def plan(job: Job) -> Plan:
         closing += _around(root, f"{plate} {condition}", str(condition), numbered)
     first = next(iter(plates))
     return Plan(
-        identity={
-            "format": "ome-zarr", "format_version": 1, "release": job.release.key,
-            "selection": job.selection.stated(), "fields": fields_digest(fields),
-            "tensors": {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")},
-            "nuclei": nuclei.paths,
-        },
+        identity=identity_of(job, fields, "ome-zarr", 1, nuclei=nuclei.paths),
         parts=parts,
         closing=closing,
         sources=[

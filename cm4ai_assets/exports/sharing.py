@@ -1,4 +1,4 @@
-"""What the formats of images share beside pixels and selection: splits, and where the pixels come from.
+"""What the formats of images share beside pixels and selection: splits, sources of pixels, identity of an export.
 
 Belongs here: that. Does not belong here: which fields there are (`selection`).
 """
@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets.access import Release
+from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.pixels import tensor_sources
 from cm4ai_assets.exports.provenance import published_files
-from cm4ai_assets.exports.selection import UNASSIGNED
+from cm4ai_assets.exports.selection import UNASSIGNED, fields_digest
 
 
 def in_splits(fields: pl.DataFrame, *, whole: str) -> dict[str, pl.DataFrame]:
@@ -33,3 +34,17 @@ def image_sources(release: Release, fields: pl.DataFrame, kind: str | None = Non
         for file in published_files(release, "if_images", tensor["condition"])
     ]
     return [source for source in (*tensors, *files) if kind in {None, source["kind"]}]
+
+
+def identity_of(job: Job, fields: pl.DataFrame, form: str, version: int, **more: object) -> dict[str, Any]:
+    """What an export of images depends on: with another identity its folder is refused, not mixed."""
+    tensors = {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")}
+    return {
+        "format": form,  # what differs first is what a refusal names
+        "format_version": version,
+        "release": job.release.key,
+        "selection": job.selection.stated(),
+        "fields": fields_digest(fields),
+        "tensors": tensors,
+        **more,
+    }

@@ -27,8 +27,8 @@ from cm4ai_assets.exports.parts import Part, Plan, Tick
 from cm4ai_assets.exports.pixels import Planes, npy, pngs
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
-from cm4ai_assets.exports.selection import chosen_fields, fields_digest, left_out
-from cm4ai_assets.exports.sharing import image_sources, in_splits
+from cm4ai_assets.exports.selection import chosen_fields, left_out
+from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.images import CHANNELS
 
@@ -65,11 +65,9 @@ def plan(job: Job) -> Plan:
         parts += [_shard(f"{split}-{number:06d}.tar", rows, files) for number, rows in enumerate(shards)]
         shown[split] = f"{split}-{{000000..{len(shards) - 1:06d}}}.tar"
     return Plan(
-        identity={
-            "format": "webdataset", "format_version": 1, "release": job.release.key, "pixels": job.pixels,
-            "selection": job.selection.stated(), "shard_fields": job.shard_fields, "fields": fields_digest(fields),
-            "tensors": {one["condition"]: one["digest"] for one in image_sources(job.release, fields, "tensor store")},
-        },
+        identity=identity_of(
+            job, fields, "webdataset", 1, pixels=job.pixels, shard_fields=job.shard_fields
+        ),
         parts=parts,
         sources=image_sources(job.release, fields),
         counts={"fields": fields.height, "shards": shown, "left_out": left_out(job.release, fields)},

@@ -12,6 +12,7 @@ from typing import Final
 
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.storage import sharding, tensors
+from cm4ai_assets.storage.recorded import RECORD
 from cm4ai_assets.storage.shard_names import IMAGE
 from cm4ai_assets.storage.sharding import ShardFiles, compress, write_metadata
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
@@ -104,5 +105,5 @@ def group_metadata(record: StoreRecord, first_published_in: Mapping[str, str]) -
     which the store was made. A later release with the same ZIP shares the store, and this attribute stays as it is:
     its own dataset and licence stand in its row of `if_tensors` and in the metadata of that table's Parquet file.
     """
-    attributes = {tensors.RECORD: record.to_json(), tensors.FIRST_PUBLISHED_IN: dict(first_published_in)}
+    attributes = {RECORD: record.to_json(), tensors.FIRST_PUBLISHED_IN: dict(first_published_in)}
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}

@@ -22,12 +22,12 @@ from cm4ai_assets.errors import ConfigurationError, TensorStoreError
 from cm4ai_assets.images.shards import StoreWriter
 from cm4ai_assets.loading.reader import ShardReader, default_threads
 from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD
 from cm4ai_assets.storage.sharding import compress, write_metadata
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import (
     FIRST_PUBLISHED_IN,
-    METADATA,
     StoreRecord,
     is_complete,
     read_record,

@@ -43,8 +43,9 @@ from cm4ai_assets.storage.profiles import (
     read_record,
     require_complete,
 )
+from cm4ai_assets.storage.recorded import METADATA, RECORD
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, METADATA, RECORD
+from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
 
 ZSTD_LEVEL: Final = 1

@@ -12,8 +12,6 @@ written last and holds the record.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -24,8 +22,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.storage.recorded import METADATA, read_table, require_files, stated_record
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, NUCLEI
-from cm4ai_assets.storage.tensors import METADATA, RECORD, chunk_edge, tensor_id, zarr_store
+from cm4ai_assets.storage.tensors import chunk_edge, tensor_id, zarr_store
 
 if TYPE_CHECKING:
     import zarr
@@ -106,13 +105,7 @@ def read_record(fs: fsspec.AbstractFileSystem, path: str) -> NucleiRecord:
     Raises:
         TensorStoreError: There is no complete store.
     """
-    try:
-        group = json.loads(fs.cat_file(f"{path}/{METADATA}"))
-        return NucleiRecord(**group["attributes"][RECORD])
-    except FileNotFoundError:
-        raise TensorStoreError(f"{path} is not a complete store of nuclei.", remedy=NUCLEI.remedy) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=NUCLEI.remedy) from error
+    return stated_record(fs, path, lambda stated: NucleiRecord(**stated), what="store of nuclei", remedy=NUCLEI.remedy)
 
 
 def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> NucleiRecord:
@@ -122,13 +115,7 @@ def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> NucleiRecord:
         TensorStoreError: There is none, or not all of it.
     """
     record = read_record(fs, path)
-    found = {name.removeprefix(f"{path}/"): int(info["size"]) for name, info in fs.find(path, detail=True).items()}
-    absent = [name for name, size in record.file_sizes.items() if found.get(name) != size]
-    if absent:
-        raise TensorStoreError(
-            f"{path} is incomplete: {absent[0]} is missing or of another size ({len(absent)} files in all).",
-            remedy=NUCLEI.remedy,
-        )
+    require_files(fs, path, record.file_sizes, remedy=NUCLEI.remedy)
     return record
 
 
@@ -169,10 +156,7 @@ def read_file(fs: fsspec.AbstractFileSystem, path: str, name: str) -> pl.DataFra
     Raises:
         TensorStoreError: The file is missing.
     """
-    try:
-        return pl.read_parquet(io.BytesIO(fs.cat_file(f"{path}/{name}")))
-    except FileNotFoundError:
-        raise TensorStoreError(f"{path}/{name} is missing.", remedy=NUCLEI.remedy) from None
+    return read_table(fs, path, name, remedy=NUCLEI.remedy)
 
 
 def labels_digest(labels: Labels) -> str:

@@ -11,8 +11,6 @@ holds the record.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +20,8 @@ import numpy as np
 import polars as pl
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.storage.tensors import METADATA, RECORD, zarr_store
+from cm4ai_assets.storage.recorded import METADATA, read_table, require_files, stated_record
+from cm4ai_assets.storage.tensors import zarr_store
 
 if TYPE_CHECKING:
     import zarr
@@ -93,13 +92,7 @@ def read_record(fs: fsspec.AbstractFileSystem, path: str) -> ProfilesRecord:
     Raises:
         TensorStoreError: There is no complete store.
     """
-    try:
-        group = json.loads(fs.cat_file(f"{path}/{METADATA}"))
-        return ProfilesRecord.from_json(group["attributes"][RECORD])
-    except FileNotFoundError:
-        raise TensorStoreError(f"{path} is not a complete store of profiles.", remedy=REMEDY) from None
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=REMEDY) from error
+    return stated_record(fs, path, ProfilesRecord.from_json, what="store of profiles", remedy=REMEDY)
 
 
 def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> ProfilesRecord:
@@ -109,13 +102,7 @@ def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> ProfilesRecord
         TensorStoreError: There is none, or not all of it.
     """
     record = read_record(fs, path)
-    found = {name.removeprefix(f"{path}/"): int(info["size"]) for name, info in fs.find(path, detail=True).items()}
-    absent = [name for name, size in record.file_sizes.items() if found.get(name) != size]
-    if absent:
-        raise TensorStoreError(
-            f"{path} is incomplete: {absent[0]} is missing or of another size ({len(absent)} files in all).",
-            remedy=REMEDY,
-        )
+    require_files(fs, path, record.file_sizes, remedy=REMEDY)
     return record
 
 
@@ -149,10 +136,7 @@ def read_axis(fs: fsspec.AbstractFileSystem, path: str, name: str) -> pl.DataFra
     Raises:
         TensorStoreError: The file is missing.
     """
-    try:
-        return pl.read_parquet(io.BytesIO(fs.cat_file(f"{path}/{name}")))
-    except FileNotFoundError:
-        raise TensorStoreError(f"{path}/{name} is missing.", remedy=REMEDY) from None
+    return read_table(fs, path, name, remedy=REMEDY)
 
 
 class ProfilesDigest:

@@ -24,8 +24,9 @@ from imagecodecs import zstd_encode
 from numpy.typing import NDArray
 
 from cm4ai_assets.storage.disk import write_whole
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, Sharded
-from cm4ai_assets.storage.tensors import METADATA, chunk_edge
+from cm4ai_assets.storage.tensors import chunk_edge
 
 # Level 3 is twice as slow for 1 % less.
 ZSTD_LEVEL: Final = 1

@@ -12,7 +12,6 @@ decoding again.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.recorded import METADATA, absent_files, require_files, stated_record
 from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ PIXEL_CODE_VERSION: Final = 2
 DIMENSIONS: Final = ("field", "channel", "y", "x")
 CHANNEL_COUNT: Final = 4
 LARGEST_CHUNK_EDGE: Final = 1024
-METADATA: Final = "zarr.json"
-RECORD: Final = "cm4ai"
 FIRST_PUBLISHED_IN: Final = "first_published_in"
 
 Pixels = NDArray[np.uint8]
@@ -140,29 +138,21 @@ def read_record(fs: fsspec.AbstractFileSystem, path: str) -> StoreRecord:
     Raises:
         TensorStoreError: There is no complete store.
     """
-    try:
-        group = json.loads(fs.cat_file(f"{path}/{METADATA}"))
-        return StoreRecord.from_json(group["attributes"][RECORD])
-    except FileNotFoundError:
-        raise TensorStoreError(f"{path} is not a complete tensor store.", remedy=REMEDY) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise TensorStoreError(f"{path}/{METADATA} is damaged: {error!r}.", remedy=REMEDY) from error
+    return stated_record(fs, path, StoreRecord.from_json, what="tensor store", remedy=REMEDY)
 
 
 def is_complete(fs: fsspec.AbstractFileSystem, path: str) -> bool:
     """Everything that the record names is there, at its size. The pixels are not read; see `verify_store`."""
     try:
-        return not _absent(fs, path, read_record(fs, path))
+        return not absent_files(fs, path, _files(read_record(fs, path)))
     except TensorStoreError:
         return False
 
 
-def _absent(fs: fsspec.AbstractFileSystem, path: str, record: StoreRecord) -> list[str]:
-    """Files that are missing or of another size, by one listing however many shards there are."""
-    found = {name.removeprefix(f"{path}/"): int(info["size"]) for name, info in fs.find(path, detail=True).items()}
-    wanted: dict[str, int | None] = {f"{ARRAY}/{METADATA}": None}
-    wanted |= {shard_key(number): size for number, size in enumerate(record.shard_sizes)}
-    return [name for name, size in wanted.items() if name not in found or size not in {None, found[name]}]
+def _files(record: StoreRecord) -> dict[str, int | None]:
+    """The files of a store and their sizes; of the array's metadata none is recorded."""
+    shards = {shard_key(number): size for number, size in enumerate(record.shard_sizes)}
+    return {f"{ARRAY}/{METADATA}": None, **shards}
 
 
 def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> None:
@@ -171,11 +161,7 @@ def require_complete(fs: fsspec.AbstractFileSystem, path: str) -> None:
     Raises:
         TensorStoreError: There is none, or not all of it.
     """
-    if absent := _absent(fs, path, read_record(fs, path)):
-        raise TensorStoreError(
-            f"{path} is incomplete: {absent[0]} is missing or of another size ({len(absent)} files in all).",
-            remedy=REMEDY,
-        )
+    require_files(fs, path, _files(read_record(fs, path)), remedy=REMEDY)
 
 
 def open_array(fs: fsspec.AbstractFileSystem, path: str) -> zarr.Array[Any]:

@@ -15,8 +15,9 @@ from cm4ai_assets.cells.products import product_of
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage import layout, tensors
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, Pixels, tensor_digest
+from cm4ai_assets.storage.tensors import Pixels, tensor_digest
 from cm4ai_assets.tables import table
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.cells.painting import Labels, pairs

@@ -12,8 +12,9 @@ from cm4ai_assets.cells.products import product_of
 from cm4ai_assets.defs.cells import pages
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage import layout, tensors
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, tensor_digest
+from cm4ai_assets.storage.tensors import tensor_digest
 from cm4ai_assets.tables import table
 from cm4ai_assets_tests.cells.conftest import CONDITION, EDGE, FIELDS, PARTITION, RELEASE, Room
 

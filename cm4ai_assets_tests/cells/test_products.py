@@ -16,7 +16,7 @@ from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import nuclei, tensors
 from cm4ai_assets.storage.nuclei import CELLS_FILE, SEGMENTATION_VERSION, open_labels, read_labels
-from cm4ai_assets.storage.tensors import METADATA
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.tables import table
 from cm4ai_assets_tests.cells.conftest import CONDITION, DARK_FIELD, EDGE, FIELDS, PARTITION, Room
 from cm4ai_assets_tests.cells.painting import f1, matches

@@ -16,9 +16,10 @@ from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage import placing
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, is_complete, open_array, shard_key
+from cm4ai_assets.storage.tensors import is_complete, open_array, shard_key
 from cm4ai_assets.tables import Document
 from cm4ai_assets_tests.storage.s3 import s3_server
 from cm4ai_assets_tests.transfer.bench import digests_of

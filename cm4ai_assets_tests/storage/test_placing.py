@@ -14,8 +14,9 @@ import pytest
 from cm4ai_assets.errors import ScratchError
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage import placing
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.tensors import METADATA, is_complete
+from cm4ai_assets.storage.tensors import is_complete
 from cm4ai_assets_tests.storage.filesystems import PlainRemote
 
 KINDS = ["local", "memory", "plainremote"]

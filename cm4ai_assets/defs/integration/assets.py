@@ -5,7 +5,7 @@ and which tables there are (`inputs`).
 """
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -20,6 +20,7 @@ from cm4ai_assets.integration.mapping import bundled_mapping
 from cm4ai_assets.integration.proteins import SOURCES, protein_rows
 from cm4ai_assets.integration.splits import VERSION, split_rows
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS
 from cm4ai_assets.tables.integration import PROTEINS, SPLITS
 
@@ -29,23 +30,27 @@ POOL = "integration"
 _OF_IMAGES = (IF_ANTIBODIES.name, IF_FIELDS.name)
 
 
-@tables_if_there(
-    table_spec(
-        PROTEINS,
+def spec_of(
+    table: Table, inputs: Sequence[str], *, tags: Mapping[str, str] = TAGS, code_version: str = "1"
+) -> dg.AssetSpec:
+    """The spec of a table that is made of those of its inputs that there are: no release has all of them.
+
+    They may stand under another release with the same bytes.
+    """
+    return table_spec(
+        table,
         group=GROUP,
         kinds={"parquet"},
-        tags=TAGS,
+        tags=tags,
         deps=(),
-        # No release has all of them.
-        optional=SOURCES,
+        optional=inputs,
         automation_condition=follows_what_there_is(),
-        code_version="1",
+        code_version=code_version,
         skippable=True,
-    ),
-    checks=[blocking_check(PROTEINS, ids_kept)],
-    name="proteins",
-    pool=POOL,
-)
+    )
+
+
+@tables_if_there(spec_of(PROTEINS, SOURCES), checks=[blocking_check(PROTEINS, ids_kept)], name=PROTEINS.name, pool=POOL)
 def proteins(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """What covers each gene or protein, counted over the tables that are published."""
     found = inputs.read(platform, context.partition_key, SOURCES)
@@ -59,29 +64,16 @@ def proteins(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
 
 
 @tables_if_there(
-    table_spec(
-        SPLITS,
-        group=GROUP,
-        kinds={"parquet"},
-        tags=TAGS,
-        deps=(),
-        # Those of the conditions that there are, which may stand under another release with the same bytes.
-        optional=_OF_IMAGES,
-        automation_condition=follows_what_there_is(),
-        code_version=str(VERSION),
-        skippable=True,
-    ),
+    spec_of(SPLITS, _OF_IMAGES, code_version=str(VERSION)),
     checks=[blocking_check(SPLITS, no_leaks)],
-    name="splits",
+    name=SPLITS.name,
     pool=POOL,
 )
 def splits(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """Sides of every field under every scheme, held against the graph before they are published."""
-    found = inputs.read(platform, context.partition_key, _OF_IMAGES)
-    if len(found.frames) < len(_OF_IMAGES):
-        not_there(context, platform, f"There are no fields of view to split. {found.reason}")
+    found = inputs.read_all(context, platform, _OF_IMAGES, "There are no fields of view to split.")
+    if found is None:
         return
-    found.note(context)
     fields, antibodies = found[IF_FIELDS.name], found[IF_ANTIBODIES.name]
     mapping = bundled_mapping()
     frame = SPLITS.place(split_rows(fields, antibodies, mapping), release=context.partition_key)

@@ -16,6 +16,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.platform import Platform
@@ -63,3 +64,15 @@ def read(platform: Platform, release: str, names: Sequence[str]) -> Inputs:
                 if str(one) not in there
             }
     return Inputs(frames, absent)
+
+
+def read_all(
+    context: dg.AssetExecutionContext, platform: Platform, names: Sequence[str], otherwise: str
+) -> Inputs | None:
+    """The tables of a release, each in one condition at least; else None, and the run says so: `otherwise`, and why."""
+    found = read(platform, context.partition_key, names)
+    if len(found.frames) < len(names):
+        not_there(context, platform, f"{otherwise} {found.reason}")
+        return None
+    found.note(context)
+    return found
