@@ -25,6 +25,7 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.nuclei import nuclei_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.cells import IF_CELLS
@@ -66,6 +67,14 @@ class Reference:
     partition: Partition
 
 
+@dataclass(frozen=True)
+class _Held:
+    """Where what is referred to stands."""
+
+    store: Store
+    blobs: BlobStore
+
+
 Unreadable = Callable[[Reference, BaseException], None]
 
 
@@ -92,7 +101,7 @@ def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[
     published = [one for table in tables.ALL for one in _tables(store, table, release, unreadable)]
     yield from published
     yield from _documents(store, release)
-    blobs = BlobStore(store.fs, store.root)
+    held = _Held(store, BlobStore(store.fs, store.root))
     for one in published:
         follow = _FOLLOW.get(one.name)
         if follow is None:
@@ -100,7 +109,7 @@ def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[
         try:
             store.digests.hold(one.path)
             rows = store.table(one.name, one.partition).collect()
-            found = list(follow(rows, one.partition, blobs))
+            found = list(follow(rows, one.partition, held))
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
@@ -154,18 +163,18 @@ def _documents(store: Store, release: str | None) -> Iterator[Reference]:
             yield Reference(Kind.DOCUMENT, path.rsplit("/", 1)[0], *named)
 
 
-def _of_lock(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+def _of_lock(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     for file in locked_files(rows):
-        if (blob := stored_blob(file, blobs)) is not None:
-            yield Reference(Kind.BLOB, blobs.path(blob.sha256), file.path, partition)
+        if (blob := stored_blob(file, held.blobs)) is not None:
+            yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), file.path, partition)
 
 
-def _of_archive(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+def _of_archive(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     for label, sha256 in rows.select("label", "sha256").iter_rows():
-        yield Reference(Kind.BLOB, blobs.path(sha256), label, partition)
+        yield Reference(Kind.BLOB, held.blobs.path(sha256), label, partition)
 
 
-def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+def _of_deposits(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     """What was pulled of the deposits, before the table was made or since: its rows name files, the index their bytes.
 
     The members of a folder stand in no table. Where one was pulled, all is meant that came without a published digest:
@@ -174,48 +183,54 @@ def _of_deposits(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> 
     files = [
         (row["path"], DepositFile(row["accession"], row["path"], row["size"])) for row in rows.iter_rows(named=True)
     ]
-    noted = blobs.index.first_uses([file.identity for _, file in files])
+    noted = held.blobs.index.first_uses([file.identity for _, file in files])
     for path, file in files:
-        if (blob := noted.get(file.identity)) is not None and blobs.has(blob.sha256):
-            yield Reference(Kind.BLOB, blobs.path(blob.sha256), path, partition)
-    folders = [row for row in rows.filter(pl.col("sha256").is_not_null())["sha256"] if not blobs.has(row)]
-    for sha256 in blobs.without_digest() if folders else ():
-        yield Reference(Kind.BLOB, blobs.path(sha256), "of a deposit", partition)
+        if (blob := noted.get(file.identity)) is not None and held.blobs.has(blob.sha256):
+            yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), path, partition)
+    folders = [row for row in rows.filter(pl.col("sha256").is_not_null())["sha256"] if not held.blobs.has(row)]
+    for sha256 in held.blobs.without_digest() if folders else ():
+        yield Reference(Kind.BLOB, held.blobs.path(sha256), "of a deposit", partition)
 
 
-def _of_article(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+def _of_article(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     """What is stored of the article's files, before the table was made or since."""
     for row in rows.iter_rows(named=True):
-        if (blob := article_blob(FigshareFile.from_row(row), blobs)) is not None:
-            yield Reference(Kind.BLOB, blobs.path(blob.sha256), row["label"], partition)
+        if (blob := article_blob(FigshareFile.from_row(row), held.blobs)) is not None:
+            yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), row["label"], partition)
 
 
-def _of_runs(rows: pl.DataFrame, partition: Partition, blobs: BlobStore) -> Iterator[Reference]:
+def _of_runs(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     """What was pulled of the runs' files, before the table was made or since."""
     for row in rows.filter(pl.col("file_names").list.len() > 0).iter_rows(named=True):
         for file in run_files(row):
-            if (blob := run_blob(file, blobs)) is not None:
-                yield Reference(Kind.BLOB, blobs.path(blob.sha256), file.name, partition)
+            if (blob := run_blob(file, held.blobs)) is not None:
+                yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), file.name, partition)
 
 
-def _of_tensors(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
+def _of_tensors(rows: pl.DataFrame, partition: Partition, _: _Held) -> Iterator[Reference]:
     for path in rows["path"]:
         name = path.rsplit("/", 1)[-1].removesuffix(".zarr")
         yield Reference(Kind.TENSOR, path, name, partition)
         yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
 
 
-def _of_cells(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
-    for path in rows["path"].unique():
+def _of_cells(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
+    """The store of the nuclei. Where there is not one nucleus no row names it; then the tensor's row leads to it."""
+    paths = rows["path"].unique().to_list()
+    if not paths and held.store.has_table(IF_TENSORS.name, partition):
+        tensors = held.store.table(IF_TENSORS.name, partition).collect()["path"]
+        stores = [layout.nuclei_path(nuclei_of(path.rsplit("/", 1)[-1].removesuffix(".zarr"))) for path in tensors]
+        paths = [path for path in stores if held.store.exists(path)]
+    for path in paths:
         yield Reference(Kind.NUCLEI, path, path.rsplit("/", 1)[-1].removesuffix(".zarr"), partition)
 
 
-def _of_profiles(rows: pl.DataFrame, partition: Partition, _: BlobStore) -> Iterator[Reference]:
+def _of_profiles(rows: pl.DataFrame, partition: Partition, _: _Held) -> Iterator[Reference]:
     for path in rows["path"].unique():
         yield Reference(Kind.PROFILES, path, path.rsplit("/", 1)[-1].removesuffix(".zarr"), partition)
 
 
-_FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, BlobStore], Iterator[Reference]]] = {
+_FOLLOW: dict[str, Callable[[pl.DataFrame, Partition, _Held], Iterator[Reference]]] = {
     RELEASE_FILES.name: _of_lock,
     IF_ARCHIVE.name: _of_archive,
     MASSIVE_FILES.name: _of_deposits,

@@ -96,7 +96,12 @@ class NucleiRecord:
 
 def nuclei_id(source_sha256: str, edge: int, pixel_code_version: int) -> str:
     """The name of a store: what it is a pure function of."""
-    return f"{tensor_id(source_sha256, edge, pixel_code_version)}-s{SEGMENTATION_VERSION}"
+    return nuclei_of(tensor_id(source_sha256, edge, pixel_code_version))
+
+
+def nuclei_of(tensor: str) -> str:
+    """The name of the store of a tensor's nuclei, as they are found now."""
+    return f"{tensor}-s{SEGMENTATION_VERSION}"
 
 
 def read_record(fs: fsspec.AbstractFileSystem, path: str) -> NucleiRecord:

@@ -67,3 +67,10 @@ def test_a_table_of_other_nuclei_is_seen(room: Room) -> None:
     room.publish("if_cells", cells.with_columns((pl.col("ring_area") + 1).alias("ring_area")))
     assert any("if_cells names other nuclei" in one for one in _problems(room))
     assert (_address(room) / CELLS_FILE).exists()
+
+
+def test_a_table_without_rows_still_leads_to_its_store(room: Room) -> None:
+    path = _address(room)
+    room.publish("if_cells", room.store.table("if_cells", PARTITION).collect().clear())
+    assert _address(room) == path
+    assert any("if_cells names other nuclei" in one for one in _problems(room))
