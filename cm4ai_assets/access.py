@@ -22,7 +22,7 @@ from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.availability import missing
-from cm4ai_assets.updates.inputs import feed_of, holder
+from cm4ai_assets.updates.inputs import published_as
 
 if TYPE_CHECKING:
     import zarr
@@ -77,12 +77,7 @@ class Release:
 
     def _partition(self, name: str, condition: Condition | None) -> Partition | None:
         """Where a partition of a table of this release stands; None if nowhere."""
-        own = Partition(self.key, condition)
-        if self.store.has_table(name, own):
-            return own
-        feed = feed_of(name)
-        release = holder(self.store, feed, own) if feed else None
-        return Partition(release, condition) if release else None
+        return published_as(self.store, name, Partition(self.key, condition))
 
     def tensors(self, condition: str) -> zarr.Array[Any]:
         """The image tensor of one condition: uint8, axes field, channel, y, x; channels red, green, blue, yellow.

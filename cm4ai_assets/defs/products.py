@@ -192,21 +192,37 @@ def document_asset(
     group: str,
     kinds: set[str],
     tags: Mapping[str, str],
+    optional: Sequence[str] = (),
+    pool: str | None = None,
     checks: Sequence[dg.AssetCheckSpec] = (),
-    deps: Sequence[str] = (),
     code_version: str = "1",
+    automation_condition: dg.AutomationCondition[Any] | None = None,
 ) -> Callable[[Callable[..., Iterator[AssetResult]]], dg.AssetsDefinition]:
-    """Decorator: an asset that publishes one document; see `table_asset`. It yields from `publish`."""
-    return dg.asset(
-        name=document.name,
+    """Decorator: an asset that publishes a document about what there is, or says that there is nothing.
+
+    Name, partitions and the check that it is well formed come from the document; the function yields from `publish`.
+    `optional` are the upstream assets, of which any may be absent (`optional_inputs`). Where there is nothing to
+    publish its checks are skipped, not failed; see `tables_if_there`.
+    """
+    spec = dg.AssetSpec(
+        document.name,
+        deps=list(optional),
+        skippable=True,
+        automation_condition=automation_condition,
         partitions_def=partitions_of(document),
         group_name=group,
         kinds=kinds,
         owners=list(OWNERS),
         tags=tags,
-        check_specs=[*checks, document_check(document)],
-        deps=list(deps),
         code_version=code_version,
-        metadata={"source": document.source},
+        metadata={"source": document.source, _OPTIONAL: ", ".join(optional)},
         description=document.description,
+    )
+    return dg.multi_asset(
+        name=document.name,
+        partitions_def=partitions_of(document),
+        specs=[spec],
+        check_specs=[*checks, document_check(document)],
+        can_subset=True,
+        pool=pool,
     )

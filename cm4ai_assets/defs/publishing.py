@@ -18,13 +18,14 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets.defs.binding import require_bound
+from cm4ai_assets.defs.makings import StepMakings
 from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, rows, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.documents import StagedDocument
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, document_folder
 from cm4ai_assets.storage.store import StagedTable, Store
 from cm4ai_assets.tables import Document, Table
 from cm4ai_assets.updates.credit import credit
@@ -66,8 +67,9 @@ class Staged(Protocol):
 
 @dataclass(frozen=True)
 class Content:
-    """What was published: the digest of its bytes, its size in words, and what the UI shows of it."""
+    """What was published: its path, the digest of its bytes, its size in words, and what the UI shows of it."""
 
+    path: str
     digest: str
     size: str
     metadata: Metadata
@@ -197,7 +199,7 @@ class _StagedTable:
             "path": path,
             "table_sha256": digest,
         }
-        return Content(digest, f"{self.rows:,} rows", shown)
+        return Content(path, digest, f"{self.rows:,} rows", shown)
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,8 @@ class _StagedDocument:
             "size": size_in_words(sum(file.size for file in published.files.values())),
             "document_sha256": published.digest,
         }
-        return Content(published.digest, f"{len(published.files)} files", shown)
+        folder = document_folder(self.files.document, self.files.partition)
+        return Content(folder, published.digest, f"{len(published.files)} files", shown)
 
 
 def publish(
@@ -272,11 +275,15 @@ def publish(
             yield from _asked_for(context, every)
             refuse(str(partition), every)
         commit()
+        makings = StepMakings(context, store, partition)
         for draft, files, of_draft in zip(drafts, staged, outcomes, strict=True):
             if dg.AssetKey(draft.product.name) not in context.selected_asset_keys:
                 yield from _asked_for(context, of_draft)
                 continue
             content = files.publish()
+            makings.note(draft.product, content.path, content.digest)
+            if isinstance(draft, Draft):
+                makings.note_stores(draft.product, draft.frame)
             context.log.info(f"{draft.product.name}: {content.size} published")
             yield dg.MaterializeResult(
                 asset_key=draft.product.name,

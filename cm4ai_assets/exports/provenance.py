@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import polars as pl
@@ -18,6 +17,7 @@ from cm4ai_assets.crates.datasheet import carried_over
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.exports.parts import Plan
 from cm4ai_assets.plain import for_markdown
+from cm4ai_assets.software import package_version
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.updates.credit import NOT_STATED, credit, licences
@@ -41,7 +41,7 @@ class Origin:
     def as_json(self, plan: Plan) -> dict[str, Any]:
         """The record of an export."""
         return {
-            "made_by": f"cm4ai_assets {_package_version()}",
+            "made_by": f"cm4ai_assets {package_version()}",
             "release": self.release,
             "doi": self.doi,
             "version": self.version,
@@ -164,10 +164,3 @@ def _source(source: Mapping[str, Any]) -> str:
     name = source.get("label") or source.get("path") or ", ".join(source.get("tables", ()))
     digest = source.get("sha256") or source.get("digest") or ""
     return f"{source['kind']}: {for_markdown(str(name))} {f'({str(digest)[:16]}…)' if digest else ''}".strip()
-
-
-def _package_version() -> str:
-    try:
-        return version("cm4ai_assets")
-    except PackageNotFoundError:
-        return "(from a checkout)"

@@ -149,7 +149,7 @@ def for_anndata(frame: pl.DataFrame, index: Sequence[str]) -> pd.DataFrame:
     frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join("|"))
 
     texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-    columns = {name: frame[name].to_numpy() for name in frame.columns if name not in texts}
+    columns: dict[str, Any] = {name: frame[name].to_numpy() for name in frame.columns if name not in texts}
     for name in texts:
         categories = pd.Index(frame[name].drop_nulls().unique().sort().to_list(), dtype=object)
         columns[name] = pd.Categorical(frame[name].to_list(), categories=categories)

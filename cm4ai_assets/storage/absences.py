@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import table
+from cm4ai_assets.tables import product
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Absences:
         self._store = store
 
     def note(self, name: str, partition: Partition, reason: str) -> None:
-        """Record why a table was not made for a partition."""
+        """Record why a table or document was not made for a partition."""
         record = {"table": name, "reason": reason, "noted": datetime.now(UTC).isoformat(timespec="seconds")}
         with self._store.staging.folder() as folder:
             staged = folder / "absence.json"
             staged.write_text(json.dumps(record, indent=1), encoding="utf-8")
-            self._store.staging.publish_file(staged, layout.absence_path(table(name), partition))
+            self._store.staging.publish_file(staged, layout.absence_path(product(name), partition))
 
     def find(self, name: str, partition: Partition) -> Absence | None:
         """Why a table was not made for a partition; None if no record says so, or none that can be read."""
-        path = f"{self._store.root}/{layout.absence_path(table(name), partition)}"
+        path = f"{self._store.root}/{layout.absence_path(product(name), partition)}"
         try:
             record = json.loads(self._store.fs.cat_file(path))
             return Absence(str(record["reason"]), datetime.fromisoformat(record["noted"]))

@@ -1,4 +1,4 @@
-"""Digests of a stream, computed while it passes.
+"""Digests of a stream, computed while it passes, and that of a folder.
 
 Belongs here: computing. Does not belong here: comparing (`download`).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,11 @@ ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sh
 
 BLOCK = 1024 * 1024
 _AHEAD = 8
+
+
+def listing_digest(files: Mapping[str, str]) -> str:
+    """SHA-256 of a folder: over the names of its files, sorted, and the SHA-256 of each, as `sha256sum` lists them."""
+    return hashlib.sha256("".join(f"{files[name]}  {name}\n" for name in sorted(files)).encode()).hexdigest()
 
 
 class Digests:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from cm4ai_assets.errors import DocumentError
+from cm4ai_assets.storage.digests import listing_digest
 from cm4ai_assets.storage.layout import CURRENT, Partition, document_folder
 from cm4ai_assets.tables import Document
 
@@ -226,8 +227,7 @@ class _Links(HTMLParser):
 
 
 def _digest(files: Mapping[str, DocumentFile]) -> str:
-    lines = "".join(f"{file.sha256}  {name}\n" for name, file in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return listing_digest({name: file.sha256 for name, file in files.items()})
 
 
 def _version_of(store: Store, base: str) -> str | None:

@@ -24,6 +24,7 @@ from typing import Any
 import fsspec
 
 from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.storage.closed import closed, content_of
 from cm4ai_assets.storage.digests import BLOCK
 from cm4ai_assets.storage.layout import file_digests_path
 from cm4ai_assets.storage.placing import place_bytes
@@ -117,15 +118,12 @@ class FileDigests:
         except FileNotFoundError:
             return None
         try:
-            found = _parsed(data)
+            return _parsed(data)
         except (ValueError, KeyError, TypeError, AttributeError):
-            found = None
-        if found is None or _rendered(found) != data:
             raise RecordDamagedError(
                 f"{path}, the record of digests, was altered after it was written.",
                 remedy=f"Run `cm4ai withdraw {target}`, then materialize it again.",
-            )
-        return found
+            ) from None
 
     def damage(self, target: str, *, only: Iterable[str] | None = None) -> list[str]:
         """What of a published file or folder is missing, altered or foreign, by reading it; empty if nothing is.
@@ -237,7 +235,7 @@ def _rendered(recorded: Recorded) -> bytes:
         indent=0,
         sort_keys=True,
     )
-    return f"{content}\n{hashlib.sha256(content.encode()).hexdigest()}\n".encode()
+    return closed(content)
 
 
 def _listed(files: Files) -> dict[str, list[object]]:
@@ -245,7 +243,7 @@ def _listed(files: Files) -> dict[str, list[object]]:
 
 
 def _parsed(data: bytes) -> Recorded:
-    stated = json.loads(data.decode().strip().rpartition("\n")[0])
+    stated = json.loads(content_of(data))
     before = stated["before"]
     return Recorded(_files(stated["files"]), None if before is None else _files(before))
 

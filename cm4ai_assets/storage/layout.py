@@ -31,6 +31,8 @@ ABSENCES = "registry/absences"
 IDENTITY = "registry/storage.json"
 FILE_DIGESTS = "registry/sha256"
 VERIFIED = "registry/verified"
+MAKINGS = "registry/makings"
+ENVIRONMENTS = "registry/environments"
 
 CURRENT = "CURRENT"
 
@@ -135,10 +137,9 @@ def nuclei_path(nuclei_id: str) -> str:
     return f"{NUCLEI}/{nuclei_id}.zarr"
 
 
-def absence_path(table: Table, partition: Partition) -> str:
-    """The record of why a partition of a table was not made, relative to the storage root."""
-    place = table_path(table, partition).removeprefix("tables/").removesuffix("/data.parquet")
-    return f"{ABSENCES}/{place}.json"
+def absence_path(product: Table | Document, partition: Partition) -> str:
+    """The record of why a partition of a table or document was not made, relative to the storage root."""
+    return f"{_product_folder(ABSENCES, product, partition)}.json"
 
 
 def release_path(key: str) -> str:
@@ -154,3 +155,13 @@ def file_digests_path(path: str) -> str:
 def verified_path(path: str) -> str:
     """The note of when a stored thing was last read again, by its path; both relative to the storage root."""
     return f"{VERIFIED}/{path}.json"
+
+
+def making_path(path: str) -> str:
+    """The record of the run that made what stands under a path; both relative to the storage root."""
+    return f"{MAKINGS}/{path}.json"
+
+
+def environment_path(sha256: str) -> str:
+    """The list of distributions that runs had installed, by its SHA-256, relative to the storage root."""
+    return f"{ENVIRONMENTS}/{sha256}.txt"

@@ -196,5 +196,14 @@ def holder(store: Store, feed: Feed, partition: Partition) -> str | None:
     return next(twins(partial(lock_of, store), feed, partition, newest_first), None)
 
 
+def published_as(store: Store, name: str, partition: Partition) -> Partition | None:
+    """Where a partition of a table stands: its own place, or that of a release with the same bytes; None if nowhere."""
+    if store.has_table(name, partition):
+        return partition
+    feed = feed_of(name)
+    release = holder(store, feed, partition) if feed else None
+    return Partition(release, partition.condition) if release else None
+
+
 def _same(ones: Rows, others: Rows) -> bool:
     return len(ones) == len(others) and all(any(same_bytes(one, other) for other in others) for one in ones)

@@ -23,6 +23,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     for tier in (
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "causes conditions releases settings findings",
+        "software",
         "tables",
         "storage",
         "transfer",
@@ -34,8 +35,10 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "loading",
         "cells",
         "references",
+        "lineage",
         "access platform verification guard overview",
         "withdrawal exports",
+        "publication",
         "defs",
         "definitions",
         "cli",

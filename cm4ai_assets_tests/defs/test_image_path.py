@@ -20,7 +20,9 @@ from PIL import Image
 from cm4ai_assets.access import Release, open_release
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.lineage.delivered import delivered
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.references import Kind
 from cm4ai_assets.sandbox import SandboxServer, plates
 from cm4ai_assets.sandbox import cells as painted
 from cm4ai_assets.settings import Settings
@@ -53,6 +55,28 @@ def test_one_run_makes_the_lock_and_one_each_condition(outcomes: list[Outcome], 
     assert {"if_archive", "if_images", "if_antibodies", "if_fields", "if_tensors", "if_quality", "if_cells"} <= set(
         outcomes[1].made
     )
+
+
+def test_the_storage_says_which_run_made_what_of_what(outcomes: list[Outcome], bench: Workbench, storage: Path) -> None:
+    store, runs = bench.platform.store, {outcome.partition: outcome.run_id for outcome in outcomes}
+    found = delivered(store, RELEASE)
+    assert {one.kind for one in found} == {Kind.TABLE, Kind.TENSOR, Kind.NUCLEI}
+    digests = {one.path: one.digest for one in found}
+    for one in found:
+        assert one.making is not None, one.path
+        assert one.making.run_id == runs[one.partition]
+        assert (one.making.asset, one.making.partition, one.making.digest) == (one.name, one.partition, one.digest)
+        assert one.making.started is not None
+        assert one.making.started <= one.making.ended
+        for given in one.making.inputs:
+            assert given.digest == digests.get(given.path, given.path.rsplit("/", 1)[-1]), given
+    (fields,) = (one for one in found if one.name == "if_fields" and one.partition.condition == "paclitaxel")
+    assert fields.making is not None
+    where = f"release={RELEASE}/condition=paclitaxel"
+    upstream = {given.path for given in fields.making.inputs if not given.path.startswith("blobs/")}
+    assert upstream == {f"tables/{name}/{where}/data.parquet" for name in ("if_archive", "if_images", "if_antibodies")}
+    (zipped,) = (given for given in fields.making.inputs if given.path.startswith("blobs/"))
+    assert zipped.digest == store.table("if_archive", fields.partition).collect()["sha256"].item()
 
 
 def test_blocking_checks_ran_and_passed_for_each_partition(outcomes: list[Outcome], storage: Path) -> None:
@@ -193,8 +217,9 @@ def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same
 
 
 def _stored(storage: Path) -> dict[Path, bytes]:
-    """Every stored file but the notes of when something was last read again."""
-    files = (path for path in storage.rglob("*") if path.is_file() and "verified" not in path.parts)
+    """Every stored file but the notes of when something was last read again, and of which run made it."""
+    notes = {"verified", "makings"}
+    files = (path for path in storage.rglob("*") if path.is_file() and not notes & set(path.parts))
     return {path: hashlib.sha256(path.read_bytes()).digest() for path in files}
 
 

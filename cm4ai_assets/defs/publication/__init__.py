@@ -1,0 +1,1 @@
+"""Publication as assets: the documents that describe a release as it is delivered here."""

@@ -1,0 +1,196 @@
+"""The published files that a table is made of: of the release, of its article, of its deposits.
+
+Belongs here: from a partition of a table to files as an archive publishes them, with their digests. Does not belong
+here: which files a job reads (`updates.inputs`), and tables that are made of other tables (`storage.makings` names
+those).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from cm4ai_assets import tables
+from cm4ai_assets.archives.dataverse import acquire as dataverse
+from cm4ai_assets.archives.dataverse.exports import download_url
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.figshare import acquire as figshare
+from cm4ai_assets.archives.figshare.lock import FigshareFile
+from cm4ai_assets.errors import ReleaseKeyError
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
+from cm4ai_assets.tables.proteomics import MASSIVE_FILES
+from cm4ai_assets.tables.screen import GUIDE_LIBRARY, PERTURB_CELLS
+from cm4ai_assets.tables.targets import PERTURB_TARGETS
+from cm4ai_assets.updates.inputs import FEEDS, lock_of, published_as
+
+DATAVERSE, FIGSHARE, MASSIVE = "dataverse", "figshare", "massive"
+_OF_ARTICLE = {GUIDE_LIBRARY.name: "source_file", PERTURB_TARGETS.name: "source", PERTURB_CELLS.name: None}
+"""Tables that are made of the article's files, and the column that names the file; None: all that hold cells."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file as an archive publishes it.
+
+    Attributes:
+        archive: dataverse, figshare or massive.
+        dataset: DOI or accession of what it is part of.
+        version: Version of that; None where the archive has none.
+        file_id: The archive's id; None where it has none.
+        path: Directory and name.
+        size: Bytes; None where not stated.
+        digest_type: Algorithm of `digest`.
+        digest: As published; None where none is.
+        sha256: Of the stored bytes; None where they are not stored here.
+        license: As stated.
+        access: As `release_files` and `figshare_files` say it.
+        url: Where it can be fetched; None where that is not known.
+    """
+
+    archive: str
+    dataset: str
+    version: str | None
+    file_id: str | None
+    path: str
+    size: int | None
+    digest_type: str | None
+    digest: str | None
+    sha256: str | None
+    license: str | None
+    access: str
+    url: str | None
+
+
+def published_inputs(store: Store, release: str, name: str, condition: str | None = None) -> tuple[PublishedFile, ...]:
+    """The published files that a partition of a table is made of, each once; none for a table made of tables.
+
+    Args:
+        store: The storage.
+        release: Release key.
+        name: Name of the table.
+        condition: Its condition, where the table has one.
+    """
+    blobs = BlobStore(store.fs, store.root)
+    found = [*_of_release(store, blobs, release, name, condition), *_of_article(store, blobs, release, name)]
+    found += _of_deposits(store, release, name, condition)
+    return tuple(dict.fromkeys(found))
+
+
+def release_file(store: Store, blobs: BlobStore, row: dict[str, object], release: str) -> PublishedFile:
+    """A row of `release_files` as a published file."""
+    file = LockedFile.from_row(row)
+    blob = dataverse.stored_blob(file, blobs)
+    return PublishedFile(
+        archive=DATAVERSE,
+        dataset=file.doi,
+        version=file.version,
+        file_id=str(file.file_id),
+        path=file.path,
+        size=file.size,
+        digest_type=file.digest_type,
+        digest=file.digest,
+        sha256=blob.sha256 if blob else None,
+        license=file.license,
+        access=file.access,
+        url=_address(store, release, file),
+    )
+
+
+def _address(store: Store, release: str, file: LockedFile) -> str | None:
+    try:
+        return download_url(file, ReleaseRegistry(store).get(release).archive)
+    except ReleaseKeyError:
+        return None
+
+
+def article_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
+    """A row of `figshare_files` as a published file."""
+    blob = figshare.stored_blob(FigshareFile.from_row(row), blobs)
+    return PublishedFile(
+        archive=FIGSHARE,
+        dataset=str(row["doi"]),
+        version=_text(row["article_version"]),
+        file_id=_text(row["file_id"]),
+        path=str(row["label"]),
+        size=_number(row["size"]),
+        digest_type="MD5" if row["md5"] else None,
+        digest=_text(row["md5"]),
+        sha256=blob.sha256 if blob else None,
+        license=_text(row["license"]),
+        access=str(row["access"]),
+        url=_text(row["url"]),
+    )
+
+
+def deposit_file(row: dict[str, object]) -> PublishedFile:
+    """A row of `massive_files` as a published file; MassIVE publishes no digests, and its deposits are public."""
+    return PublishedFile(
+        archive=MASSIVE,
+        dataset=str(row["accession"]),
+        version=None,
+        file_id=None,
+        path=str(row["path"]),
+        size=_number(row["size"]),
+        digest_type=None,
+        digest=None,
+        sha256=_text(row["sha256"]),
+        license=_text(row["license"]),
+        access="public",
+        url=_text(row["url"]),
+    )
+
+
+def _of_release(
+    store: Store, blobs: BlobStore, release: str, name: str, condition: str | None
+) -> Iterator[PublishedFile]:
+    feed = next((feed for feed in FEEDS if name in {feed.first, *feed.tables}), None)
+    lock = lock_of(store, release)
+    for row in feed.inputs(lock).get(condition, ()) if feed and lock is not None else ():
+        yield release_file(store, blobs, dict(row), release)
+
+
+def _of_article(store: Store, blobs: BlobStore, release: str, name: str) -> Iterator[PublishedFile]:
+    if name not in _OF_ARTICLE or (rows := _rows(store, FIGSHARE_FILES.name, release, None)) is None:
+        return
+    column = _OF_ARTICLE[name]
+    if column is None:
+        wanted = rows.filter(pl.col("role") == "cells")
+    else:
+        made = _rows(store, name, release, None)
+        named = [] if made is None else made[column].drop_nulls().unique().to_list()
+        wanted = rows.filter(pl.col("label").is_in(named))
+    for row in wanted.sort("file_id").rows(named=True):
+        yield article_file(blobs, row)
+
+
+def _of_deposits(store: Store, release: str, name: str, condition: str | None) -> Iterator[PublishedFile]:
+    """The tables that were pulled from deposits, by the digests that rows state."""
+    if "source_sha256" not in tables.table(name).polars_schema or name in _OF_ARTICLE:
+        return
+    made, listed = _rows(store, name, release, condition), _rows(store, MASSIVE_FILES.name, release, None)
+    if made is None or listed is None:
+        return
+    from_deposits = made.filter(pl.col("source_file_id").is_null()) if "source_file_id" in made.columns else made
+    wanted = from_deposits["source_sha256"].drop_nulls().unique().to_list()
+    for row in listed.filter(pl.col("sha256").is_in(wanted)).sort("accession", "path").rows(named=True):
+        yield deposit_file(row)
+
+
+def _rows(store: Store, name: str, release: str, condition: str | None) -> pl.DataFrame | None:
+    """A partition of a table as the release has it, its own or one of the same bytes; None if it has none."""
+    where = published_as(store, name, Partition(release, condition))
+    return None if where is None else store.table(name, where).collect()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _number(value: object) -> int | None:
+    return int(value) if isinstance(value, int) else None

@@ -1,0 +1,93 @@
+"""The software and the machine that a process runs on, as a record of what it makes states them.
+
+Belongs here: facts that decide whether a result can be made again: version, commit, installed distributions, processor.
+Does not belong here: where they are recorded (`storage.makings`). The name of the machine and of its user are nobody's
+business and stand nowhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distributions, version
+
+from cm4ai_assets.settings import PROJECT
+
+NAME = "cm4ai_assets"
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Software:
+    """What made something.
+
+    Attributes:
+        version: Version of this package.
+        commit: The git commit of a checkout; None for an installed package, or where git does not say.
+        modified: The checkout had changes that are in no commit; None where that is not known.
+        python: Version of Python.
+        environment: SHA-256 of `environment()`.
+        machine: Processor architecture, such as x86_64.
+        system: Operating system, such as Linux.
+    """
+
+    version: str
+    commit: str | None
+    modified: bool | None
+    python: str
+    environment: str
+    machine: str
+    system: str
+
+
+def package_version() -> str:
+    """The version of this package."""
+    try:
+        return version(NAME)
+    except PackageNotFoundError:
+        return "(from a checkout)"
+
+
+@cache
+def environment() -> str:
+    """The installed distributions, one a line as `name==version`, sorted: the lock file of this process."""
+    installed = {f"{one.metadata['Name']}=={one.version}" for one in distributions() if one.metadata["Name"]}
+    return "".join(f"{line}\n" for line in sorted(installed, key=str.lower))
+
+
+@cache
+def running() -> Software:
+    """The software of this process; looked up once."""
+    commit = _git("rev-parse", "HEAD") if (PROJECT / ".git").exists() else None
+    return Software(
+        version=package_version(),
+        commit=commit,
+        modified=None if commit is None else _is_modified(),
+        python=platform.python_version(),
+        environment=hashlib.sha256(environment().encode()).hexdigest(),
+        machine=platform.machine(),
+        system=platform.system(),
+    )
+
+
+def _is_modified() -> bool | None:
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return None if changes is None else bool(changes)
+
+
+def _git(*words: str) -> str | None:
+    """What git says of the checkout; None where it says nothing."""
+    try:
+        said = subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(PROJECT), *words],  # noqa: S607 - the one on the path
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()

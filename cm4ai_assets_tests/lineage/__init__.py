@@ -1,0 +1,1 @@
+"""Lineage: what is delivered, and where it comes from."""

@@ -1,0 +1,63 @@
+"""Records of the runs that made what is published."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cm4ai_assets import software
+from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.storage.makings import Input, Making, Makings
+from cm4ai_assets.storage.store import Store
+
+PATH = "tables/if_fields/release=2025-06-v2.1/condition=paclitaxel/data.parquet"
+MAKING = Making(
+    path=PATH,
+    digest="a" * 64,
+    asset="if_fields",
+    release="2025-06-v2.1",
+    condition="paclitaxel",
+    run_id="8e3f",
+    code_version="2",
+    started=datetime(2026, 11, 26, 12, 0, 0, 5, tzinfo=UTC),
+    ended=datetime(2026, 11, 26, 12, 1, tzinfo=UTC),
+    software=software.running(),
+    inputs=(Input("blobs/sha256/ab/abcd", "b" * 64), Input("tables/if_images/x/data.parquet", "c" * 64)),
+)
+
+
+@pytest.fixture
+def makings(tmp_path: Path) -> Makings:
+    return Makings(Store(str(tmp_path / "storage"), scratch=tmp_path))
+
+
+def test_a_record_is_read_as_it_was_written(makings: Makings) -> None:
+    makings.note(MAKING, software.environment())
+    assert makings.of(PATH) == MAKING
+    assert makings.environment(MAKING.software.environment) == software.environment()
+    unknown = replace(MAKING, started=None, condition=None, code_version=None, inputs=())
+    makings.note(unknown, software.environment())
+    assert makings.of(PATH, "a" * 64) == unknown
+
+
+def test_nobody_is_said_to_have_made_other_bytes(makings: Makings) -> None:
+    assert makings.of(PATH) is None
+    makings.note(MAKING, software.environment())
+    assert makings.of(PATH, "d" * 64) is None
+
+
+def test_a_record_that_was_altered_is_not_believed(makings: Makings, tmp_path: Path) -> None:
+    makings.note(MAKING, software.environment())
+    record = tmp_path / "storage" / "registry" / "makings" / f"{PATH}.json"
+    record.write_text(record.read_text().replace("8e3f", "8e3e"))
+    with pytest.raises(StoredBytesDamagedError, match="altered"):
+        makings.of(PATH)
+
+
+def test_the_environment_names_what_is_installed() -> None:
+    running, lines = software.running(), software.environment().splitlines()
+    assert any(line.startswith("polars==") for line in lines)
+    assert lines == sorted(lines, key=str.lower)
+    assert len(running.environment) == 64
+    assert running.commit is None or len(running.commit) == 40
