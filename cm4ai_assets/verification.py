@@ -24,6 +24,7 @@ from cm4ai_assets.storage import documents, nuclei, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store, in_stretches
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
@@ -102,6 +103,7 @@ def check(store: Store, reference: Reference) -> Verified:
     what = _named(reference)
     try:
         read = _CHECKS[reference.kind](store, reference)
+        Makings(store).of(reference.path)  # a record that was altered is an error
     except (KeyboardInterrupt, SystemExit):
         raise
     except Cm4aiError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -17,9 +18,11 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.references import Kind, Reference, everything, references
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.software import environment, running
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, making_path
+from cm4ai_assets.storage.makings import Making, Makings
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 from cm4ai_assets.tables import Document, table
@@ -350,6 +353,21 @@ def test_a_release_that_shares_anothers_tables_refers_to_them(store: Store) -> N
     shard = next(path for path in Path(store.address(tensor_of(store))).rglob("0") if path.is_file())
     flip(shard, 80_000)
     assert [item.what for item in found(store, twin)] == [f"tensor {tensor_of(store)}"]
+
+
+def test_a_record_of_a_run_that_was_altered_is_found(store: Store) -> None:
+    reference = next(one for one in references(store, RELEASE) if one.name == "if_fields")
+    making = Making(
+        reference.path, "0" * 64, "if_fields", RELEASE, "paclitaxel", "a run", None, None, datetime.now(UTC),
+        running(), (),
+    )  # fmt: skip
+    Makings(store).note(making, environment())
+    assert check(store, reference).problems == ()
+    flip(Path(store.address(making_path(reference.path))), 99)
+    (problem,) = check(store, reference).problems
+    assert "record of the run" in problem
+    store.remove(making_path(reference.path))
+    assert check(store, reference).problems == ()
 
 
 def test_documents_are_read_again_too(store: Store) -> None:

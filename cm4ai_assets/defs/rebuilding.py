@@ -6,7 +6,7 @@ again. Does not belong here: making or reading data anew (`launching`, `verifica
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -18,7 +18,10 @@ from cm4ai_assets.defs.selection import Graph
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Table
+from cm4ai_assets.tables import Document, Table
+from cm4ai_assets.tables.publication import DOCUMENTS
+
+Product = Table | Document
 
 # What the data version of a table is, where it is not the digest of its file.
 _VERSION_COLUMN = {"if_archive": "sha256", "if_tensors": "digest"}
@@ -46,49 +49,52 @@ def rebuild(defs: dg.Definitions, instance: dg.DagsterInstance, store: Store) ->
     can be run at any time.
     """
     graph = defs.resolve_asset_graph()
-    missing: dict[Partition, list[Table]] = {}
-    for table in tables.ALL:
-        known = _known(instance, table)
-        for partition in store.partitions(table.name):
+    missing: dict[Partition, list[Product]] = {}
+    for product, published in _published(store):
+        known = _known(instance, product)
+        for partition in published:
             if partition not in known:
-                missing.setdefault(partition, []).append(table)
+                missing.setdefault(partition, []).append(product)
     for partition, found in sorted(missing.items(), key=lambda item: (item[0].condition is not None, str(item[0]))):
-        for table in found:
-            _record(graph, instance, store, table, partition)
-        checks = {key for table in found for key in _checks(graph, table, blocking=False)}
+        for product in found:
+            _record(graph, instance, store, product, partition)
+        checks = {key for product in found for key in _checks(graph, product, blocking=False)}
         failure = _evaluate(defs, instance, checks, partition)
-        yield Rebuilt(partition, tuple(table.name for table in found), len(checks), failure)
+        yield Rebuilt(partition, tuple(product.name for product in found), len(checks), failure)
 
 
-def _known(instance: dg.DagsterInstance, table: Table) -> set[Partition]:
-    """The partitions of a table that the instance knows to be materialized."""
-    key = dg.AssetKey(table.name)
-    if table.partitioning is Partitioning.NONE:
+def _published(store: Store) -> Iterator[tuple[Product, list[Partition]]]:
+    for table in tables.ALL:
+        yield table, store.partitions(table.name)
+    documents = store.published_documents()
+    for document in DOCUMENTS:
+        yield document, [partition for name, partition in documents if name == document.name]
+
+
+def _known(instance: dg.DagsterInstance, product: Product) -> set[Partition]:
+    """The partitions of a product that the instance knows to be materialized."""
+    key = dg.AssetKey(product.name)
+    if product.partitioning is Partitioning.NONE:
         return {Partition()} if instance.get_latest_materialization_event(key) else set()
     return {partition_of(text) for text in instance.get_materialized_partitions(key)}
 
 
-def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, table: Table, partition: Partition) -> None:
+def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, product: Product, partition: Partition) -> None:
     """A materialization, and what its publication says of its blocking checks."""
     key = None if partition == Partition() else partition_key(partition)
-    path = table_path(table, partition)
-    metadata: Mapping[str, str | int] = {
-        "dagster/row_count": int(store.table(table.name, partition).select(pl.len()).collect().item()),
-        "dagster/uri": store.location(path),
-        "path": path,
-        "recorded_from": "storage",
-    }
-    column = _VERSION_COLUMN.get(table.name)
-    version = store.table(table.name, partition).select(column).collect().item() if column else None
+    if isinstance(product, Table):
+        shown, version = _of_table(store, product, partition)
+    else:
+        shown, version = _of_document(store, product, partition)
     instance.report_runless_asset_event(
         dg.AssetMaterialization(
-            table.name,
+            product.name,
             partition=key,
-            metadata=metadata,
-            tags={"dagster/data_version": str(version)} if version else None,
+            metadata={**shown, "recorded_from": "storage"},
+            tags={"dagster/data_version": version} if version else None,
         )
     )
-    for check in _checks(graph, table, blocking=True):
+    for check in _checks(graph, product, blocking=True):
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
                 asset_key=check.asset_key,
@@ -101,8 +107,30 @@ def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, table: Tab
         )
 
 
-def _checks(graph: Graph, table: Table, *, blocking: bool) -> set[dg.AssetCheckKey]:
-    keys = graph.get_check_keys_for_assets({dg.AssetKey(table.name)})
+def _of_table(store: Store, table: Table, partition: Partition) -> tuple[dict[str, str | int], str | None]:
+    path = table_path(table, partition)
+    rows = store.table(table.name, partition)
+    column = _VERSION_COLUMN.get(table.name)
+    shown: dict[str, str | int] = {
+        "dagster/row_count": int(rows.select(pl.len()).collect().item()),
+        "dagster/uri": store.location(path),
+        "path": path,
+    }
+    return shown, str(rows.select(column).collect().item()) if column else None
+
+
+def _of_document(store: Store, document: Document, partition: Partition) -> tuple[dict[str, str | int], str | None]:
+    published = store.document(document, partition)
+    shown: dict[str, str | int] = {
+        "dagster/uri": store.location(published.entry),
+        "path": published.entry,
+        "files": len(published.files),
+    }
+    return shown, published.digest
+
+
+def _checks(graph: Graph, product: Product, *, blocking: bool) -> set[dg.AssetCheckKey]:
+    keys = graph.get_check_keys_for_assets({dg.AssetKey(product.name)})
     return {key for key in keys if graph.get(key).blocking is blocking}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -130,10 +130,12 @@ class Store:
         return sorted({name[len(path) + 1 :].split("/", 1)[0] for name in self.find(path)})
 
     def remove(self, path: str) -> None:
-        """Take away what stands under a path of this store, if anything does, and the record of its digests."""
+        """Take away what stands under a path of this store, if anything does, and the records of digests and run."""
         if self.exists(path):
             self.fs.rm(self.address(path), recursive=True)
         self.digests.forget(path)
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self.address(layout.making_path(path)))
 
     def has_table(self, name: str, partition: Partition) -> bool:
         """This partition of a table is published."""
