@@ -142,6 +142,32 @@ def licence_name(stated: str) -> str:
     return f"CC0 {version}" if code == "zero" else f"CC {code.upper()} {version}"
 
 
+_NAME = re.compile(r"CC(0| BY(?:-[A-Z]{2})*) (\d\.\d)")
+
+
+def licence_address(stated: str) -> str | None:
+    """The address of a Creative Commons licence, by its name or by an address; None of any other licence.
+
+    >>> licence_address("CC BY-NC-SA 4.0"), licence_address("CC0 1.0")
+    ('https://creativecommons.org/licenses/by-nc-sa/4.0/', 'https://creativecommons.org/publicdomain/zero/1.0/')
+    """
+    found = _NAME.fullmatch(licence_name(stated))
+    if found is None:
+        return None
+    code, version = found.groups()
+    place = "publicdomain/zero" if code == "0" else f"licenses/{code.strip().lower()}"
+    return f"https://creativecommons.org/{place}/{version}/"
+
+
+def licence_spdx(stated: str) -> str | None:
+    """The id of a Creative Commons licence in the list of SPDX; None of any other licence.
+
+    >>> licence_spdx("CC BY-NC-SA 4.0"), licence_spdx("CC0 1.0"), licence_spdx("custom")
+    ('CC-BY-NC-SA-4.0', 'CC0-1.0', None)
+    """
+    return None if licence_address(stated) is None else licence_name(stated).replace(" ", "-")
+
+
 def licences(stated: list[str | None]) -> str:
     """Licences in one line, each once; a file without one is named as such.
 
