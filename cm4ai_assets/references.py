@@ -6,7 +6,8 @@ bytes may be stored. Does not belong here: reading what is referred to (`verific
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,10 +22,12 @@ from cm4ai_assets.archives.figshare.acquire import stored_blob as article_blob
 from cm4ai_assets.archives.figshare.lock import FigshareFile
 from cm4ai_assets.archives.massive.acquire import DepositFile
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.nuclei import nuclei_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Table
@@ -48,6 +51,8 @@ class Kind(StrEnum):
     STATISTICS = "statistics"
     PROFILES = "profiles"
     NUCLEI = "nuclei"
+    LEVEL = "smaller images"
+    ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,23 @@ def references(
         unreadable: Called with a table that cannot be read, whose references are therefore not known. Without it the
             error is raised: nobody may take an incomplete answer for a whole one and delete what is left.
     """
-    seen: set[str] = set()
+    seen: dict[str, None] = {}
     for found in _all(store, release, unreadable or _raise):
         if found.path not in seen:
-            seen.add(found.path)
+            seen[found.path] = None
             yield found
+    yield from _environments(store, seen)
+
+
+def _environments(store: Store, paths: Iterable[str]) -> Iterator[Reference]:
+    """The lists of distributions that the records of runs name. Of a damaged record the check of its thing speaks."""
+    makings, named = Makings(store), set[str]()
+    for path in paths:
+        with suppress(StoredBytesDamagedError):
+            if (making := makings.of(path)) is not None:
+                named.add(making.software.environment)
+    for sha256 in sorted(named):
+        yield Reference(Kind.ENVIRONMENT, layout.environment_path(sha256), sha256[:12], Partition())
 
 
 def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:
@@ -207,11 +224,16 @@ def _of_runs(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[
                 yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), file.name, partition)
 
 
-def _of_tensors(rows: pl.DataFrame, partition: Partition, _: _Held) -> Iterator[Reference]:
+def _of_tensors(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
+    """The tensor, its statistics, and the copies at a smaller edge length that a reader has stored."""
+    levels = held.store.children(layout.LEVELS)
     for path in rows["path"]:
         name = path.rsplit("/", 1)[-1].removesuffix(".zarr")
         yield Reference(Kind.TENSOR, path, name, partition)
         yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
+        for level in levels:
+            if level.startswith(f"{name}-"):
+                yield Reference(Kind.LEVEL, f"{layout.LEVELS}/{level}", level.removesuffix(".zarr"), partition)
 
 
 def _of_cells(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:

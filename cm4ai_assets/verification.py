@@ -10,6 +10,7 @@ is not parsed, so that damaged files meet no parser.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from cm4ai_assets.references import Kind, Reference, everything, references
 from cm4ai_assets.storage import documents, nuclei, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
-from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.storage.layout import Partition, environment_path, table_path
 from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store, in_stretches
@@ -135,6 +136,10 @@ _ASSETS = {
 
 
 def _remedy(reference: Reference) -> str:
+    if reference.kind is Kind.LEVEL:
+        return f"Run `cm4ai withdraw {reference.path}`; readers average the tensor meanwhile, or store the level again."
+    if reference.kind is Kind.ENVIRONMENT:
+        return f"Run `cm4ai withdraw {reference.path}`; the next run in that environment writes it again."
     asset = _ASSETS.get(reference.kind, reference.name)
     return f"Run `cm4ai withdraw {reference.path}`, then materialize {asset} again."
 
@@ -315,6 +320,21 @@ def _nuclei(store: Store, reference: Reference) -> _Read:
     return _Read(_held(store, reference, f"{record.nuclei:,} nuclei in {record.n_fields:,} fields"), problems, size)
 
 
+def _level(store: Store, reference: Reference) -> _Read:
+    size = _size(store, reference.path)
+    if problems := _altered(store, reference):
+        return _Read("not as stored", problems, size)
+    require_complete(store.fs, store.address(reference.path))
+    return _Read(_held(store, reference, f"{size:,} bytes"), [], size)
+
+
+def _environment(store: Store, reference: Reference) -> _Read:
+    data = store.read(reference.path)
+    is_whole = reference.path == environment_path(hashlib.sha256(data).hexdigest())
+    problems = [] if is_whole else [f"It was altered after it was written. {_remedy(reference)}"]
+    return _Read(f"{len(data.splitlines())} distributions", problems, len(data))
+
+
 _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.RECORD: _record,
     Kind.TABLE: _table,
@@ -324,4 +344,6 @@ _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.STATISTICS: _statistics,
     Kind.PROFILES: _profiles,
     Kind.NUCLEI: _nuclei,
+    Kind.LEVEL: _level,
+    Kind.ENVIRONMENT: _environment,
 }

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from cm4ai_assets import verification
+from cm4ai_assets.access import Release
 from cm4ai_assets.errors import ConfigurationError, NotDamagedError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.references import Kind, Reference, everything, references
@@ -140,8 +141,10 @@ def _looked_at(store: Store, path: str) -> bool:
     if path.startswith("blobs/blocks"):
         blobs = BlobStore(store.fs, store.root)
         return blobs.recorded_blocks(path.rsplit("/", 1)[-1]) is None
-    records = f"{layout.FILE_DIGESTS}/"
-    wanted = path.removeprefix(records).removesuffix(".json") if path.startswith(records) else path
+    wanted = path
+    for records in (layout.FILE_DIGESTS, layout.MAKINGS):
+        if path.startswith(f"{records}/"):
+            wanted = path.removeprefix(f"{records}/").removesuffix(".json")
     known: list[Reference] = []
     for one in everything(store, unreadable=lambda reference, _: known.append(reference)):
         if wanted.startswith(one.path):
@@ -368,6 +371,22 @@ def test_a_record_of_a_run_that_was_altered_is_found(store: Store) -> None:
     assert "record of the run" in problem
     store.remove(making_path(reference.path))
     assert check(store, reference).problems == ()
+
+
+def test_stored_levels_are_read_again_beside_their_tensor(store: Store) -> None:
+    release = Release(RELEASE, store)
+    (path,) = release.store_level(128, conditions=["paclitaxel"])
+    level = f"smaller images {path}"
+    assert [(item.what, item.problems) for item in verify(store, release=RELEASE) if item.what == level] == [
+        (level, ())
+    ]
+    shard = next(Path(store.address(one)) for one in store.find(path) if "/c/" in one)
+    flip(shard, 8_000)
+    (problem,) = next(item.problems for item in verify(store, release=RELEASE) if item.what == level)
+    assert f"cm4ai withdraw {path}" in problem
+    assert withdraw(store, path) == problem
+    assert not store.exists(path)
+    assert len(release.loader(size=128)) > 0
 
 
 def test_documents_are_read_again_too(store: Store) -> None:

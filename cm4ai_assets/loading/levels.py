@@ -4,9 +4,9 @@ Belongs here: making such a store, and whether one may be read in place of avera
 (`averaging`), or tensors of another edge that are made from the JPEGs (CM4AI_TENSOR_SIZE).
 
 A level is a copy of what a reader computes from the tensor, pixel for pixel: it changes the speed and nothing else, may
-be removed at any time, and no table refers to it. It is a store of the same kind as the tensor, and says which tensor,
-by its digest, it was made of; one that was made of another is not read. Why it is not part of the tensor, and when it
-is worth its bytes: docs/decisions/0026.
+be removed at any time, and no table refers to it; `verify` finds it beside its tensor. It is a store of the same kind
+as the tensor, and says which tensor, by its digest, it was made of; one that was made of another is not read. Why
+it is not part of the tensor, and when it is worth its bytes: docs/decisions/0026.
 """
 
 from __future__ import annotations
