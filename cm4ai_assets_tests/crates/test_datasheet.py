@@ -230,7 +230,7 @@ def test_what_cannot_be_parsed_is_kept_line_by_line() -> None:
         "a: &a [*a]\n",
         "[" * 2_000,
         "".join(f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 10)}]\n" if i else "k0: &k0 [x]\n" for i in range(12)),
-        "a: " + "b" * 600_000,
+        "a: " + "b" * loose_yaml.LARGEST,
         "\n".join(["x: y: z"] * 3_000),
         "",
         "# nothing\n",

@@ -1,0 +1,14 @@
+"""The release that the documents describe, laid out once for each test process."""
+
+from __future__ import annotations
+
+import pytest
+
+from cm4ai_assets.access import Release
+from cm4ai_assets_tests.publication.releases import described
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Two conditions with a store, splits, coverage and datasheets. Only to be read."""
+    return described(tmp_path_factory.mktemp("described"))
