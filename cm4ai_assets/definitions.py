@@ -23,6 +23,7 @@ from cm4ai_assets.defs.perturbseq import tables as screen_assets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import checks as proteomics_checks
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
+from cm4ai_assets.defs.publication import report
 from cm4ai_assets.defs.release import assets as release_assets
 from cm4ai_assets.defs.release import checks as release_checks
 from cm4ai_assets.defs.updates import schedules
@@ -47,6 +48,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *screen_assets.ASSETS,
             *integration_assets.ASSETS,
             *effect_assets.ASSETS,
+            *report.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
@@ -59,6 +61,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *screen_checks.CHECKS,
             *integration_checks.CHECKS,
             *effect_checks.CHECKS,
+            *report.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
         sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],

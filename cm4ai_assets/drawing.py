@@ -4,6 +4,7 @@ Belongs here: Pillow's primitives as charts, graphs and contact sheets use them.
 (the `pictures` of each subject), or how it gets into a page (`defs.pages`).
 
 A picture may be stored in the event log, so each is encoded anew, with fewer colours or at less quality, until it fits.
+Where it is not, a page may allow a photograph more.
 Why not a plotting library: docs/decisions/0009.
 """
 
@@ -63,18 +64,18 @@ def png(canvas: Image.Image) -> bytes:
         canvas = canvas.reduce(2)
 
 
-def webp(picture: Image.Image) -> bytes:
-    """A photograph as WebP, at the best quality that fits; a smaller one if none does."""
-    while (data := webp_unscaled(picture)) is None:
+def webp(picture: Image.Image, *, limit: int = LIMIT) -> bytes:
+    """A photograph as WebP, at the best quality that fits into so many bytes; a smaller one if none does."""
+    while (data := webp_unscaled(picture, limit=limit)) is None:
         picture = picture.reduce(2)
     return data
 
 
-def webp_unscaled(picture: Image.Image, *, least_quality: int = 0) -> bytes | None:
+def webp_unscaled(picture: Image.Image, *, least_quality: int = 0, limit: int = LIMIT) -> bytes | None:
     """A photograph as WebP, at the best quality that fits; None if that is below the least that is asked for."""
     for quality in _QUALITIES:
         target = io.BytesIO()
         picture.save(target, "WEBP", quality=quality, method=4)
-        if target.tell() <= LIMIT:
+        if target.tell() <= limit:
             return target.getvalue() if quality >= least_quality else None
     return None

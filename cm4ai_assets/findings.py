@@ -6,12 +6,15 @@ Belongs here: the form. Does not belong here: the checks (`images.findings`, `pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
 
 ROWS_SHOWN = 100
+
+_SECTION = re.compile(r"^\s*(?:Args|Returns|Raises|Attributes):\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -23,3 +26,8 @@ class Finding:
     summary: str
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
     counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def described_by(check: Callable[..., object]) -> str:
+    """What a check asks and protects from: the docstring of its function, without what concerns its callers."""
+    return " ".join(_SECTION.split(check.__doc__ or "", maxsplit=1)[0].split())

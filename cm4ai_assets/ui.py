@@ -29,6 +29,7 @@ from cm4ai_assets.demo import demo_archive
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.guard import HOST, Guard
 from cm4ai_assets.settings import PROJECT, Settings, environment
+from cm4ai_assets.showing import Documents
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
@@ -64,8 +65,8 @@ def serve(port: int, *, read_only: bool) -> None:
                 code_server_log_level="WARNING",
             )
         )
-        app = Guard(create_app_from_workspace_process_context(context), Settings.from_env().ui_hosts)
-        config = uvicorn.Config(app, log_level="warning")
+        app = Documents(create_app_from_workspace_process_context(context), store)
+        config = uvicorn.Config(Guard(app, Settings.from_env().ui_hosts), log_level="warning")
         out.print(f"Storage {store.location('')}, instance {instance.root_directory}")
         if archive:
             out.print(f"The embedded archive of `make demo` is served at {archive}.")

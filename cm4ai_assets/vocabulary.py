@@ -23,6 +23,15 @@ class Modality(StrEnum):
     RELEASE = "release"
 
 
+MODALITY_NAMES: dict[Modality, str] = {
+    Modality.IF: "IF",
+    Modality.SECMS: "SEC-MS",
+    Modality.APMS: "AP-MS",
+    Modality.PERTURBSEQ: "Perturb-seq",
+}
+"""What people call them."""
+
+
 class Role(StrEnum):
     """What a published file is for its modality."""
 

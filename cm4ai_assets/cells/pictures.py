@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png, shortened, webp
+from cm4ai_assets.drawing import FAINT, GRID, INK, LIMIT, PAPER, centred, font, message, png, shortened, webp
 from cm4ai_assets.images.pictures import overlay, sheet, stretched, tile
 from cm4ai_assets.storage.nuclei import Labels
 from cm4ai_assets.storage.tensors import Pixels
@@ -50,7 +50,11 @@ def outlined(blue: Pixels, labels: Labels, plausible: Collection[int], edge: int
 
 
 def outline_sheet(
-    fields: Iterable[tuple[str, Pixels, Labels, Collection[int]]], *, columns: int = 3, edge: int = 240
+    fields: Iterable[tuple[str, Pixels, Labels, Collection[int]]],
+    *,
+    columns: int = 3,
+    edge: int = 240,
+    limit: int = LIMIT,
 ) -> bytes:
     """Fields side by side with the outlines of their nuclei, as a WebP picture.
 
@@ -58,12 +62,13 @@ def outline_sheet(
         fields: Label, planes (channel, y, x), nuclei and the numbers of the plausible ones; taken one by one.
         columns: Tiles in a row.
         edge: Edge length of a tile.
+        limit: Bytes that the picture may have.
     """
     tiles = [
         tile(label, outlined(planes[_BLUE], labels, plausible, edge), edge)
         for label, planes, labels, plausible in fields
     ]
-    return webp(sheet(tiles, columns, edge))
+    return webp(sheet(tiles, columns, edge), limit=limit)
 
 
 def cell_sheet(cells: Iterable[tuple[str, Pixels, NDArray[np.bool_]]], *, columns: int = 8, edge: int = 88) -> bytes:

@@ -7,6 +7,7 @@ here: what is checked (the packages' own `findings`), and what blocks (`publishi
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -15,13 +16,34 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.publishing import Metadata
-from cm4ai_assets.findings import Finding
+from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 
 Findings = Iterator[Finding]
 FindingsOf = Callable[[Platform, Partition], Findings]
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """A step of warning checks, as who computes its findings outside of it needs them.
+
+    Attributes:
+        about: See `warning_checks`.
+        described: Check to description.
+        findings_of: What it finds in a partition.
+        asks_archive: It is about the archive as it is now, and needs the network.
+    """
+
+    about: Table | str
+    described: Mapping[str, str]
+    findings_of: FindingsOf
+    asks_archive: bool
+
+
+STEPS: list[CheckStep] = []
+"""Every step of warning checks that is defined, in the order of definition."""
 
 
 def warning_checks(
@@ -32,6 +54,7 @@ def warning_checks(
     name: str | None = None,
     pool: str | None = None,
     reads: Sequence[str] = (),
+    asks_archive: bool = False,
     page: Callable[[Finding, Platform, Partition], Metadata] = lambda *_: {},
     **others: Callable[..., Finding],
 ) -> Callable[[FindingsOf], dg.AssetChecksDefinition]:
@@ -44,15 +67,19 @@ def warning_checks(
         name: Of the step, where an asset has several.
         pool: Concurrency pool of the step.
         reads: Other assets that the checks look at; the step waits for them, and is skipped where they are not made.
+        asks_archive: They are about the archive as it is now, not about what is stored.
         page: What the UI shows of a finding beside its counts and offending rows.
         others: Functions whose checks have other names.
     """
     named = {**{function.__name__: function for function in functions}, **others}
-    texts = {check: " ".join((function.__doc__ or "").split()) for check, function in named.items()}
-    specs = [_spec(about, check, text, reads) for check, text in {**texts, **(described or {})}.items()]
+    texts = {check: described_by(function) for check, function in named.items()}
+    every = {**texts, **(described or {})}
+    specs = [_spec(about, check, text, reads) for check, text in every.items()]
     asset = about if isinstance(about, str) else about.name
 
     def decorate(findings_of: FindingsOf) -> dg.AssetChecksDefinition:
+        STEPS.append(CheckStep(about, every, findings_of, asks_archive))
+
         def evaluate(
             context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]
         ) -> Iterator[dg.AssetCheckResult]:

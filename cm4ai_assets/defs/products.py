@@ -15,7 +15,7 @@ import dagster as dg
 from cm4ai_assets.defs.pages import column_schema
 from cm4ai_assets.defs.partitions import condition_releases, releases
 from cm4ai_assets.defs.publishing import DOCUMENT_CHECK, SCHEMA_CHECK, AssetResult
-from cm4ai_assets.findings import Finding
+from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.tables import Document, Table
 from cm4ai_assets.tables import table as table_named
@@ -51,7 +51,7 @@ def check_spec(
 
 def blocking_check(product: Table | Document, function: Callable[..., Finding]) -> dg.AssetCheckSpec:
     """The blocking check that a function finds (`publishing.gate_of`): its name, and its docstring as description."""
-    return check_spec(function.__name__, product, " ".join((function.__doc__ or "").split()), blocking=True)
+    return check_spec(function.__name__, product, described_by(function), blocking=True)
 
 
 def schema_check(table: Table) -> dg.AssetCheckSpec:

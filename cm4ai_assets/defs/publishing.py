@@ -24,6 +24,7 @@ from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
+from cm4ai_assets.showing import address_of
 from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition, document_folder
 from cm4ai_assets.storage.store import StagedTable, Store
@@ -236,7 +237,9 @@ class _StagedDocument:
 
     def publish(self) -> Content:
         published = self.store.publish_document(self.files)
+        address = address_of(self.files.document, self.files.partition)
         shown: Metadata = {
+            "open": dg.MetadataValue.md(f"[{self.files.document.entry}]({address}) (in the UI of `make ui`)"),
             "dagster/uri": self.store.location(published.entry),
             "path": published.entry,
             "files": len(published.files),

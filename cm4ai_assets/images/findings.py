@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import polars as pl
 
-from cm4ai_assets.findings import Finding
+from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.images.crates import crate_deviations
 from cm4ai_assets.images.listing import unexpected_members
 from cm4ai_assets.images.manifest import read_manifest
@@ -61,7 +61,7 @@ class Check(Generic[Subject]):
     @property
     def description(self) -> str:
         """What it protects from: the docstring of its function."""
-        return " ".join((self.function.__doc__ or "").split())
+        return described_by(self.function)
 
 
 def images_named(images: pl.DataFrame) -> Finding:

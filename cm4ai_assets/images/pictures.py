@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cm4ai_assets.drawing import GRID, INK, LABEL, PAPER, centred, font, png, shortened, webp
+from cm4ai_assets.drawing import GRID, INK, LABEL, LIMIT, PAPER, centred, font, png, shortened, webp
 from cm4ai_assets.images.colour import PAINTED_PLANES, full_level
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.quality import LEVELS, percentile
@@ -60,20 +60,24 @@ def thumbnail(planes: Pixels, *, edge: int = 256) -> bytes:
     return webp(Image.fromarray(overlay(planes, edge)))
 
 
-def contact_sheet(fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edge: int = 128) -> bytes:
+def contact_sheet(
+    fields: Iterable[tuple[str, Pixels]], *, columns: int = 6, edge: int = 128, limit: int = LIMIT
+) -> bytes:
     """Fields side by side, each with its label, as a WebP picture.
 
     Args:
         fields: Labels and planes; taken one by one, so that a generator keeps one field in memory.
         columns: Tiles in a row.
         edge: Edge length of a tile.
+        limit: Bytes that the picture may have.
     """
-    return webp(sheet([tile(label, overlay(planes, edge), edge) for label, planes in fields], columns, edge))
+    tiles = [tile(label, overlay(planes, edge), edge) for label, planes in fields]
+    return webp(sheet(tiles, columns, edge), limit=limit)
 
 
-def channel_sheet(fields: Iterable[tuple[str, Pixels]], *, edge: int = 128) -> bytes:
+def channel_sheet(fields: Iterable[tuple[str, Pixels]], *, edge: int = 128, limit: int = LIMIT) -> bytes:
     """See `channel_picture`; as a WebP picture."""
-    return webp(channel_picture(fields, edge=edge))
+    return webp(channel_picture(fields, edge=edge), limit=limit)
 
 
 def channel_picture(fields: Iterable[tuple[str, Pixels]], *, edge: int) -> Image.Image:

@@ -12,16 +12,10 @@ from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
 from cm4ai_assets.tables.integration import MODALITIES, SIDES
-from cm4ai_assets.vocabulary import Modality
+from cm4ai_assets.vocabulary import MODALITY_NAMES
 
 _COLOURS: Final = {"train": "#9db8ee", "validation": "#f0b35a", "test": "#2a5fd0"}
 _ROW, _LEFT, _WIDTH, _TOP = 22, 110, 460, 30
-_NAMES: Final = {
-    Modality.IF: "IF",
-    Modality.SECMS: "SEC-MS",
-    Modality.APMS: "AP-MS",
-    Modality.PERTURBSEQ: "Perturb-seq",
-}
 _TALL, _COLUMN = 150, 34
 _DOT: Final = 6
 
@@ -68,7 +62,9 @@ def upset(proteins: pl.DataFrame) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(MODALITIES):
         y = foot + 16 + _ROW * number
-        draw.text((_LEFT + 30, y), f"{_NAMES[one]} {int(sets[one].sum()):,}", fill=INK, font=font(), anchor="rm")
+        draw.text(
+            (_LEFT + 30, y), f"{MODALITY_NAMES[one]} {int(sets[one].sum()):,}", fill=INK, font=font(), anchor="rm"
+        )
     for column, row in enumerate(bars.iter_rows(named=True)):
         _combination(draw, _LEFT + 50 + _COLUMN * column, row, bars["genes"].max())
     caption = f"{sets.height:,} genes and proteins, by the modalities that measure them"

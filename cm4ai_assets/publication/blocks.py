@@ -12,6 +12,9 @@ from typing import Final, Literal
 
 import polars as pl
 
+from cm4ai_assets.plain import size_in_words
+
+_CELL_WIDTH: Final = 300
 ABSENT: Final = "not stated"
 """What stands where a value is not known, if a table says nothing else."""
 
@@ -148,13 +151,23 @@ class Page:
 
 
 def table_of(frame: pl.DataFrame, caption: str, *, shown: int = 20, absent: str = ABSENT) -> Table:
-    """Rows of a frame. Where there are more than are shown, the caption says how many there are."""
+    """Rows of a frame. Where there are more than are shown, the caption says how many there are.
+
+    Sizes (`size`, `previous_size`) are in words; a text of more than 300 characters is cut.
+    """
     more = f" ({shown:,} of {frame.height:,} rows)" if frame.height > shown else ""
     heads = [name.replace("_", " ") for name in frame.columns]
-    return Table(caption + more, heads, [[_plain(one) for one in row] for row in frame.head(shown).rows()], absent)
+    sizes = [name.removeprefix("previous_") == "size" for name in frame.columns]
+    rows = [
+        [size_in_words(one) if is_size and isinstance(one, int) else _plain(one)
+         for one, is_size in zip(row, sizes, strict=True)]
+        for row in frame.head(shown).rows()
+    ]  # fmt: skip
+    return Table(caption + more, heads, rows, absent)
 
 
 def _plain(value: object) -> Inline:
-    if value is None or isinstance(value, str | int | float | date):
+    if value is None or isinstance(value, int | float | date):
         return value
-    return ", ".join(map(str, value)) if isinstance(value, list | pl.Series) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | pl.Series) else str(value)
+    return text if len(text) <= _CELL_WIDTH else f"{text[: _CELL_WIDTH - 1]}…"

@@ -49,6 +49,7 @@ from cm4ai_assets.publication.blocks import (
 )
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+_EMPTY: Final = "(empty)"
 _SCHEMES: Final = frozenset({"http", "https", "mailto"})
 _VOID: Final = frozenset({"meta", "link", "img"})
 _SEPARATE: Final = frozenset({"p", "li", "tr", "table", "div", "figure", "section", "dd", "ul", "ol", "dl", "h2", "h3"})
@@ -138,7 +139,7 @@ class _Writer:
         caption = self._id(table.caption)
         whole = _element(
             "table",
-            _element("caption", table.caption, attributes={"id": caption}),
+            _element("caption", _element("span", table.caption, attributes={"id": caption})),
             _element("thead", _element("tr", *heads)),
             _element("tbody", *body),
         )
@@ -146,10 +147,10 @@ class _Writer:
 
     def _cells(self, row: Sequence[Content], kinds: Sequence[dict[str, str]], absent: str) -> Iterator[Element]:
         for at, (content, kind) in enumerate(zip(row, kinds, strict=True)):
-            pieces = list(self._content(content, absent))
-            yield (
-                _element("td", *pieces, attributes=kind) if at else _element("th", *pieces, attributes={"scope": "row"})
-            )
+            # An empty head of a row would say nothing to who hears the table.
+            pieces = list(self._content(None, _EMPTY) if content == "" else self._content(content, absent))
+            head = {"scope": "row"}
+            yield _element("td", *pieces, attributes=kind) if at else _element("th", *pieces, attributes=head)
 
     def _figure(self, figure: Figure) -> Element:
         if not figure.alt.strip():

@@ -36,7 +36,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "cells",
         "references",
         "lineage",
-        "access platform verification guard overview",
+        "access platform verification guard showing overview",
         "withdrawal exports",
         "publication",
         "defs",

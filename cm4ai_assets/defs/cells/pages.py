@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cm4ai_assets.cells.crops import corner_of, cut
 from cm4ai_assets.cells.findings import counts
+from cm4ai_assets.cells.outlines import with_outlines
 from cm4ai_assets.cells.pictures import cell_sheet, histogram, outline_sheet, plate_map
 from cm4ai_assets.cells.products import Product, path_for
 from cm4ai_assets.cells.segment import REFERENCE_EDGE
@@ -26,7 +27,7 @@ from cm4ai_assets.images.pictures import evenly
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.nuclei import FIELDS_FILE, Labels, open_labels, read_file, read_labels
+from cm4ai_assets.storage.nuclei import FIELDS_FILE, open_labels, read_file, read_labels
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import Pixels
 from cm4ai_assets.tables.cells import IF_CELLS
@@ -56,7 +57,7 @@ def of_cells(cells: pl.DataFrame, fields: pl.DataFrame, product: Product, store:
     shown = counted.filter(pl.col("nuclei") > 0)
     shown = shown[evenly(shown.height, SHEET_FIELDS)]
     reader, labels = ShardReader(store.url, store.address(tensor)), open_labels(product.fs, product.store_path)
-    outlines = outline_sheet(_with_outlines(shown, cells, reader, labels))
+    outlines = outline_sheet(with_outlines(shown, cells, reader, labels))
     areas = cells.filter("plausible", ~pl.col("touches_border"))["area"]
     return {
         "nuclei": cells.height,
@@ -105,7 +106,7 @@ def of_offenders(field_ids: Sequence[str], store: Store, partition: Partition) -
     found = fields.filter(pl.col("field_id").is_in(wanted), pl.col("tensor_index").is_not_null())
     reader = ShardReader(store.url, store.address(tensor["path"].item()))
     labels = open_labels(store.fs, store.address(cells["path"][0]))
-    sheet = outline_sheet(_with_outlines(found, cells, reader, labels))
+    sheet = outline_sheet(with_outlines(found, cells, reader, labels))
     return {
         "pictures": picture(sheet, alt="fields that this check names, with outlines", mime=WEBP),
         "pictures_show": ", ".join(found["field_id"]),
@@ -117,15 +118,6 @@ def reasons(store: Store, partition: Partition) -> pl.DataFrame:
     tensor = store.table(IF_TENSORS.name, partition).collect().row(0, named=True)
     path = path_for(tensor["source_sha256"], tensor["edge"], tensor["pixel_code_version"])
     return read_file(store.fs, store.address(path), FIELDS_FILE)
-
-
-def _with_outlines(
-    shown: pl.DataFrame, cells: pl.DataFrame, reader: ShardReader, labels: zarr.Array[Any]
-) -> Iterator[tuple[str, Pixels, Labels, set[int]]]:
-    """Fields with what their picture needs; the condition stands above the sheet."""
-    for field_id, index in shown.select("field_id", "tensor_index").iter_rows():
-        sound = cells.filter(pl.col("tensor_index") == index, pl.col("plausible"))["cell"]
-        yield short_label(field_id), reader.read(index), read_labels(labels, index), set(sound)
 
 
 def _crops(cells: pl.DataFrame, reader: ShardReader, labels: zarr.Array[Any]) -> bytes:

@@ -18,8 +18,8 @@ from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.comparison import Pair, at_full_scale, pairs
 from cm4ai_assets.images.names import short_label
-from cm4ai_assets.images.pictures import Counts, channel_sheet, contact_sheet, evenly, intensity_plot
-from cm4ai_assets.images.quality import summed
+from cm4ai_assets.images.pictures import channel_sheet, contact_sheet, intensity_plot
+from cm4ai_assets.images.summaries import histograms, per_channel, spread
 from cm4ai_assets.images.tensors import Product
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.layout import Partition
@@ -39,7 +39,7 @@ PAIRS_SHOWN = 3
 def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
     """Counts, defects, and a contact sheet of fields spread over the plates."""
     stored = fields.filter(pl.col("tensor_index").is_not_null())
-    shown = _spread(stored, SHEET_FIELDS)
+    shown = spread(stored, SHEET_FIELDS)
     defects = fields["defects"].explode().drop_nulls().value_counts(sort=True)
     return {
         "fields_in_tensor": stored.height,
@@ -57,7 +57,7 @@ def of_tensor(
 ) -> Metadata:
     """What is stored where, from what, how fast, whether it was made now, and what the channels of some fields show."""
     record = product.record
-    shown = _spread(fields.filter(pl.col("tensor_index").is_not_null()), CHANNELS_OF)
+    shown = spread(fields.filter(pl.col("tensor_index").is_not_null()), CHANNELS_OF)
     sheet = channel_sheet(_labelled(shown, array))
     return {
         "store": store.location(product.path),
@@ -79,22 +79,9 @@ def of_tensor(
 
 def of_quality(quality: pl.DataFrame) -> Metadata:
     """Medians per channel, and the sum of all histograms as a plot."""
-    per_channel = (
-        quality.group_by("channel")
-        .agg(
-            pl.len().alias("images"),
-            pl.col("mean").median().round(2).alias("median mean"),
-            pl.col("p999").median().alias("median p99.9"),
-            pl.col("focus").median().round(4).alias("median focus"),
-            pl.col("is_empty").sum().alias("empty"),
-            pl.col("is_saturated").sum().alias("saturated"),
-            (pl.col("colour") == pl.col("channel")).sum().alias("colour confirmed"),
-        )
-        .sort("channel")
-    )
-    plot = intensity_plot(_histograms(quality), title=f"Intensities of {quality['field_id'].n_unique():,} fields")
+    plot = intensity_plot(histograms(quality), title=f"Intensities of {quality['field_id'].n_unique():,} fields")
     return {
-        "per_channel": rows(per_channel),
+        "per_channel": rows(per_channel(quality)),
         "intensities": picture(plot, alt="intensity histograms per channel", mime=PNG),
     }
 
@@ -146,11 +133,6 @@ def _rate(product: Product) -> float:
     return round(product.images / product.seconds, 1)
 
 
-def _spread(stored: pl.DataFrame, count: int) -> pl.DataFrame:
-    """Some of the stored fields, evenly spread over the tensor."""
-    return stored.sort("tensor_index")[evenly(stored.height, count)]
-
-
 def _names(fields: pl.DataFrame) -> str:
     """What a picture shows, as text beside it: words in a picture cannot be searched."""
     return ", ".join(fields["field_id"])
@@ -164,8 +146,3 @@ def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[st
 
 def _sheet(fields: pl.DataFrame, array: zarr.Array[Any], *, alt: str) -> dg.MarkdownMetadataValue:
     return picture(contact_sheet(_labelled(fields, array)), alt=alt, mime=WEBP)
-
-
-def _histograms(quality: pl.DataFrame) -> dict[str, Counts]:
-    """The sum of the histograms of each channel."""
-    return {str(name): summed(part["histogram"]) for (name,), part in quality.group_by("channel", maintain_order=True)}

@@ -18,6 +18,7 @@ from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.proteomics.correlation import as_frame, pairs_of
 from cm4ai_assets.proteomics.pictures import correlation_matrix, families, heat_map, window_chart
 from cm4ai_assets.proteomics.secms import Reading
+from cm4ai_assets.proteomics.summaries import per_bait, per_deposit, per_replicate
 
 
 def of_profiles(reading: Reading) -> Metadata:
@@ -43,34 +44,24 @@ def of_profiles(reading: Reading) -> Metadata:
 def of_proteins(reading: Reading) -> Metadata:
     """Counts per replicate, and which fractions each was measured in."""
     proteins = reading.proteins
-    per_replicate = proteins.group_by("replicate_id", "quantity_kind", maintain_order=True).agg(
-        pl.len().alias("groups"),
-        pl.col("first_fraction", "last_fraction", "measured_fractions").first(),
-        pl.col("coverage").median().round(3).alias("median coverage"),
-        pl.col("peak_count").mean().round(2).alias("mean peaks"),
-        pl.col("source_file").first(),
-    )
     defects = proteins["defects"].explode().drop_nulls().value_counts(sort=True)
     return {
         "protein_groups": proteins["protein_group"].n_unique(),
         "ambiguous": proteins.filter("is_ambiguous")["protein_group"].n_unique(),
         "quantity_kinds": ", ".join(proteins["quantity_kind"].unique(maintain_order=True)),
         "windows": _picture(window_chart(proteins), "fractions that each replicate was measured in"),
-        "per_replicate": rows(per_replicate),
+        "per_replicate": rows(per_replicate(proteins)),
         "defects": rows(defects),
     }
 
 
 def of_interactions(interactions: pl.DataFrame) -> Metadata:
     """Counts per bait, and at the usual cut."""
-    per_bait = interactions.group_by("bait_symbol", maintain_order=True).agg(
-        pl.len().alias("preys"),
-        (pl.col("bfdr") <= 0.05).sum().alias("preys with bfdr of at most 0.05"),  # noqa: PLR2004
-    )
+    baits = per_bait(interactions)
     return {
-        "baits": per_bait.height,
+        "baits": baits.height,
         "preys": interactions["prey"].n_unique(),
-        "per_bait": rows(per_bait),
+        "per_bait": rows(baits),
         "with_defects": interactions.filter(pl.col("defects").list.len() > 0).height,
     }
 
@@ -87,21 +78,13 @@ def of_runs(runs: pl.DataFrame, *, of_unknown_treatment: int) -> Metadata:
 
 def of_deposits(files: pl.DataFrame, notes: Sequence[str]) -> Metadata:
     """Counts and sizes per deposit, what replaces what, and what did not answer."""
-    per_deposit = files.group_by("accession", maintain_order=True).agg(
-        pl.len().alias("entries"),
-        (pl.col("kind") == "raw_run").sum().alias("raw runs"),
-        pl.col("size").sum(),
-        pl.col("sha256").is_not_null().sum().alias("pulled"),
-        pl.col("source").first(),
-        pl.col("license").first(),
-        pl.col("replaced_by").first(),
-    )
+    deposits = per_deposit(files)
     return {
-        "deposits": per_deposit.height,
+        "deposits": deposits.height,
         "total_bytes": int(files["size"].sum()),
         "total_size": size_in_words(int(files["size"].sum())),
         "pulled": int(files["sha256"].is_not_null().sum()),
-        "per_deposit": rows(per_deposit),
+        "per_deposit": rows(deposits),
         "kinds": rows(files.group_by("kind").agg(pl.len().alias("entries"), pl.col("size").sum()).sort("kind")),
         "notes": " ".join(notes) or "none",
     }

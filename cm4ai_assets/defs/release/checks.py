@@ -39,6 +39,7 @@ def lock_checks(platform: Platform, partition: Partition) -> Findings:
         "archive; the release sensor has it evaluated again whenever it sees a change."
     },
     name="release_files_still_published",
+    asks_archive=True,
     pool="dataverse",
 )
 def still_published(platform: Platform, partition: Partition) -> Findings:
