@@ -21,8 +21,10 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.blocks import Page
+from cm4ai_assets.publication.citation import BIBTEX_NAME, CFF_NAME, bibtex, citation_cff
 from cm4ai_assets.publication.html import render
 from cm4ai_assets.publication.report import Checked, Subject, page_of
+from cm4ai_assets.publication.stated import stated_by
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.publication import DATASHEET_REPORT
@@ -57,9 +59,11 @@ def document(
     platform: Platform, release: str, found: Sequence[Delivered], checked: Sequence[Checked]
 ) -> tuple[Page, dict[str, bytes]]:
     """The page, and all files of the document."""
-    subject = Subject(Release(release, platform.store), found, checked)
-    page = page_of(subject)
-    return page, {DATASHEET_REPORT.entry: render(page)}
+    opened = Release(release, platform.store)
+    stated = stated_by(opened, found)
+    beside = {CFF_NAME: citation_cff(stated), BIBTEX_NAME: bibtex(stated)}
+    page = page_of(Subject(opened, found, checked), beside)
+    return page, {DATASHEET_REPORT.entry: render(page), **beside}
 
 
 def evaluated(platform: Platform, release: str) -> Iterator[Checked]:

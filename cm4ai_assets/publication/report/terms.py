@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from cm4ai_assets.publication.blocks import Block, Bullets, Code, Mono, Section, Table, Text, table_of
+from cm4ai_assets.publication.citation import BIBTEX_NAME, CFF_NAME
 from cm4ai_assets.publication.report.subject import Subject
 from cm4ai_assets.references import Kind
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
@@ -84,7 +85,7 @@ def citation(subject: Subject, beside: Mapping[str, bytes]) -> Section:
     more = [one for one in subject.stated["citation"] if one != subject.origin.citation]
     if more:
         blocks += [Text("The release's datasheets also name:"), Bullets(more)]
-    for name, label in (("citation.bib", "BibTeX"), ("CITATION.cff", "Citation File Format")):
+    for name, label in ((BIBTEX_NAME, "BibTeX"), (CFF_NAME, "Citation File Format")):
         if name in beside:
             code = Code(beside[name].decode().rstrip(), f"{label} of the release")
             blocks.append(Section(label, (Text(["In the file ", Mono(name), " beside this page:"]), code)))
