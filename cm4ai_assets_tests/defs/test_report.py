@@ -52,7 +52,7 @@ def test_the_report_is_published_with_what_the_checks_found(bench: Workbench) ->
     shown = {name: value.value for name, value in record.asset_materialization.metadata.items()}
     assert str(shown["open"]).startswith(f"[index.html](/documents/datasheet_report/{RELEASE}/)")
     assert shown["sections"] == 21
-    assert shown["files"] == 3
+    assert shown["files"] == 4
     assert int(str(shown["checks_evaluated"])) > 20
 
 

@@ -16,15 +16,11 @@ from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.publication.inputs import delivery, describes
 from cm4ai_assets.defs.publishing import AssetResult, DocumentDraft, Gate, Metadata, publish
 from cm4ai_assets.errors import Cm4aiError
-from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.blocks import Page
-from cm4ai_assets.publication.citation import BIBTEX_NAME, CFF_NAME, bibtex, citation_cff
-from cm4ai_assets.publication.html import render
-from cm4ai_assets.publication.report import Checked, Subject, page_of
-from cm4ai_assets.publication.stated import stated_by
+from cm4ai_assets.publication.report import Checked, Subject, files_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.publication import DATASHEET_REPORT
@@ -50,20 +46,9 @@ def datasheet_report(context: dg.AssetExecutionContext, platform: dg.ResourcePar
         return
     checked = list(evaluated(platform, context.partition_key))
     context.log.info(f"{len(checked)} checks evaluated, {sum(one.warns for one in checked)} warn")
-    page, files = document(platform, context.partition_key, found, checked)
+    page, files = files_of(Subject(Release(context.partition_key, platform.store), found, checked))
     shown = _shown(page, files, checked)
     yield from publish(context, platform.store, DocumentDraft(DATASHEET_REPORT, files, [_small(files)], shown))
-
-
-def document(
-    platform: Platform, release: str, found: Sequence[Delivered], checked: Sequence[Checked]
-) -> tuple[Page, dict[str, bytes]]:
-    """The page, and all files of the document."""
-    opened = Release(release, platform.store)
-    stated = stated_by(opened, found)
-    beside = {CFF_NAME: citation_cff(stated), BIBTEX_NAME: bibtex(stated)}
-    page = page_of(Subject(opened, found, checked), beside)
-    return page, {DATASHEET_REPORT.entry: render(page), **beside}
 
 
 def evaluated(platform: Platform, release: str) -> Iterator[Checked]:

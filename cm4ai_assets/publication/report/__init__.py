@@ -9,8 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cm4ai_assets.publication.blocks import Page
+from cm4ai_assets.publication.citation import BIBTEX_NAME, CFF_NAME, bibtex, citation_cff
+from cm4ai_assets.publication.d4d import D4D_NAME, datasheet_yaml
+from cm4ai_assets.publication.html import render
 from cm4ai_assets.publication.report import changes, images, loading, molecules, opening, origin, plates, terms
 from cm4ai_assets.publication.report.subject import Checked, Subject
+from cm4ai_assets.publication.stated import stated_by
+from cm4ai_assets.tables.publication import DATASHEET_REPORT
+
+
+def files_of(subject: Subject) -> tuple[Page, dict[str, bytes]]:
+    """The page, and all files of the document: the page, the datasheet (D4D), and the citation in two forms."""
+    stated = stated_by(subject.release, subject.delivery)
+    found = [(one.asset, one.condition, one.finding) for one in subject.checked if one.finding is not None]
+    beside = {
+        D4D_NAME: datasheet_yaml(subject.release, subject.delivery, found),
+        CFF_NAME: citation_cff(stated),
+        BIBTEX_NAME: bibtex(stated),
+    }
+    page = page_of(subject, beside)
+    return page, {DATASHEET_REPORT.entry: render(page), **beside}
 
 
 def page_of(subject: Subject, beside: Mapping[str, bytes] | None = None) -> Page:
@@ -22,7 +40,7 @@ def page_of(subject: Subject, beside: Mapping[str, bytes] | None = None) -> Page
     """
     origin_ = subject.origin
     sections = (
-        opening.at_a_glance(subject),
+        opening.at_a_glance(subject, list(beside or ())),
         opening.delivery(subject),
         images.contact_sheets(subject),
         images.quality(subject),
@@ -53,4 +71,4 @@ def page_of(subject: Subject, beside: Mapping[str, bytes] | None = None) -> Page
     )
 
 
-__all__ = ["Checked", "Subject", "page_of"]
+__all__ = ["Checked", "Subject", "files_of", "page_of"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from cm4ai_assets import tables
@@ -12,6 +14,7 @@ from cm4ai_assets.publication.blocks import (
     Content,
     Definitions,
     Facts,
+    Inline,
     Link,
     Mono,
     Note,
@@ -38,7 +41,7 @@ _COUNTED = (
 )
 
 
-def at_a_glance(subject: Subject) -> Section:
+def at_a_glance(subject: Subject, beside: Sequence[str] = ()) -> Section:
     """Title, DOI, version, dates, licence, and the numbers that matter."""
     synthetic = subject.origin.doi.startswith(TEST_PREFIX)
     note = "This release is synthetic: it comes from an embedded archive for tests, and nothing in it was measured."
@@ -48,10 +51,18 @@ def at_a_glance(subject: Subject) -> Section:
         (
             *([Note(note)] if synthetic else []),
             Facts(_numbers(subject)),
-            Definitions(_identity(subject)),
+            Definitions([*_identity(subject), *_files(beside)]),
             *([Text(_verdict(subject, warnings))] if subject.checked else []),
         ),
     )
+
+
+def _files(beside: Sequence[str]) -> list[tuple[str, Content]]:
+    """The files beside the page, each a link for who has them all."""
+    pieces: list[Inline] = []
+    for name in beside:
+        pieces += [", ", Link(name, name)] if pieces else [Link(name, name)]
+    return [("Beside this page", pieces)] if pieces else []
 
 
 def _numbers(subject: Subject) -> list[tuple[str, Content]]:
