@@ -34,7 +34,7 @@ def factors(plates: pl.DataFrame) -> pl.DataFrame:
     return found.sort("condition", "factor")
 
 
-def standing_out(plates: pl.DataFrame) -> pl.DataFrame:
+def outstanding_levels(plates: pl.DataFrame) -> pl.DataFrame:
     """The levels of factors that stand out, the surest first."""
     return plates.filter("stands_out").sort("q").select(_PLATE_COLUMNS)
 

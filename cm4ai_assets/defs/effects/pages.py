@@ -20,7 +20,7 @@ from cm4ai_assets.effects.summaries import (
     MAPPED,
     effects_by_measure,
     factors,
-    standing_out,
+    outstanding_levels,
     strongest,
 )
 
@@ -35,7 +35,7 @@ def of_plates(frame: pl.DataFrame, measures: pl.DataFrame, found: Inputs) -> Met
     }
     return {
         "factors": rows(factors(frame)),
-        "stands_out": rows(standing_out(frame)),
+        "stands_out": rows(outstanding_levels(frame)),
         **maps,
         **_counts(measures),
         "caveat": CAVEAT,

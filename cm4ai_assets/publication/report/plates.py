@@ -6,7 +6,14 @@ import polars as pl
 
 from cm4ai_assets.drawing import PNG
 from cm4ai_assets.effects.pictures import volcano
-from cm4ai_assets.effects.summaries import CAVEAT, CONFOUNDED, effects_by_measure, factors, standing_out, strongest
+from cm4ai_assets.effects.summaries import (
+    CAVEAT,
+    CONFOUNDED,
+    effects_by_measure,
+    factors,
+    outstanding_levels,
+    strongest,
+)
 from cm4ai_assets.integration.pictures import sides_by
 from cm4ai_assets.integration.summaries import schemes
 from cm4ai_assets.publication.blocks import Figure, Note, Section, Text, table_of
@@ -50,7 +57,7 @@ def plates(subject: Subject) -> Section:
     title = "Plates and positions"
     if rows is None:
         return absent(subject, title, IF_PLATES.name)
-    out = standing_out(rows)
+    out = outstanding_levels(rows)
     found = [table_of(out, "Plates and positions that stand out", shown=_ROWS)] if out.height else []
     none = [] if out.height else [Text("No plate or position stands out.")]
     return Section(title, (Note(CAVEAT), table_of(factors(rows), "What each factor explains", shown=40), *found, *none))
