@@ -19,7 +19,7 @@ from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables import Table
+from cm4ai_assets.tables import Document, Table
 
 Findings = Iterator[Finding]
 FindingsOf = Callable[[Platform, Partition], Findings]
@@ -36,7 +36,7 @@ class CheckStep:
         asks_archive: It is about the archive as it is now, and needs the network.
     """
 
-    about: Table | str
+    about: Table | Document | str
     described: Mapping[str, str]
     findings_of: FindingsOf
     asks_archive: bool
@@ -47,7 +47,7 @@ STEPS: list[CheckStep] = []
 
 
 def warning_checks(
-    about: Table | str,
+    about: Table | Document | str,
     functions: Sequence[Callable[..., Finding]] = (),
     *,
     described: Mapping[str, str] | None = None,
@@ -61,7 +61,7 @@ def warning_checks(
     """Decorator: warning checks shown beside one asset, in one step, with one history per partition.
 
     Args:
-        about: The table whose asset they are about, or the key of an asset without partitions.
+        about: The table or document whose asset they are about, or the key of an asset without partitions.
         functions: Each is one check, with its name, described by its docstring.
         described: Checks that are no function: name to description.
         name: Of the step, where an asset has several.
@@ -103,7 +103,7 @@ def evaluation(asset: str, finding: Finding) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(**{**shown, "asset_key": dg.AssetKey(asset), "blocking": False})
 
 
-def _spec(about: Table | str, check: str, description: str, reads: Sequence[str]) -> dg.AssetCheckSpec:
+def _spec(about: Table | Document | str, check: str, description: str, reads: Sequence[str]) -> dg.AssetCheckSpec:
     if isinstance(about, str):
         return dg.AssetCheckSpec(check, asset=about, description=description, blocking=False)
     return check_spec(check, about, description, blocking=False, reads=reads)
