@@ -21,9 +21,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.archives import Archive, opened
-from cm4ai_assets.images.decode import PLANES, PlaneDecoder, area_average
+from cm4ai_assets.images.averaging import area_average
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.decode import PLANES, PlaneDecoder
 from cm4ai_assets.images.pixels import ImageWork, run_pass
-from cm4ai_assets.images.quality import FocusMeter, histogram, statistics
+from cm4ai_assets.images.quality import FocusMeter, statistics
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage.zips import Member, read_member
 

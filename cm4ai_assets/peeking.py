@@ -29,14 +29,16 @@ from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.antibodies import antibody_rows
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import full_level
-from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder, area_average
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder
 from cm4ai_assets.images.fields import FieldPlan, assemble, eligible_fields
 from cm4ai_assets.images.listing import image_rows
 from cm4ai_assets.images.manifest import read_manifest
 from cm4ai_assets.images.ordered import in_order
 from cm4ai_assets.images.pictures import channel_picture, evenly
-from cm4ai_assets.images.quality import histogram, statistics
+from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.selecting import COLUMNS, Criteria, Names
 from cm4ai_assets.settings import Settings

@@ -20,8 +20,8 @@ from scipy import ndimage
 
 from cm4ai_assets.cells.segment import REFERENCE_EDGE, Labels
 from cm4ai_assets.images.colour import full_level
+from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES
-from cm4ai_assets.images.quality import LEVELS
 from cm4ai_assets.storage.tensors import Pixels
 
 # A ring, in pixels at edge length 1024. What lies nearer shares light with the nucleus; see docs/decisions/0028.

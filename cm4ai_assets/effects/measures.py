@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cm4ai_assets.images.quality import LEVELS
+from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.selecting import quality_flags
 from cm4ai_assets.tables.effects import MEASURES, REFERENCE_CHANNELS
 

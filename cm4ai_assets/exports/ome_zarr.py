@@ -26,7 +26,7 @@ from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.selection import chosen_fields, left_out
 from cm4ai_assets.exports.sharing import identity_of, image_sources
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.tables.images import CHANNELS, GREY_LEVELS
 

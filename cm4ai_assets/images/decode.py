@@ -1,7 +1,7 @@
-"""JPEG bytes to the one plane that carries the channel, and to the edge length that was asked for.
+"""JPEG bytes to the one plane that carries the channel.
 
-Belongs here: whether the bytes are an image as published, its pixels, and its area average. Does not belong here: where
-the bytes come from (`zips`), what the pixels say (`quality`), or how they are stored (`shards`).
+Belongs here: whether the bytes are an image as published, and its pixels. Does not belong here: where the bytes come
+from (`zips`), other edge lengths (`averaging`), what the pixels say (`quality`), or how they are stored (`shards`).
 
 A published image is a 2048 x 2048 8-bit RGB JPEG, painted in the display colour of its channel. The plane is decoded
 in full and is equal, bit for bit, to `numpy.asarray(Image.open(...))[:, :, c]` of Pillow, which is how the consortium
@@ -42,7 +42,6 @@ _DECODED: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _NO_LAYOUT: Final = "Could not determine subsampling"  # what TurboJPEG says of a layout that is not its own
 _USUAL_SAMPLING: Final = frozenset((luma, (1, 1), (1, 1)) for luma in ((1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)))
 _RGB: Final = 3
-_ROWS_AT_ONCE: Final = 128  # 256 KB of a published image: they stay in the cache of a core
 _DETAIL_LENGTH: Final = 200
 
 
@@ -172,49 +171,3 @@ def _refused(data: bytes, message: str) -> ImageProblem:
         luma, *chroma = (f"{h}x{v}" for h, v in header.sampling)
         return ImageProblem("unsupported_jpeg", f"sampling {luma} of luminance beside {', '.join(chroma)} of chroma")
     return ImageProblem("corrupt_jpeg", message)
-
-
-def area_average(plane: Plane, edge: int, out: Plane | None = None) -> Plane:
-    """The plane at another edge length: each pixel the mean of the square of pixels that it covers.
-
-    Halves are rounded to even, whatever the size of the square, so that means are not shifted (docs/decisions/0010).
-
-    Args:
-        plane: A square plane.
-        edge: A divisor of its edge length. The plane itself is returned if it is equal.
-        out: Where to write to.
-
-    Raises:
-        ValueError: `edge` is not a divisor.
-    """
-    if edge < 1 or plane.shape[0] % edge:
-        raise ValueError(f"{edge} does not divide the edge length {plane.shape[0]}.")
-    if edge == plane.shape[0]:
-        return plane
-    target = np.empty((edge, edge), np.uint8) if out is None else out
-    if plane.shape[0] == 2 * edge:
-        _halved(plane, target)
-    else:
-        cv2.resize(plane, (edge, edge), dst=target, interpolation=cv2.INTER_AREA)
-    return target
-
-
-def _halved(plane: Plane, out: Plane) -> None:
-    """Means of 2 x 2. OpenCV rounds these, and only these, half up; of the inverted plane that is half down.
-
-    Where the two differ the mean was a half, and the upper one is odd in every second case: there the lower is taken.
-    """
-    edge = out.shape[1]
-    inverted = np.empty((_ROWS_AT_ONCE, plane.shape[1]), np.uint8)
-    down, odd_half = np.empty((_ROWS_AT_ONCE // 2, edge), np.uint8), np.empty((_ROWS_AT_ONCE // 2, edge), np.uint8)
-    for first in range(0, edge, _ROWS_AT_ONCE // 2):
-        up = out[first : first + _ROWS_AT_ONCE // 2]
-        source = plane[2 * first : 2 * (first + len(up))]
-        size = (edge, len(up))
-        cv2.resize(source, size, dst=up, interpolation=cv2.INTER_AREA)
-        cv2.bitwise_not(source, dst=inverted[: len(source)])
-        cv2.resize(inverted[: len(source)], size, dst=down[: len(up)], interpolation=cv2.INTER_AREA)
-        cv2.bitwise_not(down[: len(up)], dst=down[: len(up)])
-        cv2.subtract(up, down[: len(up)], dst=odd_half[: len(up)])
-        cv2.bitwise_and(odd_half[: len(up)], up, dst=odd_half[: len(up)])
-        cv2.subtract(up, odd_half[: len(up)], dst=up)

@@ -20,8 +20,9 @@ from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import GRID, INK, LABEL, LIMIT, PAPER, centred, font, png, shortened, webp
 from cm4ai_assets.images.colour import PAINTED_PLANES, full_level
+from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES
-from cm4ai_assets.images.quality import LEVELS, percentile
+from cm4ai_assets.images.quality import percentile
 from cm4ai_assets.storage.tensors import Pixels
 
 # The 99.9th percentile becomes white, unless the image is so dark that this would show its noise.

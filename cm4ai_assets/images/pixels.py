@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import full_level
-from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder, area_average
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder
 from cm4ai_assets.images.ordered import cores, in_order, opencv_on_one_thread
-from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, histogram, statistics
+from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, tensor_digest

@@ -18,13 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from cm4ai_assets.images.decode import Plane, area_average
+from cm4ai_assets.images.averaging import Plane, area_average
+from cm4ai_assets.images.counting import LEVELS, Histogram
 
-LEVELS: Final = 256
 FOREGROUND_LEVEL: Final = 16
 FOCUS_EDGE: Final = 1024
-
-Histogram = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +43,6 @@ class PlaneQuality:
     is_saturated: bool
     is_empty: bool
     histogram: Histogram
-
-
-def histogram(plane: Plane) -> Histogram:
-    """How many pixels have each of the 256 grey levels."""
-    # OpenCV counts in float32, which is exact below 2^24; a published image has 2^22 pixels.
-    counts: Histogram = cv2.calcHist([plane], [0], None, [LEVELS], [0, LEVELS]).ravel().astype(np.uint32)
-    return counts
 
 
 def percentile(cumulative: NDArray[np.int64], per_mille: int) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cm4ai_assets.images.quality import LEVELS, PlaneQuality
+from cm4ai_assets.images.counting import LEVELS
+from cm4ai_assets.images.quality import PlaneQuality
 
 # 1 KB a row, most of it the histogram: a row group of 256 fields is a megabyte in memory.
 ROWS_PER_GROUP: Final = 1024

@@ -22,7 +22,7 @@ import numpy as np
 from imagecodecs import zstd_decode
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.loading.averaging import average_into, compiled
+from cm4ai_assets.images.averaging import area_average, compiled
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
@@ -41,7 +41,7 @@ class ShardReader:
         storage: The storage, as in CM4AI_STORAGE: a path or any fsspec URL.
         path: Where the store stands on that storage's filesystem.
         size: Edge length of what is read; a divisor of the store's, which is the default. Planes are averaged after
-            decoding, by the rule of the pixel pass (`images.decode.area_average`).
+            decoding, by the rule of the pixel pass (`images.averaging.area_average`).
 
     Attributes:
         n_fields: Rows of the store.
@@ -157,7 +157,7 @@ class ShardReader:
                 self._decode(chunk, square, where)
                 plane[y : y + self._chunk, x : x + self._chunk] = square.reshape(self._chunk, self._chunk)
         if self.size < self.edge:
-            average_into(plane, out)
+            area_average(plane, self.size, out)
         elif not direct:
             np.copyto(out, plane)
 

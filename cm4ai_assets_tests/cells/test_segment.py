@@ -10,7 +10,8 @@ import pytest
 
 from cm4ai_assets.cells.segment import DARK, NO_CONTRAST, SPECKS_ONLY, Segmenter
 from cm4ai_assets.conditions import CONDITIONS, Condition
-from cm4ai_assets.images.decode import PlaneDecoder, area_average
+from cm4ai_assets.images.averaging import area_average
+from cm4ai_assets.images.decode import PlaneDecoder
 from cm4ai_assets.sandbox import cells, plates
 from cm4ai_assets.sandbox.plates import Appearance
 from cm4ai_assets_tests.cells.painting import f1, matches, pairs

@@ -11,7 +11,7 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.images.quality import LEVELS
+from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 from cm4ai_assets_tests.defs.test_integration import bench, run  # noqa: F401

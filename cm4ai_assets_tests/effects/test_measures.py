@@ -17,7 +17,7 @@ from cm4ai_assets.effects.measures import (
     reproducibility,
     well_values,
 )
-from cm4ai_assets.images.quality import LEVELS, histogram
+from cm4ai_assets.images.counting import LEVELS, histogram
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.images.published import field, release_of
 

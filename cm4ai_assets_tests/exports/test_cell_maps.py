@@ -21,7 +21,7 @@ from cm4ai_assets.exports.cell_maps import ATTRIBUTES, SAMPLES, UNIQUE, FieldIma
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets_tests.exports.releases import EDGE, LICENSE, copied
 from cm4ai_assets_tests.shared import SHARED

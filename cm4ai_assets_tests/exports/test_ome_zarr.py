@@ -18,7 +18,7 @@ from cm4ai_assets.exports.ome_labels import Nuclei
 from cm4ai_assets.exports.ome_store import edges
 from cm4ai_assets.exports.ome_zarr import _image
 from cm4ai_assets.exports.selection import Selection
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.storage.nuclei import open_labels, read_labels
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.cells.conftest import FIELDS, _field, _room

@@ -11,8 +11,9 @@ import polars as pl
 
 from cm4ai_assets import tables
 from cm4ai_assets.access import Release
+from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.names import parse_field_id
-from cm4ai_assets.images.quality import LEVELS, percentile
+from cm4ai_assets.images.quality import percentile
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.images import CHANNELS

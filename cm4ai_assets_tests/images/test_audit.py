@@ -14,7 +14,8 @@ import pytest
 import zarr
 
 from cm4ai_assets.images.audit import TensorAudit, _sample, array_problems, audit_tensor, reference_plane
-from cm4ai_assets.images.decode import PlaneDecoder, area_average
+from cm4ai_assets.images.averaging import area_average
+from cm4ai_assets.images.decode import PlaneDecoder
 from cm4ai_assets.images.pixels import run_pass
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage.tensors import DIMENSIONS, StoreRecord, open_array, tensor_digest

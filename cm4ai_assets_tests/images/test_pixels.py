@@ -21,8 +21,9 @@ import pytest
 from PIL import Image
 
 from cm4ai_assets.images import pixels
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import PAINTED_PLANES
-from cm4ai_assets.images.decode import PLANES, area_average
+from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.pixels import PassProgress, PassResult, run_pass
 from cm4ai_assets.storage.tensors import (
     is_complete,
@@ -367,7 +368,7 @@ def test_memory_does_not_follow_the_archive(
         """
         command = [sys.executable, "-c", textwrap.dedent(script), str(archive.path), str(tmp_path / str(count))]
         peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    assert max(peaks) <= 300
+    assert max(peaks) <= 400  # 90 of them are the compiler of `averaging` and `counting`
     assert peaks[1] <= peaks[0] + 30
 
 

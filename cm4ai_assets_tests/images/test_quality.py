@@ -8,15 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cm4ai_assets.images.quality import (
-    FOCUS_EDGE,
-    FocusMeter,
-    PlaneQuality,
-    histogram,
-    percentile,
-    statistics,
-    summed,
-)
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.quality import FOCUS_EDGE, FocusMeter, PlaneQuality, percentile, statistics, summed
 
 # Powers of two: the rank is then exact in floating point too, and numpy's own rounding plays no part.
 planes = hnp.arrays(

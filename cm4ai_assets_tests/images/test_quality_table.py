@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cm4ai_assets.images import quality_table
-from cm4ai_assets.images.quality import histogram, statistics
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.tables.images import IF_QUALITY
 

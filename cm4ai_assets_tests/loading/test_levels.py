@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.images.decode import area_average
-from cm4ai_assets.loading.averaging import average_into
 from cm4ai_assets.loading.levels import store_level, stored_level
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout
@@ -37,23 +35,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     fs.put(str(written(tmp_path / "x.zarr", noise(FIELDS, EDGE))), f"/levels/{TENSOR}", recursive=True)
     yield Store("memory://levels", scratch=tmp_path / "scratch")
     fs.rm("/levels", recursive=True)
-
-
-@pytest.mark.parametrize(("edge", "size"), [(1024, 512), (1024, 256), (64, 8), (30, 10), (30, 5), (24, 4), (16, 1)])
-def test_means_are_those_of_the_pixel_pass(edge: int, size: int) -> None:
-    rng, factor = np.random.default_rng(edge), edge // size
-    for levels in (256, 3):  # of few levels, many means are halves
-        plane = rng.integers(0, levels, (edge, edge), dtype=np.uint8)
-        out = np.empty((size, size), np.uint8)
-        average_into(plane, out)
-        assert np.array_equal(out, area_average(plane, size))
-        assert np.array_equal(out, np.rint(plane.reshape(size, factor, size, factor).mean(axis=(1, 3))))
-
-
-def test_a_factor_that_16_bits_do_not_hold_is_exact_too() -> None:
-    plane, out = np.full((2048, 2048), 255, np.uint8), np.zeros((1, 1), np.uint8)
-    average_into(plane, out)
-    assert out[0, 0] == 255
 
 
 def test_a_stored_level_has_the_pixels_that_are_computed(store: Store) -> None:

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.errors import ConfigurationError, SelectionError, TensorStoreError
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.loading import loader as loading
 from cm4ai_assets.loading.loader import FieldLoader
 from cm4ai_assets.loading.reader import REMOTE_THREADS, ShardReader

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.images.decode import area_average
+from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.shard_names import shard_key
 from cm4ai_assets_tests.loading.stores import noise, written

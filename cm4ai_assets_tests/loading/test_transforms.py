@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.errors import ConfigurationError, SelectionError
-from cm4ai_assets.images.quality import histogram, statistics
+from cm4ai_assets.images.counting import histogram
+from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.loading.labels import IGNORED, Labels
 from cm4ai_assets.loading.normalization import Normalize, normalized, restored
 from cm4ai_assets.loading.transforms import NAMES, PRESETS, ChannelOrder, Compose, Crop, Flip, Form, drawn_of

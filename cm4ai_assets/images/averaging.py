@@ -1,9 +1,9 @@
-"""Planes at a smaller edge length, in the thread that decoded them.
+"""Planes at a smaller edge length: each pixel the mean of the square of pixels that it covers.
 
-Belongs here: the loop. The rule that it follows is `images.decode.area_average`, pixel for pixel: each mean of a square
-of pixels is exact, and halves are rounded to even. OpenCV takes three to five times as long for it, because of that
-rounding; and it starts threads of its own, where every core has one already. numba compiles the loop, as in
-`perturbseq.kernel`.
+Belongs here: the one rule of averaging, for the pixel pass and for readers: means are exact, and halves are rounded to
+even, whatever the size of the square, so that means are not shifted (docs/decisions/0010). numba compiles the loop, as
+in `perturbseq.kernel`: OpenCV rounds some halves up, takes three to five times as long with that put right, and starts
+threads of its own, where every core has one already. Does not belong here: decoding (`decode`).
 """
 
 from __future__ import annotations
@@ -12,41 +12,52 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from cm4ai_assets.images.decode import area_average
-from cm4ai_assets.storage.tensors import Pixels
+Plane = NDArray[np.uint8]
 
 LARGEST_FACTOR: Final = 257
 """16 bits hold the sum of so many pixels."""
 
 
-def average_into(plane: Pixels, out: Pixels) -> None:
-    """The plane, averaged, into `out`.
+def area_average(plane: Plane, edge: int, out: Plane | None = None) -> Plane:
+    """The plane at another edge length.
 
     Args:
         plane: (y, x), square.
-        out: Of an edge length that divides the plane's.
+        edge: A divisor of its edge length. The plane itself is returned if it is equal.
+        out: Where to write to.
+
+    Raises:
+        ValueError: `edge` is not a divisor.
     """
-    factor = plane.shape[0] // out.shape[0]
-    if factor > LARGEST_FACTOR:
-        np.copyto(out, area_average(plane, out.shape[0]))
+    if edge < 1 or plane.shape[0] % edge:
+        raise ValueError(f"{edge} does not divide the edge length {plane.shape[0]}.")
+    if edge == plane.shape[0]:
+        return plane
+    target = np.empty((edge, edge), np.uint8) if out is None else out
+    factor = plane.shape[0] // edge
+    if factor > LARGEST_FACTOR:  # OpenCV rounds these as we do
+        cv2.resize(plane, (edge, edge), dst=target, interpolation=cv2.INTER_AREA)
     else:
-        compiled()(plane, out, factor)
+        compiled()(plane, target, factor)
+    return target
 
 
 @cache
-def compiled() -> Callable[[Pixels, Pixels, int], None]:
+def compiled() -> Callable[[Plane, Plane, int], None]:
     """The loop as machine code; it takes some seconds the first time in a process."""
     import numba  # noqa: PLC0415 - slow to import
 
-    loop: Callable[[Pixels, Pixels, int], None] = numba.njit(nogil=True)(_average)
+    loop: Callable[[Plane, Plane, int], None] = numba.njit(nogil=True)(_average)
     loop(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), 2)
     return loop
 
 
 def _average(  # pragma: no cover - compiled # noqa: C901 - a loop that numba compiles whole
-    plane: Pixels, out: Pixels, factor: int
+    plane: Plane, out: Plane, factor: int
 ) -> None:
     pixels = factor * factor
     # Of 16 bits, so that the loops become vector instructions.
