@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import zarr
 
     from cm4ai_assets.cells.crops import Cells
+    from cm4ai_assets.lineage.finding import RowLike
+    from cm4ai_assets.lineage.traces import Trace
     from cm4ai_assets.loading.dataset import FieldDataset
     from cm4ai_assets.loading.labels import Labels
     from cm4ai_assets.loading.loader import FieldLoader, LoaderSettings
@@ -186,6 +188,32 @@ class Release:
             self, Criteria(gene, antibody, plate, well), condition=condition, with_controls=with_controls,
             split=split, scheme=scheme, stored_only=stored_only,
         )  # fmt: skip
+
+    def trace(
+        self, table: str, row: RowLike | None = None, *, condition: str | None = None, verify: bool = False
+    ) -> Trace:
+        """Where a row comes from: members and files as they were published, with their digests, and the runs between.
+
+        From the storage alone: no network, no Dagster instance. Shown as text in a notebook; `files`, `members`, `runs`
+        and `stale` are what most ask for, `as_json()` is all of it. The command `cm4ai trace` also takes paths and
+        published files.
+
+        Args:
+            table: Name of the table.
+            row: The number of the row, from 0, in the file of its partition; the value of its key, where that is one
+                column; or values by column, as `frame.row(n, named=True)` gives them. Of `if_tensors` a number is a
+                field of the tensor. Without a row, where the table comes from.
+            condition: A condition in any of its spellings, where the table has several.
+            verify: Also read every stored thing of the chain again and hold it against its digest.
+
+        Raises:
+            SelectionError: There is no such table or row; the nearest ones are offered.
+            UnknownTreatmentError: No such condition.
+            NotMaterializedError: The table is not published for this release.
+        """
+        from cm4ai_assets.lineage.trace import trace_table  # noqa: PLC0415 - a reader of tables needs none of it
+
+        return trace_table(self.store, self.key, table, row, condition=condition, verify=verify)
 
     def peek(
         self,

@@ -60,7 +60,7 @@ class UnknownReleaseError(ReleaseKeyError):
 
 
 class SelectionError(Cm4aiError):
-    """Fields were asked for by a name that none has: a gene, antibody, plate, well or split."""
+    """Something was asked for by a name that nothing has: a gene, plate or split; a table, a row, a published file."""
 
 
 class RunError(Cm4aiError):

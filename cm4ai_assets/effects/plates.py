@@ -55,6 +55,17 @@ def robust_sd(values: pl.Series) -> float:
     return MAD_TO_SIGMA * float(values.abs().median() or 0.0)  # type: ignore[arg-type]  # of floats it is one
 
 
+def level_of(factor: str) -> pl.Expr:
+    """The level of a factor (`tables.effects.FACTORS`) at which a well stands, of rows with `measures.PLACE`."""
+    outer = pl.col("well_row").is_in(_OUTER_ROWS) | pl.col("well_column").is_in(_OUTER_COLUMNS)
+    return {
+        "plate": pl.col("plate"),
+        "row": pl.col("well_row"),
+        "column": pl.col("well_column").cast(pl.String()),
+        "edge": pl.when(outer).then(pl.lit("edge")).otherwise(pl.lit("inside")),
+    }[factor]
+
+
 _SCHEMA: Final = pl.Schema({
     "condition": pl.String(), "channel": pl.String(), "measure": pl.String(), "factor": pl.String(),
     "level": pl.String(), "wells": pl.Int32(), "fields": pl.Int32(), "other_wells": pl.Int32(), "value": pl.Float64(),
@@ -64,13 +75,6 @@ _SCHEMA: Final = pl.Schema({
 
 def _rows_of(wells: pl.DataFrame) -> Iterator[dict[str, object]]:
     """Every level of every factor, of one condition, channel and measure."""
-    outer = pl.col("well_row").is_in(_OUTER_ROWS) | pl.col("well_column").is_in(_OUTER_COLUMNS)
-    levels = {
-        "plate": pl.col("plate"),
-        "row": pl.col("well_row"),
-        "column": pl.col("well_column").cast(pl.String()),
-        "edge": pl.when(outer).then(pl.lit("edge")).otherwise(pl.lit("inside")),
-    }
     first = wells.row(0, named=True)
     common = {name: first[name] for name in ("condition", "channel", "measure")}
     common["reproducibility"] = reproducibility(wells)
@@ -78,7 +82,7 @@ def _rows_of(wells: pl.DataFrame) -> Iterator[dict[str, object]]:
     sd = robust_sd(wells.filter(pl.len().over("plate") >= FEWEST_WELLS)["residual"])
     for factor in FACTORS:
         compared = "value" if factor == "plate" else "residual"
-        judged = wells.select("fields", value=compared, level=levels[factor])
+        judged = wells.select("fields", value=compared, level=level_of(factor))
         for row in _levels(judged, sd):
             yield {**common, "factor": factor, **row}
 

@@ -16,14 +16,16 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.crates.datasheet import carried_over
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.exports.parts import Plan
+from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.sources import sources_of
 from cm4ai_assets.plain import for_markdown
 from cm4ai_assets.software import package_version
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.updates.credit import NOT_STATED, credit, licences
-from cm4ai_assets.updates.inputs import feed_of, lock_of
 
 _NO_COMMERCE = "NC"
+_FILE = "published file"
 
 
 @dataclass(frozen=True)
@@ -93,31 +95,38 @@ def _carried(release: Release) -> dict[str, list[str]]:
 
 def published_files(release: Release, table: str, condition: str | None) -> list[dict[str, Any]]:
     """The files of a release from which a partition of a table is made, each as an object of its own."""
-    lock, feed = lock_of(release.store, release.key), feed_of(table)
-    if lock is None or feed is None:
-        return []
-    kept = ("file_id", "directory", "label", "size", "digest_type", "digest", "license")
-    rows = feed.inputs(lock).get(condition, ())
-    return [{"kind": "published file", "condition": condition, **{name: row[name] for name in kept}} for row in rows]
+    files = published_inputs(release.store, release.key, table, condition)
+    return [{"kind": _FILE, "condition": condition, **_stated(file)} for file in files]
 
 
 def files_behind(release: Release, rows: pl.DataFrame) -> list[dict[str, Any]]:
-    """The published files that rows state, each once, with the tables in them.
+    """The published files that rows name (`lineage.sources`), each once, with the tables in them.
 
     Args:
         release: The release.
         rows: Rows with `source_file_id`, `source_sha256` and `source_file`.
     """
-    lock = lock_of(release.store, release.key)
     found = []
-    within = rows.group_by("source_file_id", "source_sha256").agg(pl.col("source_file").unique().sort())
-    for file_id, sha256, tables in within.sort("source_file_id", "source_sha256").iter_rows():
-        source: dict[str, Any] = {"kind": "published file", "file_id": file_id, "sha256": sha256, "tables": tables}
-        locked = [] if lock is None or file_id is None else lock.filter(pl.col("file_id") == file_id).to_dicts()
-        for row in locked:
-            source |= {name: row[name] for name in ("directory", "label", "size", "digest_type", "digest", "license")}
-        found.append(source)
+    for source in sources_of(release.store, release.key, rows):
+        named = {"kind": _FILE, "file_id": source.file_id, "sha256": source.sha256, "tables": list(source.tables)}
+        found.append({**({} if source.file is None else _stated(source.file)), **named})
     return found
+
+
+def _stated(file: PublishedFile) -> dict[str, Any]:
+    """A published file as its archive states it."""
+    directory, _, label = file.path.rpartition("/")
+    return {
+        "archive": file.archive,
+        "dataset": file.dataset,
+        "file_id": int(file.file_id) if file.file_id else None,
+        "directory": directory,
+        "label": label,
+        "size": file.size,
+        "digest_type": file.digest_type,
+        "digest": file.digest,
+        "license": file.license,
+    }
 
 
 def readme(plan: Plan, origin: Origin) -> str:

@@ -16,8 +16,11 @@ from cm4ai_assets import tables
 from cm4ai_assets.archives.dataverse import acquire as dataverse
 from cm4ai_assets.archives.dataverse.exports import download_url
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.ena import acquire as runs
+from cm4ai_assets.archives.ena.reports import RunFile
 from cm4ai_assets.archives.figshare import acquire as figshare
 from cm4ai_assets.archives.figshare.lock import FigshareFile
+from cm4ai_assets.archives.massive.acquire import DepositFile
 from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
@@ -29,7 +32,7 @@ from cm4ai_assets.tables.screen import GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
 from cm4ai_assets.updates.inputs import FEEDS, lock_of, published_as
 
-DATAVERSE, FIGSHARE, MASSIVE = "dataverse", "figshare", "massive"
+DATAVERSE, FIGSHARE, MASSIVE, ENA = "dataverse", "figshare", "massive", "ena"
 _OF_ARTICLE = {GUIDE_LIBRARY.name: "source_file", PERTURB_TARGETS.name: "source", PERTURB_CELLS.name: None}
 """Tables that are made of the article's files, and the column that names the file; None: all that hold cells."""
 
@@ -39,7 +42,7 @@ class PublishedFile:
     """One file as an archive publishes it.
 
     Attributes:
-        archive: dataverse, figshare or massive.
+        archive: dataverse, figshare, massive, or ena for a sequencing run, whichever archive lists its files.
         dataset: DOI or accession of what it is part of.
         version: Version of that; None where the archive has none.
         file_id: The archive's id; None where it has none.
@@ -78,7 +81,7 @@ def published_inputs(store: Store, release: str, name: str, condition: str | Non
     """
     blobs = BlobStore(store.fs, store.root)
     found = [*_of_release(store, blobs, release, name, condition), *_of_article(store, blobs, release, name)]
-    found += _of_deposits(store, release, name, condition)
+    found += _of_deposits(store, blobs, release, name, condition)
     return tuple(dict.fromkeys(found))
 
 
@@ -128,8 +131,13 @@ def article_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
     )
 
 
-def deposit_file(row: dict[str, object]) -> PublishedFile:
-    """A row of `massive_files` as a published file; MassIVE publishes no digests, and its deposits are public."""
+def deposit_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
+    """A row of `massive_files` as a published file; MassIVE publishes no digests, and its deposits are public.
+
+    Its bytes may have been pulled since the table was made: the index of blobs knows.
+    """
+    file = DepositFile(str(row["accession"]), str(row["path"]), _number(row["size"]))
+    blob = blobs.index.first_use(file.identity)
     return PublishedFile(
         archive=MASSIVE,
         dataset=str(row["accession"]),
@@ -139,10 +147,29 @@ def deposit_file(row: dict[str, object]) -> PublishedFile:
         size=_number(row["size"]),
         digest_type=None,
         digest=None,
-        sha256=_text(row["sha256"]),
+        sha256=blob.sha256 if blob and blobs.has(blob.sha256) else None,
         license=_text(row["license"]),
         access="public",
         url=_text(row["url"]),
+    )
+
+
+def run_file(blobs: BlobStore, row: dict[str, object], file: RunFile) -> PublishedFile:
+    """One of the files (`archives.ena.acquire.run_files`) of a row of `sra_runs`."""
+    blob = runs.stored_blob(file, blobs)
+    return PublishedFile(
+        archive=ENA,
+        dataset=str(row["run"]),
+        version=None,
+        file_id=None,
+        path=file.name,
+        size=file.size,
+        digest_type="MD5" if file.md5 else None,
+        digest=file.md5,
+        sha256=blob.sha256 if blob else None,
+        license=None,
+        access=str(row["access"]),
+        url=file.url,
     )
 
 
@@ -150,7 +177,7 @@ def _of_release(
     store: Store, blobs: BlobStore, release: str, name: str, condition: str | None
 ) -> Iterator[PublishedFile]:
     feed = next((feed for feed in FEEDS if name in {feed.first, *feed.tables}), None)
-    lock = lock_of(store, release)
+    lock = lock_of(store, release) if feed else None
     for row in feed.inputs(lock).get(condition, ()) if feed and lock is not None else ():
         yield release_file(store, blobs, dict(row), release)
 
@@ -169,17 +196,36 @@ def _of_article(store: Store, blobs: BlobStore, release: str, name: str) -> Iter
         yield article_file(blobs, row)
 
 
-def _of_deposits(store: Store, release: str, name: str, condition: str | None) -> Iterator[PublishedFile]:
-    """The tables that were pulled from deposits, by the digests that rows state."""
-    if "source_sha256" not in tables.table(name).polars_schema or name in _OF_ARTICLE:
+def _of_deposits(
+    store: Store, blobs: BlobStore, release: str, name: str, condition: str | None
+) -> Iterator[PublishedFile]:
+    """The tables that were pulled from deposits, as rows name them."""
+    if not {"source_file_id", "source_sha256"} <= set(tables.table(name).polars_schema):
         return
-    made, listed = _rows(store, name, release, condition), _rows(store, MASSIVE_FILES.name, release, None)
-    if made is None or listed is None:
+    where = published_as(store, name, Partition(release, condition))
+    if where is not None:
+        made = store.table(name, where).filter(pl.col("source_file_id").is_null())
+        named = made.select(pl.col("^source_file$"), "source_sha256").unique().collect()
+        yield from deposited(store, blobs, release, named)
+
+
+def deposited(store: Store, blobs: BlobStore, release: str, named: pl.DataFrame) -> Iterator[PublishedFile]:
+    """The files of a release's deposits that rows name, by the digest of what was pulled, or by accession and path.
+
+    Args:
+        store: The storage.
+        blobs: Its blobs.
+        release: Release key.
+        named: Rows with `source_sha256` and, where the table has it, `source_file`.
+    """
+    listed = _rows(store, MASSIVE_FILES.name, release, None)
+    if listed is None or named.is_empty():
         return
-    from_deposits = made.filter(pl.col("source_file_id").is_null()) if "source_file_id" in made.columns else made
-    wanted = from_deposits["source_sha256"].drop_nulls().unique().to_list()
-    for row in listed.filter(pl.col("sha256").is_in(wanted)).sort("accession", "path").rows(named=True):
-        yield deposit_file(row)
+    places = named["source_file"].drop_nulls() if "source_file" in named.columns else pl.Series(dtype=pl.String)
+    by_digest = pl.col("sha256").is_in(named["source_sha256"].drop_nulls().implode()).fill_null(value=False)
+    by_place = pl.format("{}/{}", "accession", "path").is_in(places.implode())
+    for row in listed.filter(by_digest | by_place).sort("accession", "path").rows(named=True):
+        yield deposit_file(blobs, row)
 
 
 def _rows(store: Store, name: str, release: str, condition: str | None) -> pl.DataFrame | None:
