@@ -18,7 +18,7 @@ _KIND_OF = {
     Modality.APMS: "mass spectrometry",
     Modality.PERTURBSEQ: "sequencing",
 }
-_KEPT = r"long.term|preserv|retention|institutional"
+KEPT = r"long.term|preserv|retention|institutional"
 _UNREACHABLE = r"^(?:/|file:|[A-Za-z]:\\)"
 
 
@@ -48,7 +48,7 @@ def persistent(found: Published) -> Grade:
         [
             Fact(not without, f"kinds of data without a deposit by accession: {', '.join(without) or 'none'}",
                  "massive_files, sra_runs, crate_entities", "accessions of the raw data of every kind"),
-            found.described.fact("maintenance", "a commitment to keep them", like=_KEPT,
+            found.described.fact("maintenance", "a commitment to keep them", like=KEPT,
                                  lacking="a commitment to keep the raw data"),
         ],
     )  # fmt: skip
