@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cm4ai_assets.publication.readiness import delivered as d
 from cm4ai_assets.publication.readiness import delivered_content as dc
 from cm4ai_assets.publication.readiness import delivered_use as du
@@ -11,7 +9,7 @@ from cm4ai_assets.publication.readiness import published as p
 from cm4ai_assets.publication.readiness import published_content as pc
 from cm4ai_assets.publication.readiness import published_use as pu
 from cm4ai_assets.publication.readiness import wording
-from cm4ai_assets.publication.readiness.delivered import Delivery
+from cm4ai_assets.publication.readiness.delivery import Delivery
 from cm4ai_assets.publication.readiness.described import Described
 from cm4ai_assets.publication.readiness.grading import Card, Grade, card_of
 from cm4ai_assets.publication.readiness.published import Published
@@ -25,15 +23,6 @@ _FAIR_AND_PROVENANCE = (
     "traceable",
     "interpretable",
 )
-
-
-@dataclass(frozen=True)
-class Scorecard:
-    """A release in both forms."""
-
-    release: str
-    published: Card
-    delivered: Card
 
 
 def as_published(found: Published) -> Card:

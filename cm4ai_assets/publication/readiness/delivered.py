@@ -1,128 +1,29 @@
-"""The release as it is delivered here, graded: tables, stores, and the documents that describe them.
+"""The release as it is delivered here, graded: FAIRness and provenance.
 
 Whatever is graded is held against what was recorded when it was published: a document that says other digests, other
 columns or another licence than the files have counts for less, not for more.
 
-Belongs here: the evidence, FAIRness and provenance. Does not belong here: the other domains (`delivered_content`,
-`delivered_use`), criteria about texts (`wording`), and reading the storage (`gathering`).
+Belongs here: those two domains. Does not belong here: the evidence (`delivery`), the other domains
+(`delivered_content`, `delivered_use`), and criteria about texts (`wording`).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
-from cm4ai_assets.findings import Finding
-from cm4ai_assets.lineage.delivered import Delivered
-from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.publication.readiness import known
-from cm4ai_assets.publication.readiness.described import Described
+from cm4ai_assets.publication.readiness.delivery import Delivery
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
-from cm4ai_assets.publication.readiness.published import Published
-from cm4ai_assets.publication.readiness.summary import TableSummary
-from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT, DERIVED_CRATE
 from cm4ai_assets.updates.credit import NOT_STATED, licence_name
 
-D4D = "datasheet.yaml"
 _STEPS = ("CreateAction", "Computation")
 _OF_THE_ARCHIVE = ("release_files", "release_changes")
 """Tables that are the archive's own record, and what changed in it: their source is the dataset itself."""
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What there is of a release as it is delivered.
-
-    Attributes:
-        published: What it is made from.
-        items: Its tables and stores.
-        documents: Name of a document to its files, as they are published.
-        described: What those documents say.
-        origins: Path of a table or store to the published files behind it.
-        differing: Path of a table to how its file differs from its schema; empty where it does not.
-        summaries: Statistics of the tables.
-        altered: What was found when a sample of the files was read again.
-        sampled: How many files were read again.
-        environments: SHA-256 of the environments of which the list of distributions is stored.
-        splits: The table of splits; no rows where it is not made.
-        leaks: What the proof found in it; None where it is not made.
-    """
-
-    published: Published
-    items: tuple[Delivered, ...]
-    documents: Mapping[str, Mapping[str, bytes]]
-    described: Described
-    origins: Mapping[str, Sequence[PublishedFile]]
-    differing: Mapping[str, str]
-    summaries: tuple[TableSummary, ...]
-    altered: tuple[str, ...] = ()
-    sampled: int = 0
-    environments: frozenset[str] = frozenset()
-    splits: pl.DataFrame = field(default_factory=pl.DataFrame)
-    leaks: Finding | None = None
-
-    @cached_property
-    def croissant(self) -> dict[str, Any]:
-        """The Croissant document; empty where there is none."""
-        return self.json(CROISSANT.name, CROISSANT.entry)
-
-    @cached_property
-    def crate(self) -> dict[str, Any]:
-        """The release's derived crate; empty where there is none."""
-        return self.json(DERIVED_CRATE.name, DERIVED_CRATE.entry)
-
-    def json(self, document: str, name: str) -> dict[str, Any]:
-        """A JSON object among the files of a document; empty where it is not there."""
-        data = self.documents.get(document, {}).get(name)
-        value = json.loads(data) if data else {}
-        return value if isinstance(value, dict) else {}
-
-    @cached_property
-    def page(self) -> str:
-        """The report; empty where there is none."""
-        return self.documents.get(DATASHEET_REPORT.name, {}).get(DATASHEET_REPORT.entry, b"").decode(errors="replace")
-
-    @cached_property
-    def crate_text(self) -> str:
-        """All crates as one text, for ids and digests."""
-        files = self.documents.get(DERIVED_CRATE.name, {})
-        return "\n".join(data.decode(errors="replace") for name, data in files.items() if name.endswith("metadata.json"))
-
-    @cached_property
-    def croissant_text(self) -> str:
-        """The Croissant document as text."""
-        return self.documents.get(CROISSANT.name, {}).get(CROISSANT.entry, b"").decode(errors="replace")
-
-    @cached_property
-    def licences(self) -> frozenset[str]:
-        """The licences of all that is delivered, by the credits in the files."""
-        return frozenset(licence_name(part) for one in self.items for part in one.credit.get("license", NOT_STATED).split(", "))
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """DOI and version of the lock; empty where there is not exactly one."""
-        named = self.published.files.select("doi", "version").unique().rows()
-        return named[0] if len(named) == 1 else ("", "")
-
-    @property
-    def limits(self) -> tuple[str, ...]:
-        """What is to be known of the column."""
-        absent = [one.name for one in (CROISSANT, DERIVED_CRATE, DATASHEET_REPORT) if one.name not in self.documents]
-        return (
-            "Files made here carry the identifier of the release that they are made from. They have one of their own "
-            "once somebody deposits them.",
-            *(f"{name} is not materialized; what it would say is not counted." for name in absent),
-        )
-
-    def recorded(self, item: Delivered, text: str) -> bool:
-        """A document states the digest of an item: of its folder, or of all its files."""
-        return item.digest in text or (bool(item.files) and all(file.sha256 in text for file in item.files))
 
 
 def findable(found: Delivery) -> Grade:
@@ -137,7 +38,8 @@ def findable(found: Delivery) -> Grade:
     return graded(
         "0.a",
         [Fact(any(naming.values()), f"{sum(naming.values())} of {len(naming)} documents name {doi or 'the DOI'}",
-              "croissant.json, ro-crate-metadata.json: the DOI of release_files", "the release's DOI in the documents")],
+              "croissant.json, ro-crate-metadata.json: the DOI of release_files",
+              "the release's DOI in the documents")],
         [
             Fact(all(naming.values()), f"documents without the DOI: {_listed(naming)}", "as above",
                  "the DOI in both documents"),
@@ -275,7 +177,9 @@ def transparent(found: Delivery) -> Grade:
 def _reaching(found: Delivery) -> frozenset[str]:
     """Paths of what leads to published files, itself or by what it was made of."""
     reached = {one.path for one in found.items if found.origins.get(one.path) or one.name in _OF_THE_ARCHIVE}
-    reached |= {one.path for one in found.items if one.making and any(i.path.startswith("blobs/") for i in one.making.inputs)}
+    reached |= {
+        one.path for one in found.items if one.making and any(i.path.startswith("blobs/") for i in one.making.inputs)
+    }
     while True:
         more = {one.path for one in found.items if one.path not in reached and one.making
                 and any(step.path in reached for step in one.making.inputs)}  # fmt: skip
@@ -298,7 +202,8 @@ def traceable(found: Delivery) -> Grade:
         [
             Fact(0 < len(found.items) == len(made), f"of {len(found.items) - len(made):,} it is not known",
                  "registry/makings", "the run of everything; materialize again what has none"),
-            Fact(bool(runs) and runs == in_crate, f"{len(in_crate):,} of {len(runs):,} runs are described in the crates",
+            Fact(bool(runs) and runs == in_crate,
+                 f"{len(in_crate):,} of {len(runs):,} runs are described in the crates",
                  "ro-crate-metadata.json: ids of runs", "every run in the crates"),
             Fact(0 < steps.height == with_software, f"{with_software:,} of {steps.height:,} steps in the crates name "
                  "their software", "ro-crate-metadata.json: CreateAction, usedSoftware", "software of every step"),
@@ -320,7 +225,8 @@ def interpretable(found: Delivery) -> Grade:
         [Fact(available > 0, f"{available:,} of {software.height:,} programs have an address", source,
               "an address of the software")],
         [Fact(0 < software.height == archived, f"{archived:,} of {software.height:,} programs are archived under a "
-              "persistent identifier", source, "the version of the software archived (Zenodo, Software Heritage), and its "
+              "persistent identifier", source,
+              "the version of the software archived (Zenodo, Software Heritage), and its "
               "identifier in the crates")],
         [Fact(True, f"commits of the software: {', '.join(sorted(one or 'not known' for one in commits)) or 'none'}",
               "registry/makings: software.commit")],

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets.publication.readiness import known, wording
-from cm4ai_assets.publication.readiness.delivered import D4D, Delivery
+from cm4ai_assets.publication.readiness.delivery import D4D, Delivery
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT
 
@@ -56,7 +56,8 @@ def standards(found: Delivery) -> Grade:
     return graded(
         "2.c",
         [
-            Fact(bool(tables) and not differing, f"{len(differing):,} of {len(tables):,} Parquet files differ from their "
+            Fact(bool(tables) and not differing,
+                 f"{len(differing):,} of {len(tables):,} Parquet files differ from their "
                  "schema", "Parquet footers against docs/data-dictionary.md", "the described schema in every table"),
             Fact(not untyped, f"{len(untyped):,} of {len(stores):,} stores have no Zarr metadata",
                  "zarr.json of the stores", "Zarr metadata of every store"),
@@ -109,7 +110,9 @@ def documented(found: Delivery) -> Grade:
         Fact("</html>" in found.page, f"the page has {len(found.page):,} characters", "document datasheet_report: "
              "index.html", "a page to read"),
     )  # fmt: skip
-    either = Fact(any(fact.holds for fact in both), "a datasheet for machines, or for people", "as below", "a datasheet")
+    either = Fact(
+        any(fact.holds for fact in both), "a datasheet for machines, or for people", "as below", "a datasheet"
+    )
     parts = [
         found.described.fact(topic, topic, sentences=True)
         for topic in ("composition", "collection", "processing", "limitation", "use")
@@ -127,8 +130,10 @@ def _carried(found: Delivery, topic: str) -> Fact:
     said = found.published.described.substantive(topic)
     here = "\n".join([*found.described.said(topic), *found.described.said("access")])
     lost = [one for one in said if _words(one) not in _words(here)]
-    return Fact(not lost, f"{len(said) - len(lost):,} of {len(said):,} published statements on {topic} uses are carried "
-                "over word for word", "release_datasheet against the documents", "the published terms, unchanged")  # fmt: skip
+    return Fact(not lost,
+    f"{len(said) - len(lost):,} of {len(said):,} published statements on {topic} uses are carried "
+                "over word for word", "release_datasheet against the documents",
+                "the published terms, unchanged")  # fmt: skip
 
 
 def _words(text: str) -> str:
@@ -143,13 +148,16 @@ def verifiable(found: Delivery) -> Grade:
     files = sum(len(one.files) for one in items)
     return graded(
         "3.c",
-        [Fact(bool(in_crate or in_croissant), f"{len(in_crate):,} of {len(items):,} tables and stores are in the crates "
+        [Fact(bool(in_crate or in_croissant),
+              f"{len(in_crate):,} of {len(items):,} tables and stores are in the crates "
               f"with the SHA-256 that was recorded, {len(in_croissant):,} in Croissant",
               "ro-crate-metadata.json, croissant.json: sha256 against registry/sha256", "digests in the metadata")],
         [
-            Fact(0 < len(items) == len(in_crate), f"{len(items) - len(in_crate):,} are not in the crates, or with other "
+            Fact(0 < len(items) == len(in_crate),
+                 f"{len(items) - len(in_crate):,} are not in the crates, or with other "
                  "digests", "as above", "the recorded digest of everything in the crates"),
-            Fact(0 < found.sampled and not found.altered, f"{len(found.altered):,} of {found.sampled:,} files that were "
+            Fact(found.sampled > 0 and not found.altered,
+                 f"{len(found.altered):,} of {found.sampled:,} files that were "
                  f"read again (of {files:,}) are altered" + "".join(f"; {one}" for one in found.altered[:3]),
                  "the stored bytes against registry/sha256", "files that are what was recorded"),
         ],
@@ -169,7 +177,8 @@ def disseminated(found: Delivery) -> Grade:
             _carried(found, "prohibited"),
             found.described.fact("prohibited", "prohibited uses", sentences=True),
             found.described.fact("access", "terms of use", sentences=True),
-            Fact(not unnamed, f"{open_files:,} published files are public; of {closed.height:,} others the documents do "
+            Fact(not unnamed,
+                 f"{open_files:,} published files are public; of {closed.height:,} others the documents do "
                  f"not say {len(unnamed):,}", "release_files: access; index.html and ro-crate-metadata.json",
                  "what is withheld, and until when"),
             found.described.fact("contact", "a contact", lacking="a contact for access"),

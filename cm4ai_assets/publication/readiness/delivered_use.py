@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from cm4ai_assets.publication.readiness import known, published_use
-from cm4ai_assets.publication.readiness.delivered import Delivery
 from cm4ai_assets.publication.readiness.delivered_content import tables_of
+from cm4ai_assets.publication.readiness.delivery import Delivery
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.tables.publication import CROISSANT, DERIVED_CRATE
 
@@ -68,7 +68,8 @@ def associated(found: Delivery) -> Grade:
         [
             Fact(bool(listed), f"{len(listed):,} of {len(found.items):,} tables and stores are parts of the crates",
                  "ro-crate-metadata.json: sha256", "the parts in the crates"),
-            Fact(not found.altered, f"{len(found.altered):,} of {found.sampled:,} files that were read again are missing "
+            Fact(not found.altered,
+                 f"{len(found.altered):,} of {found.sampled:,} files that were read again are missing "
                  "or altered", "the stored bytes against registry/sha256", "all parts, as they were published"),
         ],
         [
@@ -127,7 +128,8 @@ def computable(found: Delivery) -> Grade:
                  "everything in Croissant"),
             Fact(bool(sets), f"{len(sets):,} record sets for loaders that read Croissant", "croissant.json: recordSet",
                  "record sets"),
-            Fact(bool(described), f"the page shows how to load with {', '.join(sorted(described)) or 'nothing'}", _ACCESS,
+            Fact(bool(described), f"the page shows how to load with {', '.join(sorted(described)) or 'nothing'}",
+                 _ACCESS,
                  "how to load it, in the report"),
         ],
     )  # fmt: skip
@@ -171,11 +173,13 @@ def contextualized(found: Delivery) -> Grade:
                  f"{found.splits['scheme_version'][0] if schemes else 'none'}; "
                  f"{found.leaks.summary if found.leaks else 'no proof'}", "splits; asset check no_leaks",
                  "splits without a leak")  # fmt: skip
-    missing = Fact(bool(text) and said and not withheld, f"{closed.height:,} published files and {embargoed:,} entities "
+    missing = Fact(bool(text) and said and not withheld,
+    f"{closed.height:,} published files and {embargoed:,} entities "
                    f"are not accessible; of the files the documents leave out {len(withheld):,}",
                    f"release_files: access; {_ACCESS}", "everything that is withheld, in the documents")  # fmt: skip
     example = Fact(0 < len(found.summaries) == len(examples), f"example rows of {len(examples):,} of "
-                   f"{len(found.summaries):,} tables", "summary.json: examples", "example rows of every table")  # fmt: skip
+                   f"{len(found.summaries):,} tables", "summary.json: examples",
+                   "example rows of every table")  # fmt: skip
     return graded(
         "6.d",
         [Fact(split.holds or missing.holds or example.holds, "splits, what is withheld, or examples", "as below",

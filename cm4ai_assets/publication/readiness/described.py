@@ -21,8 +21,8 @@ TOPICS: Mapping[str, str] = {
     "keywords": r"^keywords",
     "bias": r"^(?:rai:dataBiases|known_biases|.*Potential Sources of Bias)",
     "limitation": r"^(?:rai:dataLimitations|known_limitations|.*Limitations)",
-    "missing": r"^(?:rai:dataCollectionMissingData|completeness|missing_data_documentation|instances.*missing_information"
-    r"|.*Completeness)",
+    "missing": r"^(?:rai:dataCollectionMissingData|completeness|missing_data_documentation"
+    r"|instances.*missing_information|.*Completeness)",
     "use": r"^(?:rai:dataUseCases|intended_uses|existing_uses|other_tasks|tasks|purposes|.*Intended Use)",
     "structured_use": r"^(?:rai:dataUseCases|intended_uses)",
     "prohibited": r"^(?:prohibitedUses|prohibited_uses|discouraged_uses|usageInfo|.*Prohibited Uses)",
@@ -44,13 +44,14 @@ TOPICS: Mapping[str, str] = {
     r"|version_access|errata)",
     "license": r"^license",
     "people": r"^(?:author|creator|principalInvestigator|creators)",
-    "organizations": r"^(?:publisher|creator.*affiliation|creators.*affiliation|author.*affiliation|sourceOrganization)",
     "environment": r"^(?:softwareRequirements|runtimePlatform|memoryRequirements|processorRequirements)",
 }  # fmt: skip
 """Topic to the fields that speak of it: in crates of 2025 and 2026, in D4D, in JSON-LD of landing pages."""
 
 _STUB = r"^crates\[[^\]]*\]\."
-_NOTHING = re.compile(r"^\W*(?:none|n/?a|not applicable|unknown|not stated|tb[ad]|todo|no known bias\w*)\W*$", re.I)
+_NOTHING = re.compile(
+    r"^\W*(?:none|n/?a|not applicable|unknown|not stated|tb[ad]|todo|no known bias\w*)\W*$", re.IGNORECASE
+)
 _SENTENCE = 40
 """Characters below which a text engages nothing."""
 

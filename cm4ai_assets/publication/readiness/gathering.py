@@ -24,7 +24,7 @@ from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import bundled_mapping
 from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.lineage.published import PublishedFile, published_inputs
-from cm4ai_assets.publication.readiness.delivered import D4D, Delivery
+from cm4ai_assets.publication.readiness.delivery import D4D, Delivery
 from cm4ai_assets.publication.readiness.described import Described
 from cm4ai_assets.publication.readiness.published import READS, Published
 from cm4ai_assets.publication.readiness.summary import TableSummary, summarized
@@ -45,9 +45,7 @@ def published_evidence(store: Store, release: str) -> Published:
     return Published.of({name: rows for name in READS if (rows := _rows(store, release, name)) is not None})
 
 
-def delivered_evidence(
-    store: Store, release: str, items: Sequence[Delivered], published: Published
-) -> Delivery:
+def delivered_evidence(store: Store, release: str, items: Sequence[Delivered], published: Published) -> Delivery:
     """What is delivered of a release, and what the documents about it say.
 
     Args:

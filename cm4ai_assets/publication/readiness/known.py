@@ -20,9 +20,12 @@ SUSTAINABLE = {
 
 DOI = re.compile(r"\b(10\.\d{4,9})/[^\s\"'<>,;]+")
 SPECIALISTS = {
-    "mass spectrometry": re.compile(r"\b(?:MSV\d{9}|PXD\d{6})\b|massive\.ucsd\.edu|massive-ftp|10\.25345/", re.I),
+    "mass spectrometry": re.compile(
+        r"\b(?:MSV\d{9}|PXD\d{6})\b|massive\.ucsd\.edu|massive-ftp|10\.25345/", re.IGNORECASE
+    ),
     "sequencing": re.compile(
-        r"\b(?:PRJNA\d+|PRJEB\d+|SRP\d+|SRR\d+|ERR\d+|GSE\d+|SAMN\d+)\b|ncbi\.nlm\.nih\.gov|ebi\.ac\.uk/ena", re.I
+        r"\b(?:PRJNA\d+|PRJEB\d+|SRP\d+|SRR\d+|ERR\d+|GSE\d+|SAMN\d+)\b|ncbi\.nlm\.nih\.gov|ebi\.ac\.uk/ena",
+        re.IGNORECASE,
     ),
 }
 """Kind of data to what names a deposit in a repository of its field."""
@@ -32,18 +35,21 @@ VOCABULARY = re.compile(
     r"|ensembl\.org|identifiers\.org/|bioregistry\.io/|cellosaurus\.org|cellosaurus_CVCL|\bCVCL_[0-9A-Z]{4}\b|\bRRID:"
     r"|www\.ebi\.ac\.uk/(?:ols|efo)|edamontology\.org|taxonomy/\d+|\bENSG\d{11}\b"
     r"|\b(?:CLO|EFO|OBI|UBERON|GO|CHEBI|NCIT|BAO|CL|PR)[:_]\d{4,8}\b",
-    re.I,
+    re.IGNORECASE,
 )
-"""What names a term of a vocabulary that BioPortal, OLS or the OBO Foundry lists, or an entry of a reference database."""
+"""What names a term of a vocabulary that BioPortal, OLS or the OBO Foundry lists, or an entry of a reference
+database."""
 
 SUBJECT_VOCABULARY = re.compile(
-    r"mesh|purl\.obolibrary\.org|edamontology|ebi\.ac\.uk/(?:ols|efo)|id\.loc\.gov|wikidata\.org", re.I
+    r"mesh|purl\.obolibrary\.org|edamontology|ebi\.ac\.uk/(?:ols|efo)|id\.loc\.gov|wikidata\.org", re.IGNORECASE
 )
-CODE_ARCHIVE = re.compile(r"\bswh:1:|softwareheritage\.org|zenodo|10\.5281/|10\.18130/|figshare", re.I)
-CODE_HOST = re.compile(r"github\.com|gitlab\.|bitbucket\.org|pypi\.org", re.I)
+CODE_ARCHIVE = re.compile(r"\bswh:1:|softwareheritage\.org|zenodo|10\.5281/|10\.18130/|figshare", re.IGNORECASE)
+CODE_HOST = re.compile(r"github\.com|gitlab\.|bitbucket\.org|pypi\.org", re.IGNORECASE)
 ORCID = re.compile(r"orcid\.org/\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 ROR = re.compile(r"ror\.org/0[a-z0-9]{8}")
 HL7 = ("unrestricted", "low", "moderate", "normal", "restricted", "very restricted")
-VENDOR_FORMATS = re.compile(r"(?:^|[./\s])(?:\.?d|\.?raw|d directory group|wiff|lif|czi|nd2|mat|pkl|pickle|rds)$", re.I)
-UNTYPED_FORMATS = re.compile(r"(?:^|[./\s])(?:npy|npz|pkl|pickle|mat|unknown|octet-stream)$", re.I)
-SCHEMA_ORG = re.compile(r"^(?:https?://)?schema\.org/?|^sc:|mlcommons\.org/croissant|w3id\.org/ro/crate", re.I)
+VENDOR_FORMATS = re.compile(
+    r"(?:^|[./\s])(?:\.?d|\.?raw|d directory group|wiff|lif|czi|nd2|mat|pkl|pickle|rds)$", re.IGNORECASE
+)
+UNTYPED_FORMATS = re.compile(r"(?:^|[./\s])(?:npy|npz|pkl|pickle|mat|unknown|octet-stream)$", re.IGNORECASE)
+SCHEMA_ORG = re.compile(r"^(?:https?://)?schema\.org/?|^sc:|mlcommons\.org/croissant|w3id\.org/ro/crate", re.IGNORECASE)

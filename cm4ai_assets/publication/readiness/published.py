@@ -62,8 +62,8 @@ class Published:
     def limits(self) -> Sequence[str]:
         """What could not be seen."""
         return (
-            *([f"{len(self.unread)} crates that the release describes were not read: {', '.join(self.unread)}. What "
-               "stands in them is not counted."] if self.unread else []),
+            *([(f"{len(self.unread)} crates that the release describes were not read: {', '.join(self.unread)}. What "
+               "stands in them is not counted.")] if self.unread else []),
             *(f"{name} is not made for this release." for name, frame in (
                 ("crate_entities", self.described.entities), ("release_datasheet", self.described.statements))
               if frame.is_empty()),
@@ -169,7 +169,8 @@ def traceable(found: Published) -> Grade:
     computed = found.described.of_type("Computation", "CreateAction")
     with_software = found.described.related(computed, "used_software")
     dangling = found.described.edges.filter(~pl.col("target_known"), pl.col("relation").is_in(
-        ("generated_by", "derived_from", "used_dataset", "used_sample", "used_software", "input", "output")))  # fmt: skip
+        ("generated_by", "derived_from", "used_dataset", "used_sample", "used_software", "input",
+        "output")))  # fmt: skip
     return graded(
         "1.b",
         [Fact(steps.height > 0, f"{steps.height:,} experiments and computations", "crate_entities: Experiment, "

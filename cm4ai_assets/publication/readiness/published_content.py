@@ -13,7 +13,10 @@ from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.publication.readiness.published import Published
 from cm4ai_assets.updates.credit import licence_name
 
-_CONVENTION = r"(?:missing|absent|empty|unknown) (?:values?|cells?|entries|data)[^.]{0,60}(?:encod|represent|written|denot|shown|left|as) "
+_CONVENTION = (
+    r"(?:missing|absent|empty|unknown) (?:values?|cells?|entries|data)[^.]{0,60}"
+    r"(?:encod|represent|written|denot|shown|left|as) "
+)
 _QUALITY = r"quality control|\bQC\b|quality.assurance|\bFDR\b|false discovery|filtered (?:for|by|on)"
 _OPEN = ("public",)
 
@@ -45,7 +48,8 @@ def standards(found: Published) -> Grade:
     return graded(
         "2.c",
         [
-            Fact(schemas.height > 0, f"{schemas.height:,} schemas are described", "crate_entities: entity_type = Schema",
+            Fact(schemas.height > 0, f"{schemas.height:,} schemas are described",
+                 "crate_entities: entity_type = Schema",
                  "a schema for every class of formats"),
             Fact(tabular.height == with_schema, f"{with_schema:,} of {tabular.height:,} tables name a schema",
                  "crate_edges: relation = has_schema, of entities whose format is a table", "a schema of every table"),
@@ -68,7 +72,9 @@ def _formats(found: Published) -> list[str]:
 
 def quality(found: Published) -> Grade:
     """2.e: whether anybody looked at it, and how."""
-    texts = [one for topic in ("quality", "processing", "limitation", "abstract") for one in found.described.said(topic)]
+    texts = [
+        one for topic in ("quality", "processing", "limitation", "abstract") for one in found.described.said(topic)
+    ]
     documented = found.described.texts["text"].str.contains(f"(?i){_QUALITY}").sum()
     stated = found.described.statements.filter(pl.col("value").str.contains(f"(?i){_QUALITY}"))
     linked = stated.filter(pl.col("value").str.contains(r"https?://|10\.\d{4}"))
@@ -121,8 +127,8 @@ def verifiable(found: Published) -> Grade:
         [
             Fact(files.height == with_digest, f"{files.height - with_digest:,} files at the archive have none",
                  "release_files: digest is null", "digests of all files"),
-            Fact(data.height == hashed and not short, "; ".join([f"{hashed:,} of {data.height:,} datasets in the "
-                 "crates that are not under embargo have a digest", *claims]),
+            Fact(data.height == hashed and not short, "; ".join([(f"{hashed:,} of {data.height:,} datasets in the "
+                 "crates that are not under embargo have a digest"), *claims]),
                  "crate_entities: md5, sha256 of Dataset; release_datasheet: evi:entitiesWithChecksums",
                  "a digest of every dataset that the crates describe"),
         ],
@@ -143,7 +149,8 @@ def disseminated(found: Published) -> Grade:
             found.described.fact("prohibited", "prohibited uses", sentences=True),
             found.described.fact("access", "terms of use", sentences=True),
             Fact(undated.is_empty(), f"{closed.height:,} of {found.files.height:,} files are not public, "
-                 f"{undated.height:,} of them without a day on which they will be", "release_files: access, available_on",
+                 f"{undated.height:,} of them without a day on which they will be",
+                 "release_files: access, available_on",
                  "open access, or who grants it and when"),
             found.described.fact("contact", "a contact", lacking="a contact for access"),
         ],

@@ -136,8 +136,10 @@ def portable(found: Published) -> Grade:
     return graded(
         "6.c",
         [
-            Fact(bool(stated), f"{len(stated)} formats are stated", "crate_entities: format", "the formats of the data"),
-            Fact(local == 0, f"{local:,} addresses are paths on somebody's cluster", "crate_entities: content_urls ~ ^/",
+            Fact(bool(stated), f"{len(stated)} formats are stated", "crate_entities: format",
+                 "the formats of the data"),
+            Fact(local == 0, f"{local:,} addresses are paths on somebody's cluster",
+                 "crate_entities: content_urls ~ ^/",
                  "data without hard-coded paths"),
         ],
         [Fact(not vendors or bool(needs), f"formats of vendors: {', '.join(vendors) or 'none'}; {software:,} programs "

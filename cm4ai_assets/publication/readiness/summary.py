@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -61,7 +62,9 @@ class TableSummary:
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in `summary.json`."""
-        columns = [{key: value for key, value in asdict(one).items() if value not in (None, {})} for one in self.columns]
+        columns = [
+            {key: value for key, value in asdict(one).items() if value not in (None, {})} for one in self.columns
+        ]
         return {"table": self.table, "partition": self.partition, "rows": self.rows, "columns": columns,
                 "examples": [dict(one) for one in self.examples]}  # fmt: skip
 
@@ -124,18 +127,18 @@ def _frequencies(rows: pl.LazyFrame, name: str) -> dict[str, int]:
     return dict(counted.sort(["rows", name], descending=[True, False]).head(_CATEGORIES).iter_rows())
 
 
-def plain(value: object) -> Any:
+def plain(value: object) -> Any:  # noqa: ANN401 - whatever JSON has
     """A value as JSON has it: numbers to 6 digits, times in ISO 8601, bytes by their number."""
     if isinstance(value, float):
-        return float(f"{value:.6g}") if value == value and abs(value) != float("inf") else None
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
-    if isinstance(value, pl.Series):
-        return [plain(one) for one in value]
-    if isinstance(value, list):
-        return [plain(one) for one in value]
+        return float(f"{value:.6g}") if isfinite(value) else None
     if isinstance(value, dict):
         return {key: plain(one) for key, one in value.items()}
-    return value if value is None or isinstance(value, int | str | bool) else str(value)
+    if isinstance(value, list | pl.Series):
+        return [plain(one) for one in value]
+    if value is None or isinstance(value, int | str):
+        return value
+    return f"{len(value)} bytes" if isinstance(value, bytes) else _in_words(value)
+
+
+def _in_words(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)

@@ -18,7 +18,8 @@ from cm4ai_assets.publication.readiness.described import Described
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 
 _SUBJECT = re.compile(
-    r"perturb|sec-?ms|ap-?ms|image|imaging|stain|antibod|mda-?mb|kolf|cell lines?|protein|guide|donor|sex|ancestry", re.I
+    r"perturb|sec-?ms|ap-?ms|image|imaging|stain|antibod|mda-?mb|kolf|cell lines?|protein|guide|donor|sex|ancestry",
+    re.IGNORECASE,
 )
 _CONTROL = r"control|untreated|non-?targeting|presence and absence|baseline|vehicle|dmso"
 _PLAN = r"data management(?: and sharing)? plan|\bDM(?:S)?P\b|dmptool"
@@ -195,4 +196,3 @@ def _somewhere(found: Described, like: str, what: str, *topics: str, lacking: st
     shown = f" (“{next(iter(texts))[:80]}”)" if texts else ""
     source = f"{found.place}: {', '.join(topics)} ~ {like}"
     return Fact(bool(texts), f"{what}: {len(texts):,} statements{shown}", source, lacking or f"no statement: {what}")
-
