@@ -1,4 +1,4 @@
-"""What an operator is told about a scorecard: closed gates, evidence that is gone, what was lost on the way.
+"""What an operator should know of a scorecard: closed gates, evidence that is gone, what was lost on the way.
 
 Belongs here: the warning checks of `ai_readiness`. Does not belong here: grades (`cards`).
 """

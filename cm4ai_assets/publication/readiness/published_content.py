@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from cm4ai_assets.publication.readiness import known
+from cm4ai_assets.publication.readiness import known, wording
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.publication.readiness.published import Published
 from cm4ai_assets.updates.credit import licence_name
@@ -109,6 +109,11 @@ def documented(found: Published) -> Grade:
         for topic in ("composition", "collection", "processing", "limitation", "use")
     ]
     return graded("3.a", [either], [*both, *parts])
+
+
+def fit_for_purpose(found: Published) -> Grade:
+    """3.b: what it is for, and what not."""
+    return wording.fit_for_purpose(found.described)
 
 
 def verifiable(found: Published) -> Grade:

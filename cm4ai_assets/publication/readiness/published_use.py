@@ -24,14 +24,14 @@ _UNREACHABLE = r"^(?:/|file:|[A-Za-z]:\\)"
 
 def kinds_of(found: Published) -> dict[str, int]:
     """Kinds of data for which there are specialist repositories, with how often the release names a deposit there."""
-    told = {_KIND_OF[Modality(one)] for one in found.files["modality"].drop_nulls().unique() if one in _KIND_OF}
+    kinds = {_KIND_OF[Modality(one)] for one in found.files["modality"].drop_nulls().unique() if one in _KIND_OF}
     by_words = {
         "mass spectrometry": r"(?i)sec-?ms|ap-?ms|mass spec",
         "sequencing": r"(?i)perturb-?seq|sequenc",
     }
     words = found.described.said("abstract") + found.described.said("keywords")
-    told |= {kind for kind, like in by_words.items() if pl.Series(words, dtype=pl.String).str.contains(like).any()}
-    return {kind: found.mentions(kind) for kind in sorted(told)}
+    kinds |= {kind for kind, like in by_words.items() if pl.Series(words, dtype=pl.String).str.contains(like).any()}
+    return {kind: found.mentions(kind) for kind in sorted(kinds)}
 
 
 def persistent(found: Published) -> Grade:

@@ -30,7 +30,7 @@ _CHANGES = r"version|errat|deprecat|polic|supersed|replac|withdraw"
 
 
 def key_actors(found: Described) -> Grade:
-    """1.d: who made the data, and whether they can be told from namesakes."""
+    """1.d: who made the data, and whether they can be kept apart from namesakes."""
     people, with_orcid = _people(found)
     places, with_ror = _organizations(found)
     source = f"{found.graph}: authors of the root, Person, Organization; {found.place}: creator"
