@@ -13,6 +13,8 @@ from cm4ai_assets.defs.checks import Findings, warning_checks
 from cm4ai_assets.defs.pages import rows
 from cm4ai_assets.defs.publication.inputs import delivery, describes
 from cm4ai_assets.defs.publishing import AssetResult, DocumentDraft, Metadata, publish
+from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.findings import Finding
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.readiness import findings
 from cm4ai_assets.publication.readiness.grading import POINTS
@@ -22,6 +24,7 @@ from cm4ai_assets.publication.readiness.scorecard import Scorecard
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.publication import AI_READINESS, CROISSANT, DATASHEET_REPORT, DERIVED_CRATE
 
+_CHECKS = (*findings.CHECKS, findings.grades_hold_now)
 _GRADES = (CROISSANT, DATASHEET_REPORT, DERIVED_CRATE)
 
 
@@ -66,12 +69,21 @@ def shown(card: Scorecard) -> Metadata:
     }
 
 
-@warning_checks(AI_READINESS, (*findings.CHECKS, findings.grades_hold_now))
+@warning_checks(AI_READINESS, _CHECKS)
 def readiness_checks(platform: Platform, partition: Partition) -> Findings:
     """The stored evidence, graded again."""
+    yield from graded_again(platform, partition)
+
+
+def graded_again(platform: Platform, partition: Partition) -> Findings:
+    """What each check finds now; evidence that is damaged fails every one, with what is damaged."""
     published = platform.store.document(AI_READINESS, partition)
     stated = platform.store.read(f"{published.folder}/{SCORECARD}")
-    card = graded_release(platform.store, partition.release).card
+    try:
+        card = graded_release(platform.store, partition.release).card
+    except StoredBytesDamagedError as error:
+        yield from (Finding(check.__name__, passed=False, summary=str(error)) for check in _CHECKS)
+        return
     for check in findings.CHECKS:
         yield check(card)
     yield findings.grades_hold_now(card, stated)
