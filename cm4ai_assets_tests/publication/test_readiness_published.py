@@ -107,7 +107,9 @@ DAMAGES: list[tuple[str, str, Damage, int]] = [
     ("4.a", "no ethics review", without("ethicalReview"), 1),
     ("4.a", "no basis", without("humanSubjectExemption"), 1),
     ("4.a", "no data management plan", root(dataGovernanceCommittee="A. Person"), 1),
-    ("4.a", "no collection", without("rai:dataCollection"), 0),
+    ("4.a", "no collection", without("rai:dataCollection"), 1),
+    ("4.a", "nothing on acquisition", without(
+        "rai:dataCollection", "humanSubjectResearch", "humanSubjectExemption"), 0),
     ("4.b", "no security level", without("confidentialityLevel"), 1),
     ("4.b", "nobody who governs it", without("dataGovernanceCommittee"), 1),
     ("4.b", "no human subjects", without("humanSubjectResearch", "humanSubjectExemption"), 0),

@@ -133,13 +133,16 @@ def fit_for_purpose(found: Described, *, carried: Sequence[Fact] = ()) -> Grade:
 
 def acquired(found: Described) -> Grade:
     """4.a: how the data came to be, and by what right."""
+    collected = found.fact("collection", "how the data was collected", sentences=True)
+    subjects = found.fact("subjects", "human subjects")
+    any_of_them = Fact(collected.holds or subjects.holds, f"{collected.text}; {subjects.text}", found.place,
+                       "how the data was acquired, or that it is of no human subjects")  # fmt: skip
     return graded(
         "4.a",
+        [any_of_them],
         [
-            found.fact("subjects", "human subjects"),
-            found.fact("collection", "how the data was collected", sentences=True),
-        ],
-        [
+            collected,
+            subjects,
             found.fact("basis", "the basis of consent or exemption", sentences=True),
             found.fact("ethics", "an ethics review"),
             _somewhere(found, _LEGITIMATE, "the legitimacy of the source", "subjects", "basis", "bias", "collection"),
