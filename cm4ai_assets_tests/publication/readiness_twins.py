@@ -121,6 +121,9 @@ class Release:
     changes: list[pl.Expr] = field(default_factory=list)
     label: str = "release-ro-crate-datasheet.html"
     doi: str = DOI
+    lists_files: bool = True
+    has_metadata: bool = True
+    root_says: bool = True  # the crate's root is a datasheet, too
 
     def crate(self) -> bytes:
         descriptor = {"@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": ref("ark:59852/root")}
@@ -130,7 +133,7 @@ class Release:
 
     def frames(self) -> dict[str, pl.DataFrame]:
         made = crate_tables(read_crates([CrateFile("release-ro-crate-metadata.json", self.crate())]), release=KEY)
-        said = [Document("release-ro-crate-metadata.json", "crate_root", self.crate())]
+        said = [Document("release-ro-crate-metadata.json", "crate_root", self.crate())] if self.root_says else []
         if self.page is not None:
             said.insert(0, Document("landing page", "landing_page", json.dumps(self.page).encode()))
         files = lock(
@@ -138,12 +141,14 @@ class Release:
             ("", self.label, 9, DIGEST),
             release=KEY, doi=self.doi, version="2.0",
         )  # fmt: skip
-        return {
-            "release_files": files.with_columns(self.changes),
+        if not self.lists_files:
+            files = files.clear()
+        metadata = {
             "crate_entities": made.entities,
             "crate_edges": made.edges,
             "release_datasheet": datasheet_table(said, release=KEY),
         }
+        return {"release_files": files.with_columns(self.changes), **(metadata if self.has_metadata else {})}
 
     def evidence(self) -> Published:
         return Published.of(self.frames())
@@ -152,6 +157,9 @@ class Release:
 SOFTWARE = Software("0.1.0", "c0ffee", False, "3.11.9", "e" * 64, "x86_64", "Linux")
 RUN = "11111111-2222-3333-4444-555555555555"
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("quality", "shard")}
+ORIGIN = PublishedFile(
+    "dataverse", DOI, "2.0", "104689", "Images/a.zip", 9, "MD5", DIGEST, None, "CC BY-NC-SA 4.0", "public", None
+)
 D4D = {
     "id": "release", "title": "Cells in pictures", "anomalies": [{"id": "a",
     "description": "Two of 24 fields are out of "
@@ -196,7 +204,7 @@ class Documents:
             "@context": {"@vocab": "https://schema.org/"}, "@type": "sc:Dataset", "name": "Cells in pictures",
             "conformsTo": "http://mlcommons.org/croissant/1.1", "license": LICENCE, "version": "2.0", "url": ADDRESS,
             "distribution": [{"@id": sha, "sha256": sha} for sha in SHA.values()],
-            "recordSet": [{"name": "if_quality", "field": [
+            "recordSet": [{"name": "if_quality/untreated", "field": [
                 {"name": column.name, "equivalentProperty": "https://identifiers.org/ensembl"}
                 for column in IF_QUALITY.columns]}],
         }  # fmt: skip
@@ -234,9 +242,6 @@ class Documents:
     def evidence(self, **changes: Any) -> Delivery:
         """The evidence; `changes` replace fields of `Delivery`."""
         files, own = self.files(), items()
-        origin = PublishedFile("dataverse", DOI, "2.0", "104689", "Images/a.zip", 9, "MD5", DIGEST, None,
-        "CC BY-NC-SA 4.0",
-                               "public", None)  # fmt: skip
         summary = TableSummary("if_quality", str(own[0].partition), 3, (ColumnSummary("mean", "Float64", 3, 0, 0),),
                                ({"mean": 1.0},))  # fmt: skip
         splits = SPLITS.from_rows([{
@@ -245,7 +250,7 @@ class Documents:
             release=KEY)  # fmt: skip
         made: dict[str, Any] = {
             "published": self.release.evidence(), "items": own, "documents": files,
-            "described": described_by(files, KEY), "origins": {one.path: (origin,) for one in own},
+            "described": described_by(files, KEY), "origins": {one.path: (ORIGIN,) for one in own},
             "differing": {own[0].path: ""}, "summaries": (summary,), "sampled": 2,
             "environments": frozenset({SOFTWARE.environment}), "splits": splits,
             "leaks": Finding("no_leaks", passed=True, summary="No leak."),

@@ -15,11 +15,12 @@ from cm4ai_assets.publication.readiness.grading import POINTS
 from cm4ai_assets.publication.readiness.rubric import CRITERIA
 from cm4ai_assets.publication.readiness.summary import ColumnSummary, TableSummary
 from cm4ai_assets_tests.crates.twins import ref
-from cm4ai_assets_tests.publication.readiness_twins import RUN, SHA, Documents, items
+from cm4ai_assets_tests.publication.readiness_twins import ORIGIN, SHA, Documents, items
 
 Damage = Callable[[Documents], Any]
 
 TABLE, STORE = items()
+assert STORE.making is not None
 _OTHER = "0" * 64
 
 
@@ -55,6 +56,12 @@ def closed_file(about: Documents) -> None:
     """A published file is under embargo, and no document names it."""
     first = pl.col("file_id") == 1
     about.release.changes.append(pl.when(first).then(pl.lit("embargoed")).otherwise(pl.col("access")).alias("access"))
+
+
+def another_run(about: Documents) -> None:
+    about.entities["run"]["@id"] = "ark:59852/another-run"
+    for name in SHA:
+        about.entities[name]["generatedBy"] = ref("ark:59852/another-run")
 
 
 def all_of(*damages: Damage) -> Damage:
@@ -120,13 +127,21 @@ DOCUMENTS: list[tuple[str, str, Damage, int]] = [
     ("6.b", "nothing on loading", page("nothing"), 1),
     ("6.b", "no Croissant", no_document("croissant"), 0),
     ("6.d", "an embargo that no document names", closed_file, 1),
+    ("0.a", "a DOI of no repository that lasts", all_of(
+        lambda about: setattr(about.release, "doi", "doi:10.5072/FK2/HIGT4C"),
+        croissant(url="https://doi.org/10.5072/FK2/HIGT4C"), root(identifier="https://doi.org/10.5072/FK2/HIGT4C")), 1),
+    ("1.b", "another run than the recorded one", another_run, 1),
+    ("4.c", "no prohibited uses, neither published nor here", all_of(
+        without("prohibitedUses"), lambda about: about.release.root.pop("prohibitedUses")), 1),
+    ("4.c", "no terms", without("conditionsOfAccess"), 1),
+    ("5.a", "sequences without a deposit", lambda about: about.release.entities["report"].update(
+        contentUrl="https://a.org/x"), 1),
+    ("6.a", "Croissant of no version", croissant(conformsTo=""), 1),
 ]  # fmt: skip
 EVIDENCE: list[tuple[str, str, dict[str, Any], int]] = [
     ("0.c", "a file that differs from its schema", {"differing": {TABLE.path: "mean"}}, 0),
     ("0.d", "a table without a licence", {"items": (replace(TABLE, credit={}), STORE)}, 1),
     ("0.d", "no licence", {"items": (replace(TABLE, credit={}), replace(STORE, credit={}))}, 0),
-    ("1.a", "a store that leads to nothing", {
-        "origins": {TABLE.path: ()}, "items": (TABLE, replace(STORE, making=None))}, 1),
     ("1.a", "nothing leads anywhere", {
         "origins": {}, "items": (replace(TABLE, making=None), replace(STORE, making=None))}, 0),
     ("1.b", "a store whose run is not known", {"items": (TABLE, replace(STORE, making=None))}, 1),
@@ -149,6 +164,14 @@ EVIDENCE: list[tuple[str, str, dict[str, Any], int]] = [
     ("6.d", "a leak", {"leaks": Finding("no_leaks", passed=False, summary="1 leak.")}, 1),
     ("6.d", "no splits", {"splits": pl.DataFrame()}, 1),
     ("6.d", "no example rows", {"summaries": (TableSummary("if_quality", str(TABLE.partition), 3, (), ()),)}, 1),
+    ("1.a", "a store that leads to nothing", {
+        "origins": {TABLE.path: (ORIGIN,)}, "items": (TABLE, replace(STORE, making=None))}, 1),
+    ("2.b", "no table", {"items": (STORE,), "summaries": ()}, 0),
+    ("2.e", "proteomics without quality control", {"items": (TABLE, STORE, replace(
+        TABLE, name="massive_files", group="proteomics"))}, 1),
+    ("6.c", "a Python that is not recorded", {"items": (TABLE, replace(STORE, making=replace(
+        STORE.making, software=replace(STORE.making.software, python=""))))}, 1),
+    ("6.d", "nothing", {"splits": pl.DataFrame(), "documents": {}, "summaries": ()}, 0),
 ]  # fmt: skip
 
 
@@ -184,12 +207,3 @@ def test_what_is_made_of_what_leads_to_a_published_file_leads_there_too() -> Non
     made = replace(STORE.making, inputs=(replace(STORE.making.inputs[0], path=TABLE.path),)) if STORE.making else None
     found = Documents().evidence(items=(TABLE, replace(STORE, making=made)), origins={})
     assert grade_delivered("1.a", found).one[0].text.startswith("2 of 2")
-
-
-def test_a_run_is_looked_for_by_its_id() -> None:
-    about = Documents()
-    about.entities["run"]["@id"] = "ark:59852/another-run"
-    for name in SHA:
-        about.entities[name]["generatedBy"] = ref("ark:59852/another-run")
-    assert RUN[:8] not in about.files()["derived_crate"]["ro-crate-metadata.json"].decode()
-    assert grade_delivered("1.b", about.evidence()).uncapped == 1

@@ -50,8 +50,25 @@ def all_of(*damages: Damage) -> Damage:
     return lambda release: [damage(release) for damage in damages]
 
 
+def every(column: str, value: Any) -> Damage:
+    """All files have this value."""
+    return lambda release: release.changes.append(pl.lit(value, pl.String).alias(column))
+
+
+def page_says_all(release: Release) -> None:
+    """The landing page says what the crate's root said."""
+    release.root_says = False
+    release.page = {**release.root, "@context": "http://schema.org", "@type": "Dataset"}
+
+
+SILENT = attribute("has_metadata", False)
 _GENERIC = "These data may contain biases that are not known to the authors of the release."
-_NO_WORDS = "Keep it, and keep it well, for as long as anybody can keep it at all."
+_EXEMPT = "Exempt: the office of research of the university has decided so."
+
+
+def plan(text: str) -> Damage:
+    return root(**{"rai:dataReleaseMaintenancePlan": text})
+
 
 DAMAGES: list[tuple[str, str, Damage, int]] = [
     ("0.a", "the DOI is of no repository that lasts", attribute("doi", "doi:10.5072/FK2/HIGT4C"), 1),
@@ -123,7 +140,7 @@ DAMAGES: list[tuple[str, str, Damage, int]] = [
     ("5.a", "no commitment", root(**{"rai:dataReleaseMaintenancePlan": "Updated each quarter; versions are kept."}), 1),
     ("5.b", "spectra without a deposit", entity("raw", contentUrl="https://a.org/x"), 1),
     ("5.b", "a repository that nobody knows", attribute("doi", "doi:10.5072/FK2/HIGT4C"), 0),
-    ("5.c", "no updates", root(**{"rai:dataReleaseMaintenancePlan": _NO_WORDS + " Long-term preservation."}), 1),
+    ("5.c", "no updates", plan("Long-term preservation in the repository; a policy for errata holds."), 1),
     ("5.c", "no plan", without("rai:dataReleaseMaintenancePlan"), 0),
     ("5.d", "a part that is described nowhere", root(hasPart=[ref("ark:59852/lost")]), 1),
     ("5.d", "an embargo", entity("raw", contentUrl="Embargoed"), 0),
@@ -139,6 +156,31 @@ DAMAGES: list[tuple[str, str, Damage, int]] = [
     ("6.d", "no example", entity("report", name="Report"), 1),
     ("6.d", "nothing on what is withheld",
     root(**{"rai:dataCollectionMissingData": "Missing values are shown as empty."}), 1),
+    ("0.a", "no version", every("version", ""), 1),
+    ("0.b", "no record at the archive", attribute("lists_files", False), 0),
+    ("0.c", "no metadata", SILENT, 0),
+    ("0.d", "no licence", all_of(without("license"), attribute("page", None), every("license", None)), 0),
+    ("1.a", "no source", SILENT, 0),
+    ("2.a", "no abstract", without("description"), 0),
+    ("3.a", "neither datasheet nor page", all_of(SILENT, attribute("label", "other.txt")), 0),
+    ("3.a", "a page, and no datasheet for machines", page_says_all, 1),
+    ("3.b", "uses in no field of their own", all_of(without("rai:dataUseCases"), root(additionalProperty=[
+        {"@type": "PropertyValue", "name": "Intended Use", "value": "Training of models on proteins in cells."}])), 1),
+    ("3.c", "no digest", all_of(every("digest", None), entity("raw", md5=None), entity("report", md5=None)), 0),
+    ("4.a", "nothing on the legitimacy", root(
+        humanSubjectResearch="None: cells in a dish.", humanSubjectExemption=_EXEMPT), 1),
+    ("4.b", "no reason for the security level", root(
+        humanSubjectResearch="None: cells in a dish.", humanSubjectExemption=_EXEMPT), 1),
+    ("4.c", "neither licence nor terms", all_of(without("conditionsOfAccess"), every("license", None)), 0),
+    ("5.a", "no raw data", all_of(every("role", None), entity("raw", contentUrl="https://a.org/x"), entity(
+        "report", contentUrl="https://a.org/y")), 0),
+    ("5.c", "no stewardship", plan("Updated each quarter; versions and errata are listed for all of them."), 1),
+    ("5.c", "no changes", plan("Updated each quarter; long-term preservation in a repository of the university."), 1),
+    ("5.d", "no record of parts", SILENT, 0),
+    ("6.b", "a file that is closed", files("access", "restricted"), 1),
+    ("6.c", "no formats", all_of(entity("raw", format=None), entity("report", format=None)), 0),
+    ("6.d", "nothing", all_of(without("splits"), entity("report", name="Report"), without(
+        "rai:dataCollectionMissingData")), 0),
 ]  # fmt: skip
 
 

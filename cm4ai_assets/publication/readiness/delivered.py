@@ -115,7 +115,6 @@ def reusable(found: Delivery) -> Grade:
     without = [one for one in found.items if one.credit.get("license", NOT_STATED) == NOT_STATED]
     said = {name: _licences_in(document) for name, document in
             (("croissant.json", found.croissant), ("ro-crate-metadata.json", found.crate))}  # fmt: skip
-    silent = {name: bool(stated) for name, stated in said.items()}
     other = {name: not (found.licences - {NOT_STATED}) - stated for name, stated in said.items()}
     named = ", ".join(sorted(found.licences))
     return graded(
@@ -125,8 +124,6 @@ def reusable(found: Delivery) -> Grade:
         [
             Fact(not without, f"{len(without):,} of {len(found.items):,} tables and stores state none",
                  "as above", "a licence of everything"),
-            Fact(all(silent.values()), f"documents without a licence that machines read: {_listed(silent)}",
-                 "croissant.json, ro-crate-metadata.json: license", "a machine-readable licence in the documents"),
             Fact(all(other.values()), f"documents that leave out a licence of the files: {_listed(other)}",
                  "license of the documents against the licences in the files", "every licence carried over"),
         ],

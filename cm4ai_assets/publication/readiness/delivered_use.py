@@ -13,7 +13,7 @@ import polars as pl
 
 from cm4ai_assets.publication.readiness import known, published_use
 from cm4ai_assets.publication.readiness.delivered_content import tables_of
-from cm4ai_assets.publication.readiness.delivery import Delivery
+from cm4ai_assets.publication.readiness.delivery import Delivery, is_copy
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.tables.publication import CROISSANT, DERIVED_CRATE
 
@@ -62,7 +62,11 @@ def associated(found: Delivery) -> Grade:
     listed = [one for one in found.items if found.recorded(one, found.crate_text)]
     parts = found.described.edges.filter(pl.col("relation") == "has_part")
     dangling = parts.filter(~pl.col("target_known"))
-    crates = [name for name in found.documents.get(DERIVED_CRATE.name, {}) if name.endswith("metadata.json")]
+    crates = [
+        name
+        for name in found.documents.get(DERIVED_CRATE.name, {})
+        if name.endswith("metadata.json") and not is_copy(name)
+    ]
     return graded(
         "5.d",
         [
@@ -84,12 +88,10 @@ def associated(found: Delivery) -> Grade:
 
 def standardized(found: Delivery) -> Grade:
     """6.a: what validators say."""
-    tables = {one.name: one.table for one in found.items if one.table is not None}
+    tables = [one for one in found.items if one.table is not None]
     differing = [path for path, how in found.differing.items() if how]
     sets = tables_of(found)
-    wrong = sorted(name for name, table in tables.items() if table and not
-                   any({column.name for column in table.columns} <= fields for key, fields in sets.items()
-                       if key == name or key.startswith((f"{name}_", f"{name}/", f"{name}-"))))  # fmt: skip
+    wrong = [one for one in found.summaries if not {column.name for column in one.columns} <= sets.get(one.name, set())]
     defects = found.described.entities.filter(pl.col("defects").list.len() > 0).height
     deviations = found.described.statements.filter(
         pl.col("source_kind") == "d4d", pl.col("deviations").list.len() > 0).height  # fmt: skip
@@ -99,7 +101,8 @@ def standardized(found: Delivery) -> Grade:
         [Fact(bool(tables) and not differing, f"{len(differing):,} Parquet files differ from their schema",
               "Parquet footers", "files that meet their schema")],
         [
-            Fact(bool(sets) and not wrong, f"{len(tables) - len(wrong):,} of {len(tables):,} tables are record sets of "
+            Fact(bool(sets) and bool(tables) and not wrong,
+                 f"{len(found.summaries) - len(wrong):,} of {len(found.summaries):,} tables are record sets of "
                  "Croissant with all their columns", "croissant.json: recordSet; asset checks of croissant",
                  "a record set of every table"),
             Fact(found.described.entities.height > 0 and defects == 0, f"{defects:,} of "

@@ -30,6 +30,11 @@ _OF_THE_SOURCE = (
 )
 
 
+def is_copy(name: str) -> bool:
+    """A crate that says what another says, in the form that FAIRSCAPE's models take: it is not counted twice."""
+    return name.startswith("fairscape/")
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What there is of a release as it is delivered.

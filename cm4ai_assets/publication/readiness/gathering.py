@@ -24,7 +24,7 @@ from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import bundled_mapping
 from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.lineage.published import PublishedFile, published_inputs
-from cm4ai_assets.publication.readiness.delivery import D4D, Delivery
+from cm4ai_assets.publication.readiness.delivery import D4D, Delivery, is_copy
 from cm4ai_assets.publication.readiness.described import Described
 from cm4ai_assets.publication.readiness.published import READS, Published
 from cm4ai_assets.publication.readiness.summary import TableSummary, summarized
@@ -77,7 +77,7 @@ def delivered_evidence(store: Store, release: str, items: Sequence[Delivered], p
 def described_by(documents: Mapping[str, Mapping[str, bytes]], release: str) -> Described:
     """What the documents say, read as the published ones are read."""
     crates = documents.get(DERIVED_CRATE.name, {})
-    files = [CrateFile(name, data) for name, data in crates.items() if name.endswith(_CRATE)]
+    files = [CrateFile(name, data) for name, data in crates.items() if name.endswith(_CRATE) and not is_copy(name)]
     made = crate_tables(read_crates(files), release=release)
     sheets = [Datasheet(name, "crate_root", crates[name]) for name in [DERIVED_CRATE.entry] if name in crates]
     if data := documents.get(DATASHEET_REPORT.name, {}).get(D4D):

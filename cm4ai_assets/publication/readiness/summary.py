@@ -56,6 +56,12 @@ class TableSummary:
     examples: tuple[Mapping[str, Any], ...]
 
     @property
+    def name(self) -> str:
+        """As Croissant names the record set of it: `proteins`, `if_fields/untreated`."""
+        condition, bar, _ = self.partition.rpartition("|")
+        return f"{self.table}/{condition}" if bar else self.table
+
+    @property
     def unclean(self) -> Mapping[str, int]:
         """Columns with values that mean a missing one, and how many."""
         return {one.name: one.unclean for one in self.columns if one.unclean}
