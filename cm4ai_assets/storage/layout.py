@@ -82,6 +82,11 @@ def document_folder(document: Document, partition: Partition) -> str:
     return _product_folder(DOCUMENTS, document, partition)
 
 
+def root_from_document(document: Document, partition: Partition) -> str:
+    """What leads from a file at the top of a document to the storage root: `../../../../`."""
+    return "../" * (document_folder(document, partition).count("/") + 2)
+
+
 def _product_folder(room: str, product: Table | Document, partition: Partition) -> str:
     name = product.name
     if product.partitioning is Partitioning.NONE:

@@ -28,7 +28,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "storage",
         "transfer",
         "archives",
-        "crates",
+        "crates croissant",
         "images proteomics perturbseq integration updates sandbox",
         "selecting",
         "peeking effects",

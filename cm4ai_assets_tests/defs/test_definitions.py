@@ -84,6 +84,7 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("splits", "no_leaks"),
         *((name, "well_formed") for name in _documents()),
         ("datasheet_report", "page_small"),
+        ("croissant", "loads"),
     }
     for spec in specs:
         assert spec.description, spec.key

@@ -57,17 +57,23 @@ def described(folder: Path) -> Release:
     publish(store, "if_tensors", [_tensor(store.root)], "untreated")
     publish(store, "release_files", _locked(), None)
     publish(store, "massive_files", [_deposited()], None)
-    publish(
-        store,
-        "guide_library",
-        [_guide(0, [{"name": "x", "value": "1"}, {"name": "y", "value": ""}]), _guide(1, [])],
-        None,
-    )
+    publish(store, "guide_library", _guides(), None)
     _over_all(release)
     documents = [Document("landing-page.jsonld", "landing_page", json.dumps(PAGE).encode()),
                  Document("ro-crate-metadata.json", "crate_root", json.dumps(CRATE).encode()),
                  Document("d4d.yaml", "d4d", DATASHEET.encode())]  # fmt: skip
     place(release, "release_datasheet", datasheet_table(documents, release=KEY))
+    return release
+
+
+def few(folder: Path) -> Release:
+    """Four tables of some rows: what is altered or held against itself again and again."""
+    release = release_of(folder, {})
+    ReleaseRegistry(release.store).register([RECORD])
+    publish(release.store, "release_files", _locked(), None)
+    publish(release.store, "massive_files", [_deposited()], None)
+    publish(release.store, "guide_library", _guides(), None)
+    publish(release.store, "if_fields", _fields("paclitaxel"), "paclitaxel")
     return release
 
 
@@ -122,7 +128,7 @@ def _locked() -> list[dict[str, Any]]:
     common = {"doi": DOI, "version": "2.0", "is_ingested": False, "digest_type": "MD5", "license": LICENSE}
     return [
         {**common, "directory": "Images", "label": "images.zip", "file_id": 7, "size": 5_000_000_000,
-         "digest": "0" * 32, "access": "public", "modality": "if", "role": "images", "file_condition": "untreated"},
+         "digest": "0" * 32, "access": "public", "modality": "if", "role": "images", "file_condition": "paclitaxel"},
         {**common, "directory": "", "label": "cells.zip", "file_id": 8, "size": 2**53 + 1, "digest": "1" * 32,
          "access": "embargoed", "available_on": date(2027, 1, 31), "role": "package", "modality": "perturbseq"},
     ]  # fmt: skip
@@ -134,6 +140,10 @@ def _deposited() -> dict[str, Any]:
         "is_folder": False, "size": 12, "modified": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
         "source": "ftps", "replaces": [], "license": "CC0 1.0",
     }  # fmt: skip
+
+
+def _guides() -> list[dict[str, Any]]:
+    return [_guide(0, [{"name": "x", "value": "1"}, {"name": "y", "value": ""}]), _guide(1, [])]
 
 
 def _guide(number: int, others: list[dict[str, str]]) -> dict[str, Any]:
@@ -148,5 +158,6 @@ def _guide(number: int, others: list[dict[str, str]]) -> dict[str, Any]:
 def _over_all(release: Release) -> None:
     mapping = GeneMapping([])
     frames = {name: release.table(name).collect() for name in ("if_fields", "if_antibodies")}
-    place(release, "splits", split_rows(frames["if_fields"], frames["if_antibodies"], mapping))
+    splits = split_rows(frames["if_fields"], frames["if_antibodies"], mapping)
+    place(release, "splits", splits.filter(pl.col("scheme") == "protein"))
     place(release, "proteins", protein_rows(frames, mapping))

@@ -1,0 +1,132 @@
+"""Records as mlcroissant gives them, as the values of a table: what is read back, what is lost on the way.
+
+Belongs here: loading a description, and turning mlcroissant's values into ours. Does not belong here: what they are
+compared with (`publication.croissant_check`). Nothing here touches a network: every file is named with its place on the
+disk, and a file that has none there is refused.
+
+What mlcroissant (1.1.1) does to values on the way, through pandas: text becomes bytes; a null and NaN both become None;
+an integer column with a null goes through 64-bit floats, and is exact up to 2^53 only; dates become timestamps.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from cm4ai_assets.errors import Cm4aiError
+
+_LOUD = logging.ERROR
+
+
+class CroissantError(Cm4aiError):
+    """mlcroissant does not load a description, or does not read a record set."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A description that mlcroissant has loaded.
+
+    Attributes:
+        dataset: mlcroissant's own object.
+        record_sets: Names of its record sets, in the description's order.
+        warnings: What mlcroissant would rather see otherwise.
+    """
+
+    dataset: Any
+    record_sets: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def records(self, record_set: str) -> Iterator[dict[str, Any]]:
+        """The records of a record set, by the last part of each field's name.
+
+        Raises:
+            CroissantError: A file is not the one that is described, or mlcroissant cannot read it.
+        """
+        try:
+            with _quiet():
+                for record in self.dataset.records(record_set):
+                    yield {_column(name): _value(value) for name, value in record.items()}
+        except Exception as error:
+            raise CroissantError(f"{record_set} cannot be read: {_cause(error)}") from error
+
+
+def load(document: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> Loaded:
+    """Load a description with mlcroissant, which checks it.
+
+    Args:
+        document: The description.
+        files: Id of a file to its place on the disk.
+
+    Raises:
+        CroissantError: It has errors; the message names them.
+    """
+    import mlcroissant  # noqa: PLC0415 - pandas and rdflib take two seconds, and few processes need them
+
+    mapping = {name: str(path) for name, path in (files or {}).items()}
+    try:
+        with _quiet():
+            # mlcroissant writes into what it is given.
+            dataset = mlcroissant.Dataset(jsonld=copy.deepcopy(dict(document)), mapping=mapping)
+    except Exception as error:
+        raise CroissantError(f"mlcroissant does not load it: {_cause(error)}") from error
+    names = tuple(one.id for one in dataset.metadata.record_sets)
+    return Loaded(dataset, names, tuple(sorted(dataset.metadata.ctx.issues.warnings)))
+
+
+def comparable(value: object) -> object:
+    """A value of a table as it can come back: NaN counts as null, and a date is a moment.
+
+    >>> comparable(float("nan")), comparable([{"name": "x"}]), comparable(date(2026, 6, 17))
+    (None, [{'name': 'x'}], datetime.datetime(2026, 6, 17, 0, 0))
+    """
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN is what differs from itself
+        return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001 - dates have no zone
+    if isinstance(value, (list, pl.Series)):
+        return [comparable(one) for one in value]
+    if isinstance(value, dict):
+        return {key: comparable(one) for key, one in value.items()}
+    return value
+
+
+def _value(value: Any) -> object:  # noqa: ANN401 - whatever numpy and pandas have
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, dict):
+        return {_column(name): _value(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_value(one) for one in value]
+    if hasattr(value, "to_pydatetime"):
+        return value.to_pydatetime()
+    return comparable(value.item() if hasattr(value, "item") else value)
+
+
+def _column(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Warnings of mlcroissant are returned, not logged."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(_LOUD)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
