@@ -16,6 +16,7 @@ from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.publication import d4d_origins
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_FIELDS, IF_QUALITY
 from cm4ai_assets.tables.integration import PROTEINS, SIDES, SPLITS
@@ -77,6 +78,8 @@ def answers(
         "anomalies": [*_flagged(rows, published), *_found(findings)],
         "sampling_strategies": _sampling(rows) if IF_FIELDS.name in published else [],
         "relationships": _coverage(rows) if PROTEINS.name in published else [],
+        "preprocessing_strategies": d4d_origins.processing(rows, published),
+        "raw_data_sources": d4d_origins.raw_data(rows, published),
     }
     return {slot: items for slot, items in found.items() if items}
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import jsonschema
+import polars as pl
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.crates.datasheet import Document, read_document
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.publication.d4d import datasheet_yaml
+from cm4ai_assets.publication.d4d_origins import raw_data
 from cm4ai_assets_tests.publication.releases import delivery_of
 from cm4ai_assets_tests.shared import SHARED, needs_shared
 
@@ -106,6 +108,29 @@ def test_missing_values_flags_and_withheld_files_are_stated(sheet: dict[str, Any
     assert named(sheet["anomalies"], "if_fields: several_z")["anomaly_details"] == (
         "2 of 16 rows carry several_z in defects."
     )
+
+
+def test_processing_of_each_table_is_described_and_raw_deposits_are_named(
+    release: Release, sheet: dict[str, Any]
+) -> None:
+    steps = {one["name"]: one["preprocessing_details"] for one in sheet["preprocessing_strategies"] if "name" in one}
+
+    assert set(steps) == {one.name for one in delivery_of(release) if one.table is not None}
+    assert steps["if_fields"].endswith("16 rows.")
+    assert "Made from: " in steps["if_fields"]
+
+
+def test_deposits_of_raw_data_are_counted_by_accession() -> None:
+    deposits = pl.LazyFrame({"accession": ["MSV2", "MSV1", "MSV1"], "kind": ["raw_run", "raw_run", "metadata"]})
+    runs = pl.LazyFrame({"bioproject": ["PRJNA1", "PRJNA1", None], "access": ["public", "no_files", "public"]})
+    found = raw_data({"massive_files": deposits, "sra_runs": runs}.__getitem__, {"massive_files", "sra_runs"})
+
+    assert [(one["name"], one["source_description"]) for one in found] == [
+        ("MassIVE MSV1", "1 raw runs among 2 files and folders of the MassIVE deposit MSV1."),
+        ("MassIVE MSV2", "1 raw runs among 1 files and folders of the MassIVE deposit MSV2."),
+        ("BioProject PRJNA1", "2 runs of sequences of BioProject PRJNA1, 1 of them public."),
+    ]
+    assert raw_data({}.__getitem__, set()) == []
 
 
 def test_every_file_is_listed_with_its_digest(release: Release, sheet: dict[str, Any]) -> None:

@@ -88,6 +88,7 @@ DOCUMENTS: list[tuple[str, str, Damage, int]] = [
     ("1.b", "a step without software", entity("run", usedSoftware=[]), 1),
     ("1.c", "software that is hosted and not archived", entity("software", url="https://github.com/a/b"), 1),
     ("1.c", "software without an address", entity("software", url=None), 0),
+    ("1.c", "an address that is no place", entity("software", url="https://cm4ai-assets.invalid/software/a"), 0),
     ("1.d", "an author without an ORCID", root(author=["A. Person"]), 1),
     ("2.a", "no subject term", no_entity("term"), 1),
     ("2.c", "columns that are bound to nothing", croissant(recordSet=[{"name": "if_quality",

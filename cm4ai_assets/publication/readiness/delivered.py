@@ -14,8 +14,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import polars as pl
-
 from cm4ai_assets.publication.readiness import known
 from cm4ai_assets.publication.readiness.delivery import Delivery
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
@@ -216,18 +214,14 @@ def traceable(found: Delivery) -> Grade:
 
 def interpretable(found: Delivery) -> Grade:
     """1.c: the software of the runs."""
-    software = found.described.of_type("SoftwareApplication", "Software", "SoftwareSourceCode")
-    ids = software["entity_id"].drop_nulls()
-    texts = found.described.texts.filter(pl.col("entity_id").is_in(ids.implode()))["text"]
-    available = int(texts.str.contains(r"(?i)https?://").sum())
-    archived = int(texts.str.contains(f"(?i){known.CODE_ARCHIVE.pattern}").sum())
+    programs, available, archived = found.described.programs()
     commits = {one.making.software.commit for one in found.items if one.making}
     source = "ro-crate-metadata.json: SoftwareApplication"
     return graded(
         "1.c",
-        [Fact(available > 0, f"{available:,} of {software.height:,} programs have an address", source,
+        [Fact(available > 0, f"{available:,} of {programs:,} programs have an address", source,
               "an address of the software")],
-        [Fact(0 < software.height == archived, f"{archived:,} of {software.height:,} programs are archived under a "
+        [Fact(0 < programs == archived, f"{archived:,} of {programs:,} programs are archived under a "
               "persistent identifier", source,
               "the version of the software archived (Zenodo, Software Heritage), and its "
               "identifier in the crates")],

@@ -27,7 +27,8 @@ def persistent(found: Delivery) -> Grade:
     behind = {file for files in found.origins.values() for file in files}
     kinds = published_use.kinds_of(found.published)
     without = [kind for kind, count in kinds.items() if not count]
-    unsaid = [kind for kind in kinds if not known.SPECIALISTS[kind].search(found.crate_text + found.page)]
+    text = found.crate_text + found.page + found.datasheet
+    unsaid = [kind for kind in kinds if not known.SPECIALISTS[kind].search(text)]
     archives = sorted({f"{file.archive} {file.dataset}" for file in behind})
     return graded(
         "5.a",
@@ -37,7 +38,7 @@ def persistent(found: Delivery) -> Grade:
             Fact(not without, f"kinds of data without a deposit by accession: {', '.join(without) or 'none'}",
                  "massive_files, sra_runs, crate_entities", "accessions of the raw data of every kind"),
             Fact(not unsaid, f"kinds of data whose deposits the documents do not name: {', '.join(unsaid) or 'none'}",
-                 f"ro-crate-metadata.json, {_ACCESS}", "the accessions in the documents"),
+                 f"ro-crate-metadata.json, datasheet.yaml, {_ACCESS}", "the accessions in the documents"),
             found.described.fact("maintenance", "a commitment to keep them", like=published_use.KEPT,
                                  lacking="a commitment to keep the raw data"),
         ],

@@ -89,6 +89,11 @@ class Delivery:
         return self.documents.get(DATASHEET_REPORT.name, {}).get(DATASHEET_REPORT.entry, b"").decode(errors="replace")
 
     @cached_property
+    def datasheet(self) -> str:
+        """The datasheet (D4D) as text."""
+        return self.documents.get(DATASHEET_REPORT.name, {}).get(D4D, b"").decode(errors="replace")
+
+    @cached_property
     def crate_text(self) -> str:
         """All crates as one text, for ids and digests."""
         files = self.documents.get(DERIVED_CRATE.name, {})

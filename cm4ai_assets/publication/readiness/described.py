@@ -14,6 +14,7 @@ from functools import cached_property
 
 import polars as pl
 
+from cm4ai_assets.publication.readiness import known
 from cm4ai_assets.publication.readiness.grading import Fact
 
 TOPICS: Mapping[str, str] = {
@@ -126,6 +127,16 @@ class Described:
                 separator=" ",
             ),
         )
+
+    def programs(self) -> tuple[int, int, int]:
+        """Programs: how many are described, how many have an address, and how many an archived version."""
+        software = self.of_type("Software", "SoftwareApplication", "SoftwareSourceCode")
+        own = pl.col("entity_id").is_in(software["entity_id"].drop_nulls().implode())
+        texts = self.texts.filter(own)["text"].str.replace_all(f"(?i){known.NOWHERE.pattern}", "")
+        available, archived = (
+            int(texts.str.contains(f"(?i){one.pattern}").sum()) for one in (known.ADDRESS, known.CODE_ARCHIVE)
+        )
+        return software.height, available, archived
 
     def naming(self, pattern: re.Pattern[str], *kinds: str) -> int:
         """How many entities, of some types where these are given, state something of this pattern."""

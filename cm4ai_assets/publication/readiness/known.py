@@ -44,6 +44,10 @@ SUBJECT_VOCABULARY = re.compile(
     r"mesh|purl\.obolibrary\.org|edamontology|ebi\.ac\.uk/(?:ols|efo)|id\.loc\.gov|wikidata\.org", re.IGNORECASE
 )
 CODE_ARCHIVE = re.compile(r"\bswh:1:|softwareheritage\.org|zenodo|10\.5281/|10\.18130/|figshare", re.IGNORECASE)
+ADDRESS = re.compile(r"https?://(?:[\w-]+\.)+[a-z]{2,}", re.IGNORECASE)
+NOWHERE = re.compile(r"https?://[\w.-]+\.(?:invalid|test|example|localhost)\b[^\s\"]*", re.IGNORECASE)
+"""Addresses at names that are reserved for what is at no place (RFC 2606)."""
+
 CODE_HOST = re.compile(r"github\.com|gitlab\.|bitbucket\.org|pypi\.org", re.IGNORECASE)
 ORCID = re.compile(r"orcid\.org/\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 ROR = re.compile(r"ror\.org/0[a-z0-9]{8}")

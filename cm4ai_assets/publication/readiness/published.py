@@ -187,18 +187,14 @@ def traceable(found: Published) -> Grade:
 
 def interpretable(found: Published) -> Grade:
     """1.c: software that will still be there."""
-    software = found.described.of_type("Software", "SoftwareApplication", "SoftwareSourceCode")
-    ids = software["entity_id"].drop_nulls()
-    texts = found.described.texts.filter(pl.col("entity_id").is_in(ids.implode()))["text"]
-    available = int(texts.str.contains(r"(?i)https?://(?:[^/\s]*\.)?[^/\s]+\.[a-z]{2,}").sum())
-    archived = int(texts.str.contains(f"(?i){known.CODE_ARCHIVE.pattern}").sum())
+    programs, available, archived = found.described.programs()
     claimed = "".join(found.described.fields(r"^evi:softwareCount$")[:1])
     source = "crate_entities: entity_type = Software, urls, identifiers"
     return graded(
         "1.c",
-        [Fact(available > 0, f"{available:,} of {software.height:,} programs have an address", source,
+        [Fact(available > 0, f"{available:,} of {programs:,} programs have an address", source,
               "an address of the software")],
-        [Fact(0 < software.height == archived, f"{archived:,} of {software.height:,} programs are archived under a "
+        [Fact(0 < programs == archived, f"{archived:,} of {programs:,} programs are archived under a "
               "persistent identifier", source, "an archived version of each program (Zenodo, Software Heritage)")],
         [Fact(True, f"the crates claim {claimed} programs", "release_datasheet: evi:softwareCount")] if claimed else [],
     )  # fmt: skip
