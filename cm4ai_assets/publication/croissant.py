@@ -34,6 +34,7 @@ from cm4ai_assets.publication.stated import Party, Stated, stated_by
 from cm4ai_assets.references import Kind
 from cm4ai_assets.tables import Column, Table
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.tables.terms import term_of
 from cm4ai_assets.updates.credit import NOT_STATED, licence_address
 
 _ENCODINGS: Final = {".parquet": PARQUET, ".json": "application/json"}
@@ -216,6 +217,7 @@ def _field(table: Delivered, column: Column, known: set[str]) -> dict[str, Any]:
         {"fileObject": {"@id": table.path}},
         description=_meaning(column),
         unitText=column.unit,
+        equivalentProperty=term_of(column.name),
         references={"field": {"@id": target}} if target else None,
     )
 

@@ -129,6 +129,8 @@ def test_a_table_is_a_record_set_with_types_units_key_and_references(document: d
     assert size["description"].endswith("Unit: bytes.")
     lists = field_of(document, "if_fields/untreated/gene_symbols")
     assert (lists["dataType"], lists["isArray"], lists["arrayShape"]) == ("sc:Text", True, "-1")
+    assert lists["equivalentProperty"] == "http://edamontology.org/data_1026"
+    assert "equivalentProperty" not in size
     assert [one["@id"] for one in field_of(document, "guide_library/others")["subField"]] == [
         "guide_library/others/name", "guide_library/others/value",
     ]  # fmt: skip
