@@ -1,6 +1,7 @@
 """A folder that `datasets.load_dataset` opens: Parquet files with encoded images, and README.md as the dataset's card.
 
     data/{condition}/{split}-{number}-of-{count}.parquet    a row a field of view: labels, and an image a channel
+    croissant.json                                          the same for loaders of Croissant (`huggingface_croissant`)
 
 A configuration for each condition, and `default` for all of them. Splits are those of the release, `unassigned` where
 it gives none. Images are grey PNGs of the tensor's planes (pixels: png), or the published JPEGs (pixels: jpeg).
@@ -18,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from cm4ai_assets.exports.huggingface_croissant import croissant_part
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
 from cm4ai_assets.exports.pixels import Planes, pngs
-from cm4ai_assets.exports.provenance import credits_of
+from cm4ai_assets.exports.provenance import credits_of, origin_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, left_out
 from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
@@ -66,6 +68,10 @@ def plan(job: Job) -> Plan:
             shards = [rows.slice(at, job.shard_fields) for at in range(0, rows.height, job.shard_fields)]
             names = (f"data/{condition}/{split}-{n:05d}-of-{len(shards):05d}.parquet" for n in range(len(shards)))
             parts += [_shard(name, shard, schema, images) for name, shard in zip(names, shards, strict=True)]
+    credited = credits_of(job.release, "if_tensors", fields["condition"].unique().sort())
+    described = croissant_part(
+        origin_of(job.release, credited), [part.name for part in parts], splits, dict(fields.schema)
+    )
     return Plan(
         identity=identity_of(
             job, fields, "huggingface", 1, pixels=job.pixels, shard_fields=job.shard_fields
@@ -76,7 +82,8 @@ def plan(job: Job) -> Plan:
             "fields": dict(fields.group_by("condition").len().sort("condition").iter_rows()),
             "left_out": left_out(job.release, fields),
         },
-        credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
+        closing=(described,),
+        credits=credited,
         how_to_read=_how_to_read(next(iter(splits))),
         notes=(_OF_PIXELS[job.pixels], *sentences(_NOTES)),
         front_matter=lambda license_name: _card(license_name, job.release.key, splits),
@@ -161,4 +168,8 @@ A row is a field of view: an image a channel, and its labels.
 
     from datasets import load_dataset
     fields = load_dataset("FOLDER", "{condition}")        # or without a configuration, for all conditions
+
+    import mlcroissant                                    # the same through croissant.json
+    dataset = mlcroissant.Dataset("FOLDER/croissant.json")
+    for field in dataset.records(dataset.metadata.record_sets[0].id): ...
 """

@@ -42,7 +42,7 @@ class Plan:
     Attributes:
         identity: What the export depends on: two with the same identity have the same content.
         parts: Its parts, in any order.
-        closing: Parts that make the others readable as one; they are written last.
+        closing: Parts that make the others readable as one; they are written last, in the folder where those stand.
         unit: What a tick counts.
         sources: The published files, tables and stores that it is made from, each as a JSON object.
         credits: Dataset, version and licence behind each partition that is exported (`updates.credit`).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -30,7 +31,7 @@ _FILE = "published file"
 
 @dataclass(frozen=True)
 class Origin:
-    """The release behind an export. Texts are as the archive states them."""
+    """The release behind an export. Texts are as the archive states them; `released` is when this version came out."""
 
     release: str
     doi: str
@@ -39,6 +40,7 @@ class Origin:
     citation: str
     license: str
     carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    released: date | None = None
 
     def as_json(self, plan: Plan) -> dict[str, Any]:
         """The record of an export."""
@@ -78,7 +80,8 @@ def origin_of(release: Release, stated: Sequence[Mapping[str, str]]) -> Origin:
     address = f"https://doi.org/{record.doi.removeprefix('doi:')}"
     made = f"{record.title}, version {record.version} ({record.published.year}). {address}"
     citation = next(iter(carried.get("citation", ())), made)
-    return Origin(record.key, record.doi, record.version, record.title, citation, _licence(stated), carried)
+    licence, released = _licence(stated), record.came_out.date()
+    return Origin(record.key, record.doi, record.version, record.title, citation, licence, carried, released)
 
 
 def _licence(stated: Sequence[Mapping[str, str]]) -> str:

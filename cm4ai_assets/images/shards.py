@@ -20,12 +20,13 @@ from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 __all__ = ["StoreWriter", "array_metadata", "compress", "group_metadata"]
 
 # Data reference, section 1.5: the release crate's own description of the four stains.
-_STAINS: Final = {
+STAINS: Final = {
     "red": ("microtubules", "tubulin antibody"),
     "green": ("protein of interest", "variable antibody; see if_fields.antibody_id"),
     "blue": ("nucleus", "DAPI"),
     "yellow": ("endoplasmic reticulum", "calreticulin antibody"),
 }
+"""Channel to what it marks, and with what."""
 
 
 class StoreWriter:
@@ -88,7 +89,7 @@ def array_metadata(record: StoreRecord) -> dict[str, object]:
     """The array's `zarr.json`. There is no pixel size in it: none is published."""
     attributes = {
         "channels": [
-            {"name": name, "marker": _STAINS[name][0], "stain": _STAINS[name][1], "source_plane": plane}
+            {"name": name, "marker": STAINS[name][0], "stain": STAINS[name][1], "source_plane": plane}
             for name, plane in PLANES.items()
         ],
         "source_sha256": record.source_sha256,

@@ -17,11 +17,10 @@ from datetime import date
 import polars as pl
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.exports.provenance import Origin, origin_of
 from cm4ai_assets.identifiers import ORCID
 from cm4ai_assets.lineage.delivered import Delivered
-from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.tables.crates import RELEASE_DATASHEET
 
 _ROR = re.compile(r"https://ror\.org/0[a-z0-9]{6}[0-9]{2}")
@@ -92,7 +91,8 @@ def stated_by(release: Release, delivery: Sequence[Delivered]) -> Stated:
         datasheet = release.table(RELEASE_DATASHEET.name).collect()
     except NotMaterializedError:
         datasheet = RELEASE_DATASHEET.empty()
-    return stated_in(datasheet, origin_of(release, [one.credit for one in delivery if one.credit]), _released(release))
+    origin = origin_of(release, [one.credit for one in delivery if one.credit])
+    return stated_in(datasheet, origin, origin.released)
 
 
 def stated_in(datasheet: pl.DataFrame, origin: Origin, released: date | None = None) -> Stated:
@@ -116,13 +116,6 @@ def stated_in(datasheet: pl.DataFrame, origin: Origin, released: date | None = N
         funders=tuple(one["name"] for one in _objects(page, "funder") if "name" in one),
         crate=crate,
     )
-
-
-def _released(release: Release) -> date | None:
-    try:
-        return ReleaseRegistry(release.store).get(release.key).came_out.date()
-    except ReleaseKeyError:
-        return None
 
 
 def _values(datasheet: pl.DataFrame, kind: str) -> dict[str, str]:

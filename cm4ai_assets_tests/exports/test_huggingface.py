@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlcroissant
 import numpy as np
 import polars as pl
 import pytest
@@ -87,3 +91,40 @@ def test_splits_are_those_of_the_release(divided: Release, tmp_path: Path, load:
         "train": {"HPA000001"},
         "test": {"HPA000895", "HPA000900"},
     }
+
+
+def test_croissant_gives_the_planes_as_pictures_with_their_labels(
+    divided: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket.socket, "connect", None)  # nothing is fetched
+    folder = export(divided, "huggingface", tmp_path / "out", shard_fields=1).folder
+    dataset = mlcroissant.Dataset(folder / "croissant.json")
+    assert dataset.metadata.ctx.issues.report() == ""
+    assert {one.id for one in dataset.metadata.record_sets} == {
+        f"{condition}/{split}" for condition in ("untreated", "paclitaxel") for split in ("train", "test")
+    }
+    trained = divided.table("splits").filter(split="train", condition="untreated").collect()["field_id"]
+    records = list(dataset.records("untreated/train"))
+    assert {one["untreated/train/field_id"].decode() for one in records} == set(trained)
+    tensors = divided.tensors("untreated")
+    for one in records:
+        planes = np.stack([np.asarray(one[f"untreated/train/{channel}"]) for channel in CHANNELS])
+        assert np.array_equal(planes, tensors[one["untreated/train/tensor_index"]])
+        assert one["untreated/train/split"] == b"train"
+    symbols = {tuple(name.decode() for name in one["untreated/train/gene_symbols"]) for one in records}
+    assert symbols == {("TP53",)}
+
+
+def test_croissant_lists_every_shard_with_its_digest_and_says_where_it_comes_from(
+    exported: Callable[..., Made],
+) -> None:
+    folder = exported("huggingface", shard_fields=2).folder
+    document = json.loads((folder / "croissant.json").read_bytes())
+    listed = {one["@id"]: one["sha256"] for one in document["distribution"] if one["@type"] == "cr:FileObject"}
+    assert listed == {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (folder / "data").rglob("*.parquet")
+    }
+    assert document["isBasedOn"] == {"@id": "https://doi.org/10.5072/FK2/TESTED"}
+    assert document["license"] == "https://creativecommons.org/licenses/by-nc-sa/4.0/"
+    assert document["conformsTo"] == "http://mlcommons.org/croissant/1.1"
