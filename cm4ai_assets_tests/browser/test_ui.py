@@ -180,3 +180,12 @@ def test_a_partition_is_materialized_by_clicks(page: playwright.Page, served: Se
     assert target.exists()
     page.goto("/runs")
     page.get_by_text("Success").first.wait_for(timeout=60_000)
+
+
+def test_the_page_of_the_report_leads_to_the_report(page: playwright.Page) -> None:
+    page.goto(f"/assets/datasheet_report?view=partitions&partition={RELEASE}")
+    page.get_by_role("link", name="index.html").click()
+    page.wait_for_url(f"**/documents/datasheet_report/{RELEASE}/")
+    page.get_by_role("heading", name="Contact sheets").wait_for()
+    page.get_by_role("link", name="CITATION.cff").first.click()
+    page.get_by_text("cff-version: 1.2.0").wait_for()

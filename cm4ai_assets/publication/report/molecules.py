@@ -14,13 +14,14 @@ from cm4ai_assets.perturbseq.overview import overview_of
 from cm4ai_assets.perturbseq.screen_pictures import guides_per_cell
 from cm4ai_assets.proteomics.pictures import window_chart
 from cm4ai_assets.proteomics.summaries import per_bait, per_deposit, per_replicate
-from cm4ai_assets.publication.blocks import Block, Facts, Figure, Section, Text, table_of
+from cm4ai_assets.publication.blocks import Block, Facts, Figure, Note, Section, Text, table_of
 from cm4ai_assets.publication.report.subject import Subject, absent, absent_conditions
 from cm4ai_assets.tables.integration import MODALITIES, PROTEINS
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, MASSIVE_FILES, SECMS_PROTEINS
 from cm4ai_assets.tables.screen import CELLRANGER_METRICS, GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
+from cm4ai_assets.vocabulary import MODALITY_NAMES, Modality
 
 _ROWS = 20
 
@@ -43,12 +44,29 @@ def coverage(subject: Subject) -> Section:
         title,
         (
             figure,
-            table_of(overlaps(rows), "Genes and proteins by combination of modalities", shown=_ROWS),
-            table_of(coverage_by_measure(rows), "Coverage by measure and condition", shown=40),
+            *_unknown(rows),
+            table_of(_by_combination(rows), "Genes and proteins by combination of modalities", shown=_ROWS),
+            table_of(coverage_by_measure(rows), "Coverage by measure and condition", shown=40, absent="-"),
             *common,
             *([] if everywhere.height else [Text("No gene is measured by every modality.")]),
         ),
     )
+
+
+def _not_published(proteins: pl.DataFrame) -> list[str]:
+    """The modalities of which nothing is known: what is not published is not absent."""
+    return [one for one in MODALITIES if proteins[f"has_{one}"].is_null().all()]
+
+
+def _unknown(proteins: pl.DataFrame) -> list[Block]:
+    names = [MODALITY_NAMES[Modality(one)] for one in _not_published(proteins)]
+    sentence = f"Of {' and '.join(names)} no table is published here: which genes it covers is not known, and not none."
+    return [Note(sentence)] if names else []
+
+
+def _by_combination(proteins: pl.DataFrame) -> pl.DataFrame:
+    unknown = [pl.lit("not published").alias(one) for one in _not_published(proteins)]
+    return overlaps(proteins).with_columns(unknown).rename({str(one): name for one, name in MODALITY_NAMES.items()})
 
 
 def secms(subject: Subject) -> Section:

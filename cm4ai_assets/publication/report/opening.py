@@ -27,7 +27,7 @@ from cm4ai_assets.publication.report.subject import Subject, delivered_tables
 from cm4ai_assets.references import Kind
 from cm4ai_assets.storage.registry import TEST_PREFIX
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.vocabulary import MODALITY_NAMES
+from cm4ai_assets.vocabulary import MODALITY_NAMES, Modality
 
 _COUNTED = (
     ("if_fields", "fields of view"),
@@ -81,7 +81,6 @@ def _numbers(subject: Subject) -> list[tuple[str, Content]]:
 def _identity(subject: Subject) -> list[tuple[str, Content]]:
     origin, record = subject.origin, subject.record
     found: list[tuple[str, Content]] = [
-        ("Title", origin.title or None),
         ("DOI", Link(origin.doi, f"https://doi.org/{origin.doi.removeprefix('doi:')}")),
         ("Version", origin.version),
         ("Release key", Mono(subject.key)),
@@ -89,7 +88,7 @@ def _identity(subject: Subject) -> list[tuple[str, Content]]:
         ("Conditions with images", ", ".join(subject.conditions_of("if_fields")) or "none"),
     ]
     if record is not None:
-        found[3:3] = [("Dataset first published", record.published), ("This version published", _day(subject))]
+        found[2:2] = [("Dataset first published", record.published), ("This version published", _day(subject))]
     return found
 
 
@@ -116,7 +115,7 @@ def _published(subject: Subject) -> Section:
     by = files.group_by("modality", "cell_line", "file_condition").agg(
         pl.len().alias("files"), pl.col("size").sum(), (pl.col("access") != "public").sum().alias("not public")
     )
-    named = pl.col("modality").replace(MODALITY_NAMES)
+    named = pl.col("modality").replace({**MODALITY_NAMES, Modality.RELEASE: "the release itself"})
     rows = by.sort("modality", "cell_line", "file_condition", nulls_last=True).with_columns(named)
     rows = rows.rename({"file_condition": "condition"})
     table = table_of(rows, "Published files by modality, cell line and condition", shown=60, absent="of none")

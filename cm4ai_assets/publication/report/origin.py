@@ -10,7 +10,7 @@ from cm4ai_assets.publication.blocks import ABSENT, Block, Content, Mono, Sectio
 from cm4ai_assets.publication.report.subject import Subject
 from cm4ai_assets.references import Kind
 
-_FILES_SHOWN, _DIGEST = 60, 16
+_FILES_SHOWN, _DIGEST = 60, 12
 
 
 def provenance(subject: Subject) -> Section:
