@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets.publication.readiness import known, wording
-from cm4ai_assets.publication.readiness.delivery import D4D, Delivery
+from cm4ai_assets.publication.readiness.delivery import D4D, Delivery, listed
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT
 
@@ -69,14 +69,9 @@ def standards(found: Delivery) -> Grade:
 
 def _bound(croissant: Mapping[str, Any]) -> int:
     """Fields of record sets that state a term of a vocabulary."""
-    fields = [field for one in _listed(croissant, "recordSet") for field in _listed(one, "field")]
+    fields = [field for one in listed(croissant, "recordSet") for field in listed(one, "field")]
     return sum(known.VOCABULARY.search(str({key: value for key, value in field.items() if key not in
                {"source", "description", "name", "@id"}})) is not None for field in fields)  # fmt: skip
-
-
-def _listed(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    found = value.get(key, [])
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def quality(found: Delivery) -> Grade:
@@ -143,8 +138,8 @@ def _words(text: str) -> str:
 def verifiable(found: Delivery) -> Grade:
     """3.c: digests in the metadata, which are those of the files."""
     items = found.items
-    in_crate = [one for one in items if found.recorded(one, found.crate_text)]
-    in_croissant = [one for one in items if found.recorded(one, found.croissant_text)]
+    in_crate = [one for one in items if found.recorded(one, found.crate_digests)]
+    in_croissant = [one for one in items if found.recorded(one, found.croissant_digests)]
     files = sum(len(one.files) for one in items)
     return graded(
         "3.c",
@@ -192,6 +187,6 @@ def tables_of(found: Delivery) -> dict[str, set[str]]:
         return {}
     return {
         str(one.get("name", one.get("@id", ""))): {str(field.get("name", field.get("@id", ""))).rpartition("/")[2]
-                                                   for field in _listed(one, "field")}
-        for one in _listed(found.croissant, "recordSet")
+                                                   for field in listed(one, "field")}
+        for one in listed(found.croissant, "recordSet")
     }  # fmt: skip

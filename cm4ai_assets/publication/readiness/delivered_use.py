@@ -60,7 +60,7 @@ def appropriate(found: Delivery) -> Grade:
 
 def associated(found: Delivery) -> Grade:
     """5.d: all parts in one record, and nothing in it that is not there."""
-    listed = [one for one in found.items if found.recorded(one, found.crate_text)]
+    listed = [one for one in found.items if found.recorded(one, found.crate_digests)]
     parts = found.described.edges.filter(pl.col("relation") == "has_part")
     dangling = parts.filter(~pl.col("target_known"))
     crates = [
@@ -120,7 +120,7 @@ def standardized(found: Delivery) -> Grade:
 
 def computable(found: Delivery) -> Grade:
     """6.b: loaders of others, and ours."""
-    listed = [one for one in found.items if found.recorded(one, found.croissant_text)]
+    listed = [one for one in found.items if found.recorded(one, found.croissant_digests)]
     sets = tables_of(found)
     described = {word for word in ("open_release", "mlcroissant") if word in found.page}
     return graded(

@@ -24,6 +24,7 @@ from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT, DERIVED
 from cm4ai_assets.updates.credit import NOT_STATED, licence_name
 
 D4D = "datasheet.yaml"
+_FOLDER_DIGEST = r'"cm4ai:listingSha256":\s*"([0-9a-f]{64})"'
 _OF_THE_SOURCE = (
     "Files made here carry the identifier of the release that they are made from. They have one of their own once "
     "somebody deposits them."
@@ -125,6 +126,24 @@ class Delivery:
         absent = [one.name for one in (CROISSANT, DERIVED_CRATE, DATASHEET_REPORT) if one.name not in self.documents]
         return (_OF_THE_SOURCE, *(f"{one} is not materialized; what it would say is not counted." for one in absent))
 
-    def recorded(self, item: Delivered, text: str) -> bool:
+    @cached_property
+    def crate_digests(self) -> frozenset[str]:
+        """Every SHA-256 that the crates state of a file, or of a folder."""
+        stated = self.described.entities
+        folders = stated["extra"].drop_nulls().str.extract(_FOLDER_DIGEST).drop_nulls()
+        return frozenset(stated["sha256"].drop_nulls()) | frozenset(folders)
+
+    @cached_property
+    def croissant_digests(self) -> frozenset[str]:
+        """Every SHA-256 that Croissant states of a file."""
+        return frozenset(str(one.get("sha256")) for one in listed(self.croissant, "distribution"))
+
+    def recorded(self, item: Delivered, digests: frozenset[str]) -> bool:
         """A document states the digest of an item: of its folder, or of all its files."""
-        return item.digest in text or (bool(item.files) and all(file.sha256 in text for file in item.files))
+        return item.digest in digests or (bool(item.files) and all(file.sha256 in digests for file in item.files))
+
+
+def listed(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects under a key of a JSON object."""
+    found = value.get(key, [])
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -30,7 +30,7 @@ TOPICS: Mapping[str, str] = {
     "publication": r"^(?:associatedPublication|relatedPublication|existing_uses|use_repository|citation)",
     "composition": r"^(?:description$|instances|rai:dataCollectionType|hasPart|subpopulations|variables)",
     "collection": r"^(?:rai:dataCollection(?:Type)?$|rai:dataCollection\[|acquisition_methods|collection_mechanisms"
-    r"|data_collectors|raw_sources|raw_data_sources)",
+    r"|data_collectors|raw_sources)",
     "processing": r"^(?:rai:dataPreprocessingProtocol|rai:dataManipulationProtocol|preprocessing_strategies"
     r"|cleaning_strategies|labeling_strategies|imputation_protocols)",
     "quality": r"^(?:rai:dataQuality|anomalies|cleaning_strategies|.*Quality)",
