@@ -15,7 +15,7 @@ from cm4ai_assets.publication.readiness.grading import POINTS
 from cm4ai_assets.publication.readiness.rubric import CRITERIA
 from cm4ai_assets.publication.readiness.summary import ColumnSummary, TableSummary
 from cm4ai_assets_tests.crates.twins import ref
-from cm4ai_assets_tests.publication.readiness_twins import ORIGIN, SHA, Documents, items
+from cm4ai_assets_tests.publication.readiness_twins import D4D, ORIGIN, SHA, Documents, items
 
 Damage = Callable[[Documents], Any]
 
@@ -208,3 +208,11 @@ def test_what_is_made_of_what_leads_to_a_published_file_leads_there_too() -> Non
     made = replace(STORE.making, inputs=(replace(STORE.making.inputs[0], path=TABLE.path),)) if STORE.making else None
     found = Documents().evidence(items=(TABLE, replace(STORE, making=made)), origins={})
     assert grade_delivered("1.a", found).one[0].text.startswith("2 of 2")
+
+
+def test_the_list_of_files_in_the_datasheet_is_not_read_as_statements() -> None:
+    files = [{"id": "f", "resources": [{"id": str(n), "path": f"a/{n}"} for n in range(3)]}]
+    about = Documents(d4d={**D4D, "file_collections": files, "known_biases": [{"id": "b", "description": "A bias."}]})
+    fields = about.evidence().described.statements.filter(source_kind="d4d")["field"].to_list()
+    assert not [one for one in fields if one.startswith("file_collections")]
+    assert "known_biases[0].description" in fields

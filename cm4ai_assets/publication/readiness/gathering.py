@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -38,6 +39,8 @@ from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT, DERIVED
 
 _SAMPLE_BYTES = 256 * 1024**2
 _CRATE = "ro-crate-metadata.json"
+_LIST_OF_FILES = re.compile(rb"^file_collections:\n(?:[ -].*\n)*", re.MULTILINE)
+"""The slot of the datasheet that lists thousands of files, of which digests are held against the crates'."""
 
 
 def published_evidence(store: Store, release: str) -> Published:
@@ -81,7 +84,7 @@ def described_by(documents: Mapping[str, Mapping[str, bytes]], release: str) -> 
     made = crate_tables(read_crates(files), release=release)
     sheets = [Datasheet(name, "crate_root", crates[name]) for name in [DERIVED_CRATE.entry] if name in crates]
     if data := documents.get(DATASHEET_REPORT.name, {}).get(D4D):
-        sheets.append(Datasheet(D4D, "d4d", data))
+        sheets.append(Datasheet(D4D, "d4d", _LIST_OF_FILES.sub(b"", data)))
     if data := documents.get(CROISSANT.name, {}).get(CROISSANT.entry):
         sheets.append(Datasheet(CROISSANT.entry, "landing_page", _without_files(data)))
     statements = datasheet_table(sheets, release=release)
