@@ -15,6 +15,7 @@ import pytest
 from cm4ai_assets import verification
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import ConfigurationError, NotDamagedError
+from cm4ai_assets.lineage.trace import trace_table
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.references import Kind, Reference, everything, references
 from cm4ai_assets.sandbox import SandboxServer
@@ -100,6 +101,19 @@ def test_a_sound_release_has_no_problems_and_everything_of_it_is_read(store: Sto
     assert {"release", "table", "blob", "tensor", "statistics"} <= set(words)
     assert not [item for item in results if "before digests were recorded" in item.detail]
     assert len({item.what for item in results}) == len(results)
+
+
+def test_a_row_of_every_table_is_traced_to_published_files_and_runs(store: Store) -> None:
+    answers = {"usage_metrics": "counts of", "release_datasheet": "JSON-LD of the landing page", "sra_runs": "sample "}
+    for one in (one for one in references(store, RELEASE) if one.kind is Kind.TABLE):
+        rows = store.table(one.name, one.partition).collect()
+        for row in {0, rows.height - 1} if rows.height else ():
+            trace = trace_table(store, RELEASE, one.name, rows.row(row, named=True))
+            assert trace.runs, one
+            assert trace.stale == (), one
+            ends = [step.name for step in trace.steps if not step.origins and not step.file]
+            assert trace.files or [name for name in ends if name.startswith(answers[one.name])] == ends, one
+            assert "not known" not in str(trace).replace("CRC-32 and size are not known here", ""), one
 
 
 def test_one_flipped_bit_in_any_kind_of_file_is_found_and_nothing_else_is_called_damaged(store: Store) -> None:

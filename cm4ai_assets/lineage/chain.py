@@ -16,11 +16,12 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.errors import Cm4aiError, StoredBytesDamagedError
 from cm4ai_assets.lineage.delivered import folder_digest
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.lineage.shown import numbers_in_words
 from cm4ai_assets.lineage.steps import Member, RowsOf, State, Step, StepKind, Stored, Used
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.addresses import blob_of
+from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.layout import Partition
@@ -37,6 +38,7 @@ NO_RUN: Final = "It was made before runs were recorded: which run made it is not
 OTHER_RUN: Final = "The record of its run is about other bytes: which run made these is not known."
 NO_DIGEST: Final = "It was published before digests were recorded."
 NOT_STORED: Final = "Its bytes are not stored here."
+DAMAGED: Final = "What is stored of it is damaged: it has another size than it had."
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Chain:
     def __post_init__(self) -> None:
         self.blobs = BlobStore(self.store.fs, self.store.root)
         self.makings = Makings(self.store)
+        self.published = PublishedFiles(self.store)
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever is made
         """What was made under a key before, or is made now."""
@@ -225,9 +228,9 @@ class Chain:
     def _files(self, name: str, place: Partition) -> Iterator[PublishedFile]:
         if not place.release:
             return
-        yield from published_inputs(self.store, place.release, name, place.condition)
+        yield from self.published.inputs(place.release, name, place.condition)
         if self.release and self.place(name, Partition(self.release, place.condition)) == place:
-            yield from published_inputs(self.store, self.release, name, place.condition)
+            yield from self.published.inputs(self.release, name, place.condition)
 
     def file(self, file: PublishedFile, *, lines: Sequence[int] = (), notes: Sequence[str] = ()) -> Step:
         """A published file as a link: the end of a chain."""
@@ -237,10 +240,17 @@ class Chain:
 
     def _file(self, file: PublishedFile, lines: tuple[int, ...], notes: tuple[str, ...]) -> Step:
         stored = None if file.sha256 is None else Stored(self.blobs.path(file.sha256), file.sha256, file.size)
-        if stored is None:
+        if stored is None and (blob := self._damaged(file)) is not None:
+            stored, notes = Stored(self.blobs.path(blob.sha256), blob.sha256, blob.size), (*notes, DAMAGED)
+        elif stored is None:
             notes = (*notes, NOT_STORED)
         name = f"published file {file.path}"
         return Step(StepKind.FILE, name, stored=stored, lines=lines, file=file, notes=notes)
+
+    def _damaged(self, file: PublishedFile) -> Blob | None:
+        """What was stored of a file, where something of another size stands there now; None where nothing does."""
+        known = self.blobs.index.meant_by(file.digest_type, file.digest) if file.digest_type and file.digest else None
+        return known if known is not None and self.blobs.has(known.sha256) else None
 
     def members(
         self, files: Sequence[PublishedFile], members: Sequence[Member], *, lines: Sequence[int] = (), note: str = ""

@@ -16,10 +16,14 @@ from cm4ai_assets import tables
 from cm4ai_assets.lineage.chain import Chain
 from cm4ai_assets.lineage.listing import same_file
 from cm4ai_assets.lineage.products import DOCUMENT, STORES, read_partitions
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET
+
+_DOCUMENT_IN = {CRATE_ENTITIES.name: "crate_file", CRATE_EDGES.name: "crate_file", RELEASE_DATASHEET.name: "source"}
+"""Tables whose rows name a document of the release, as `file` or `file!member`, and the column."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,28 @@ def _directly(chain: Chain, one: _Product, files: Sequence[PublishedFile]) -> st
     """How a table comes from one of the files itself, in a sentence; None if it does not."""
     if one.kind is not StepKind.TABLE or not one.place.release:
         return None
-    read = published_inputs(chain.store, one.place.release, one.name, one.place.condition)
+    read = chain.published.inputs(one.place.release, one.name, one.place.condition)
     own = [file for file in read if any(same_file(file, wanted) for wanted in files)]
     return _rows_of(chain, one, own) if own else None
 
 
 def _rows_of(chain: Chain, one: _Product, own: Sequence[PublishedFile]) -> str:
+    """That a table comes from files, and how many of its rows name one of them, where rows do."""
     names = ", ".join(f"{file.path} ({file.dataset})" for file in own)
-    digests = [file.sha256 for file in own if file.sha256]
-    if "source_sha256" not in tables.table(one.name).polars_schema or not digests:
+    naming = _naming(one.name, own)
+    if naming is None:
         return f"Directly from {names}."
-    named = chain.table(one.name, one.place).select(pl.col("source_sha256").is_in(digests).sum(), pl.len().alias("all"))
-    count, every = named.collect().row(0)
+    counted = chain.table(one.name, one.place).select(naming.fill_null(value=False).sum(), pl.len().alias("all"))
+    count, every = counted.collect().row(0)
     return f"Directly from {names}: {count:,} of its {every:,} rows name it."
+
+
+def _naming(name: str, own: Sequence[PublishedFile]) -> pl.Expr | None:
+    """Which rows of a table name one of some files; None if rows of this table name none."""
+    if "source_sha256" in tables.table(name).polars_schema:
+        return pl.col("source_sha256").is_in([file.sha256 for file in own if file.sha256])
+    column = _DOCUMENT_IN.get(name)
+    return None if column is None else pl.col(column).str.split("!").list.first().is_in([file.path for file in own])
 
 
 def _upstream(chain: Chain, one: _Product) -> list[str]:

@@ -79,10 +79,48 @@ def published_inputs(store: Store, release: str, name: str, condition: str | Non
         name: Name of the table.
         condition: Its condition, where the table has one.
     """
-    blobs = BlobStore(store.fs, store.root)
-    found = [*_of_release(store, blobs, release, name, condition), *_of_article(store, blobs, release, name)]
-    found += _of_deposits(store, blobs, release, name, condition)
-    return tuple(dict.fromkeys(found))
+    return PublishedFiles(store).inputs(release, name, condition)
+
+
+class PublishedFiles:
+    """The published files of one storage, each looked up once: for whoever asks about many partitions.
+
+    Args:
+        store: The storage.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._blobs = store, BlobStore(store.fs, store.root)
+        self._locks: dict[str, pl.DataFrame | None] = {}
+        self._files: dict[tuple[str, object], PublishedFile] = {}
+
+    def inputs(self, release: str, name: str, condition: str | None = None) -> tuple[PublishedFile, ...]:
+        """See `published_inputs`."""
+        found = [*self._of_release(release, name, condition), *_of_article(self._store, self._blobs, release, name)]
+        found += _of_deposits(self._store, self._blobs, release, name, condition)
+        return tuple(dict.fromkeys(found))
+
+    def listed(self, release: str) -> tuple[PublishedFile, ...]:
+        """All that the lock of a release lists; nothing without a lock."""
+        lock = self._lock(release)
+        return () if lock is None else tuple(self._file(release, row) for row in lock.rows(named=True))
+
+    def _of_release(self, release: str, name: str, condition: str | None) -> Iterator[PublishedFile]:
+        feed = next((feed for feed in FEEDS if name in {feed.first, *feed.tables}), None)
+        lock = self._lock(release) if feed else None
+        for row in feed.inputs(lock).get(condition, ()) if feed and lock is not None else ():
+            yield self._file(release, dict(row))
+
+    def _lock(self, release: str) -> pl.DataFrame | None:
+        if release not in self._locks:
+            self._locks[release] = lock_of(self._store, release)
+        return self._locks[release]
+
+    def _file(self, release: str, row: dict[str, object]) -> PublishedFile:
+        key = (release, row["file_id"])
+        if key not in self._files:
+            self._files[key] = release_file(self._store, self._blobs, row, release)
+        return self._files[key]
 
 
 def release_file(store: Store, blobs: BlobStore, row: dict[str, object], release: str) -> PublishedFile:
@@ -171,15 +209,6 @@ def run_file(blobs: BlobStore, row: dict[str, object], file: RunFile) -> Publish
         access=str(row["access"]),
         url=file.url,
     )
-
-
-def _of_release(
-    store: Store, blobs: BlobStore, release: str, name: str, condition: str | None
-) -> Iterator[PublishedFile]:
-    feed = next((feed for feed in FEEDS if name in {feed.first, *feed.tables}), None)
-    lock = lock_of(store, release) if feed else None
-    for row in feed.inputs(lock).get(condition, ()) if feed and lock is not None else ():
-        yield release_file(store, blobs, dict(row), release)
 
 
 def _of_article(store: Store, blobs: BlobStore, release: str, name: str) -> Iterator[PublishedFile]:

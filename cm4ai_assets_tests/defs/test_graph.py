@@ -9,8 +9,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from cm4ai_assets import tables
 from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
+from cm4ai_assets.lineage.rules import RULES
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 
 
@@ -39,6 +41,13 @@ def test_nothing_stands_alone() -> None:
     graph = defs.resolve_asset_graph()
     nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
     assert [node.key for node in nodes if not node.parent_keys and not node.child_keys] == []
+
+
+def test_what_a_table_is_traced_to_is_what_its_asset_reads() -> None:
+    graph, names = defs.resolve_asset_graph(), {table.name for table in tables.ALL}
+    for name, rule in RULES.items():
+        parents = {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} & names
+        assert set(rule.reads) == parents, name
 
 
 def test_a_new_look_at_the_collection_leaves_locked_releases_up_to_date(bench: Workbench) -> None:

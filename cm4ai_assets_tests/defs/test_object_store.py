@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cm4ai_assets import cli, open_release
+from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings
@@ -54,6 +55,20 @@ def test_what_is_published_is_verified(
     monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path))
     assert cli.main(["verify"]) == cli.DONE, capsys.readouterr().out
     assert " 0 problems" in capsys.readouterr().out
+
+
+def test_rows_addresses_and_files_are_traced(made: Workbench) -> None:
+    store = made.platform.store
+    trace = open_release(RELEASE, storage=made.platform.settings.storage).trace("if_tensors", 1, verify=True)
+    (file,) = trace.files
+    assert trace.subject.stored is not None
+    address = store.location(trace.subject.stored.path)
+    assert address.startswith("s3://")
+    assert trace_thing(store, address).files == (file,)
+    assert {step.name.split(" ")[1] for step in trace_thing(store, str(file.file_id)).made} >= {"if_fields", "if_cells"}
+    assert len({making.run_id for making in trace.runs}) >= 1
+    assert trace.held
+    assert [one for one in trace.held if one.problems] == []
 
 
 def test_tensors_are_read_and_loaded(made: Workbench) -> None:

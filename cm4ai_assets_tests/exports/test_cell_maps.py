@@ -22,6 +22,7 @@ from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.images.averaging import area_average
+from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets_tests.exports.releases import EDGE, LICENSE, copied
 from cm4ai_assets_tests.shared import SHARED
@@ -138,6 +139,15 @@ def test_altered_bytes_end_the_export_and_leave_no_image_of_them(
     for path in (tmp_path / "out").rglob("*.jpg"):
         assert path.read_bytes() == published[f"{path.parent.name}/{path.name}"]
     assert not json.loads((tmp_path / "out" / "cm4ai-export.json").read_text())["complete"]
+
+
+def test_an_exported_image_is_traced_back_to_its_zip(images: Release, exported: Callable[..., Made]) -> None:
+    made = exported("cell-maps", selection=Selection(conditions=(Condition.UNTREATED,)))
+    image = next(iter((made.folder / "untreated" / "red").iterdir()))
+    for place in (made.folder, image):
+        trace = trace_thing(images.store, str(place))
+        assert [file.path for file in trace.files] == ["Images/cm4ai_ifimages_MDA-MB-468_untreated.zip"]
+        assert "not complete" not in str(trace)
 
 
 def test_the_readme_says_licence_citation_and_origin(images: Release, exported: Callable[..., Made]) -> None:

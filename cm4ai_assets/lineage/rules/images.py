@@ -122,9 +122,9 @@ def shard_of(stored: Stored, kind: Sharded, indices: Sequence[int]) -> Stored:
 
 RULES = {
     IF_IMAGES.name: Rule(_images, reads=(IF_ARCHIVE.name,)),
-    IF_ANTIBODIES.name: Rule(_antibodies, reads=(IF_IMAGES.name,)),
-    IF_FIELDS.name: Rule(_fields, reads=(IF_IMAGES.name, IF_ANTIBODIES.name)),
-    IF_TENSORS.name: Rule(_tensors, reads=(IF_IMAGES.name, IF_ANTIBODIES.name)),
-    IF_QUALITY.name: Rule(_quality, reads=(IF_IMAGES.name, IF_ANTIBODIES.name)),
+    IF_ANTIBODIES.name: Rule(_antibodies, reads=(IF_ARCHIVE.name, IF_IMAGES.name)),
+    IF_FIELDS.name: Rule(_fields, reads=(IF_ARCHIVE.name, IF_IMAGES.name, IF_ANTIBODIES.name)),
+    IF_TENSORS.name: Rule(_tensors, reads=(IF_ARCHIVE.name, IF_FIELDS.name)),
+    IF_QUALITY.name: Rule(_quality, reads=(IF_ARCHIVE.name, IF_FIELDS.name)),
     IF_CELLS.name: Rule(_cells, reads=(IF_FIELDS.name, IF_TENSORS.name)),
 }

@@ -11,7 +11,7 @@ from cm4ai_assets.lineage.published import release_file
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET, USAGE_METRICS
-from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.tables.release import IF_ARCHIVE, RELEASE_FILES
 from cm4ai_assets.updates.inputs import lock_of
 
 _ADDED, _LANDING_PAGE = "added/", "landing_page"
@@ -69,8 +69,8 @@ def _counts(_: Chain, rows: Rows) -> Iterator[Step]:
 
 
 RULES = {
-    CRATE_ENTITIES.name: Rule(_claims, reads=(RELEASE_FILES.name,)),
-    CRATE_EDGES.name: Rule(_claims, reads=(RELEASE_FILES.name,)),
-    RELEASE_DATASHEET.name: Rule(_statements, reads=(RELEASE_FILES.name,)),
+    CRATE_ENTITIES.name: Rule(_claims, reads=(RELEASE_FILES.name, IF_ARCHIVE.name)),
+    CRATE_EDGES.name: Rule(_claims, reads=(RELEASE_FILES.name, IF_ARCHIVE.name)),
+    RELEASE_DATASHEET.name: Rule(_statements, reads=(RELEASE_FILES.name, IF_ARCHIVE.name)),
     USAGE_METRICS.name: Rule(_counts),
 }

@@ -107,8 +107,8 @@ def _metrics(chain: Chain, rows: Rows) -> Iterator[Step]:
 RULES = {
     FIGSHARE_FILES.name: Rule(_article, reads=(RELEASE_FILES.name,)),
     SRA_RUNS.name: Rule(_runs, reads=(RELEASE_FILES.name,)),
-    PERTURB_TARGETS.name: Rule(_targets, reads=(RELEASE_FILES.name,)),
+    PERTURB_TARGETS.name: Rule(_targets, reads=(RELEASE_FILES.name, FIGSHARE_FILES.name)),
     GUIDE_LIBRARY.name: Rule(_guides, reads=(FIGSHARE_FILES.name,)),
-    PERTURB_CELLS.name: Rule(_cells, reads=(FIGSHARE_FILES.name,)),
+    PERTURB_CELLS.name: Rule(_cells, reads=(FIGSHARE_FILES.name, GUIDE_LIBRARY.name)),
     CELLRANGER_METRICS.name: Rule(_metrics, reads=(RELEASE_FILES.name,)),
 }
