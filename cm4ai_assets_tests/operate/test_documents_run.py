@@ -56,6 +56,7 @@ NOT_RUN = {
     "cm4ai pull": "a name in a sentence, without arguments",
     "cm4ai materialize": "a name in a sentence, without arguments",
     "cm4ai withdraw": "a name in a sentence, without arguments",
+    "cm4ai trace": "a name in a sentence, without arguments",
 }
 OPTIONAL = ("torch", "scdataset")
 PULLED = "27261219/KOLF_Pan_Genome_QC_Filtered.h5ad"  # an example reads it under its name
