@@ -1,7 +1,8 @@
-"""An exported folder, which stands outside the storage: its record leads back.
+"""Folders outside the storage, exported or published: what they say of themselves leads back.
 
-Belongs here: reading `cm4ai-export.json` and holding what it names against what stands here. Does not belong here:
-writing it (`exports`).
+Belongs here: reading `cm4ai-export.json` and holding what it names against what stands here; finding the payload of a
+published folder, which has the layout and the records of a storage. Does not belong here: writing them (`exports`,
+`publication`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cm4ai_assets.storage.addresses import store_of
 
 RECORD: Final = "cm4ai-export.json"
 _WHOLE: Final = "Its record says what the folder as a whole was made of."
+_BAG, _PAYLOAD, _REGISTRY = "bagit.txt", "data", "registry"
 _AGAIN: Final = "Export the folder again."
 
 
@@ -27,6 +29,12 @@ def record_above(path: Path) -> Path | None:
     """The record of the export that a file is part of, or that a folder is; None if it is of none."""
     around = (path, *path.parents) if path.is_dir() else path.parents
     return next((folder / RECORD for folder in around if (folder / RECORD).is_file()), None)
+
+
+def payload_above(path: Path) -> Path | None:
+    """The payload of the published folder (a bag) that a path lies in, which is a storage; None if it lies in none."""
+    found = (folder / _PAYLOAD for folder in (path, *path.parents) if (folder / _BAG).is_file())
+    return next((payload for payload in found if (payload / _REGISTRY).is_dir()), None)
 
 
 def export_step(chain: Chain, path: Path, record: Path) -> Step:

@@ -13,7 +13,7 @@ import polars as pl
 
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import CONDITIONS
-from cm4ai_assets.lineage.chain import Chain, with_notes
+from cm4ai_assets.lineage.chain import NOT_STORED, Chain, with_notes
 from cm4ai_assets.lineage.listing import by_sha256
 from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.lineage.steps import State, Step, StepKind, Stored
@@ -158,6 +158,6 @@ def blob_steps(chain: Chain, sha256: str) -> list[Step]:
 def blob_step(chain: Chain, sha256: str) -> Step:
     """Stored bytes of which no release lists a file."""
     blob = chain.blobs.find("SHA-256", sha256)
-    notes = ("No release here lists a file with these bytes.",) if blob else ("It is not stored here.",)
-    stored = Stored(chain.blobs.path(sha256), sha256, blob.size if blob else None)
+    notes = ("No release here lists a file with these bytes.",) if blob else (NOT_STORED,)
+    stored = Stored(chain.blobs.path(sha256), sha256, blob.size) if blob else None
     return Step(StepKind.BLOB, f"blob {sha256}", stored=stored, notes=notes)

@@ -123,9 +123,22 @@ def trace_thing(
         trace = Trace(at) if isinstance(at, Step) else _published(chain, by_sha256(store, at), thing, at)
         return _finished(chain, trace, verify=verify)
     place = (cwd or Path.cwd()) / thing
+    if place.exists() and (payload := exported.payload_above(place.resolve())) is not None:
+        return _in_payload(payload, place.resolve(), verify=verify)
     if place.exists() and (record := exported.record_above(place)) is not None:
         return _finished(chain, Trace(exported.export_step(chain, place, record)), verify=verify)
     return _finished(chain, _published(chain, _listed(chain, thing, release), thing), verify=verify)
+
+
+def _in_payload(payload: Path, place: Path, *, verify: bool) -> Trace:
+    """What stands in a published folder, by the records that were published with it."""
+    if not place.is_relative_to(payload) or place == payload:
+        raise SelectionError(
+            f"{place} is no part of what {payload.parent} delivers.", remedy=f"Name a table or store below {payload}."
+        )
+    found = trace_thing(Store(str(payload), scratch=payload), place.relative_to(payload).as_posix(), verify=verify)
+    note = f"It stands in the published folder {payload.parent}, and is traced by the records in there."
+    return replace(found, subject=with_notes(found.subject, note))
 
 
 def _listed(chain: Chain, thing: str, release: str | None) -> list[Listed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,26 @@ def test_an_exported_file_leads_back_by_the_record_of_its_folder(release: Releas
     (tmp_path / "out" / RECORD).write_text("[]")
     with pytest.raises(SelectionError, match="is no record of an export"):
         trace_thing(release.store, str(tmp_path / "out"))
+
+
+def test_a_published_folder_is_traced_by_its_own_records(release: Release, copy: Release, tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    for room in ("tables", "tensors", "registry"):
+        shutil.copytree(Path(copy.store.root) / room, bag / "data" / room)
+    (bag / "bagit.txt").write_text("BagIt-Version: 1.0\n")
+    (bag / "README.md").write_text("what it is")
+    path = layout.table_path(tables.table("if_fields"), Partition(KEY, "untreated"))
+    trace = trace_thing(release.store, str(bag / "data" / path))
+    assert {file.path for file in trace.files} == {UNTREATED}
+    assert {making.run_id for making in trace.runs} == {RUN}
+    assert f"It stands in the published folder {bag}, and is traced by the records in there." in trace.subject.notes
+    shard = trace_thing(
+        release.store, str(bag / "data" / tensor(release, "untreated") / "image/c/0/0/0/0"), verify=True
+    )
+    assert shard.held is not None
+    assert not [one for one in shard.held if one.problems]
+    with pytest.raises(SelectionError, match="is no part of what"):
+        trace_thing(release.store, str(bag / "README.md"))
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,24 @@ def test_a_field_of_the_tensor_leads_to_its_shard_and_its_images(release: Releas
     assert {file.path for file in whole.files} == {PACLITAXEL}
 
 
+def test_of_two_zips_of_a_condition_only_the_one_that_was_read_is_an_origin(copy: Release) -> None:
+    rows = copy.store.table("release_files", Partition(KEY)).collect().rows(named=True)
+    own = [{name: value for name, value in row.items() if name != "release"} for row in rows]
+    other = {**own[0], "label": "images_untreated_again.zip", "file_id": 900, "digest": "0" * 32}
+    publish(copy.store, "release_files", [other, *own], None)
+    stored = next(
+        row for row in rows if row["label"] == "apms.zip"
+    )  # bytes that are stored, and were not read for this
+    second = {**own[0], "label": "other.zip", "file_id": 901, "digest": stored["digest"], "size": stored["size"]}
+    publish(copy.store, "release_files", [other, second, *own], None)
+    for row in ({"path": copy.table("if_tensors").collect()["path"][0]}, 3):
+        assert UNTREATED in {file.path for file in copy.trace("if_tensors", row, condition="untreated").files}
+        assert "Files/other.zip" not in {
+            file.path for file in copy.trace("if_tensors", row, condition="untreated").files
+        }
+    assert {file.path for file in copy.trace("if_images", 0, condition="untreated").files} == {UNTREATED}
+
+
 def test_what_is_counted_or_compared_leads_to_the_very_rows(release: Release) -> None:
     plates, effects = release.trace("if_plates", 0), release.trace("if_effects", 0)
     (row,) = release.table("if_effects").collect().rows(named=True)
