@@ -23,7 +23,7 @@ from cm4ai_assets.defs.perturbseq import tables as screen_assets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import checks as proteomics_checks
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
-from cm4ai_assets.defs.publication import croissant, readiness, report
+from cm4ai_assets.defs.publication import crate, croissant, readiness, report
 from cm4ai_assets.defs.release import assets as release_assets
 from cm4ai_assets.defs.release import checks as release_checks
 from cm4ai_assets.defs.updates import schedules
@@ -49,6 +49,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *integration_assets.ASSETS,
             *effect_assets.ASSETS,
             *croissant.ASSETS,
+            *crate.ASSETS,
             *report.ASSETS,
             *readiness.ASSETS,
         ],
@@ -64,6 +65,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *integration_checks.CHECKS,
             *effect_checks.CHECKS,
             *croissant.CHECKS,
+            *crate.CHECKS,
             *report.CHECKS,
             *readiness.CHECKS,
         ],

@@ -1,4 +1,4 @@
-"""What runs in the validators' environment: reads questions as JSON, writes verdicts as JSON.
+"""What runs in the validators' environment: reads a question as JSON, writes the verdict as JSON to a file.
 
 Belongs here: asking the tools. Does not belong here: making their environment (`python`). It imports nothing of the
 project, which is not installed there.
@@ -178,4 +178,5 @@ def bag(folder: str) -> list[str]:
 if __name__ == "__main__":
     asked = json.loads(sys.stdin.read())
     answers = {one.__name__: one for one in (roc, ro_crate_py, fairscape, fairscape_classes, cff, bag, context)}
-    sys.stdout.write(json.dumps(answers[asked.pop("ask")](**asked)))
+    answer = answers[asked.pop("ask")](**asked)
+    Path(sys.argv[1]).write_text(json.dumps(answer))  # not to stdout, where the tools print

@@ -10,6 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -60,12 +61,14 @@ def _make(folder: Path) -> None:
 
 
 def _asked(question: str, **about: object) -> Any:
-    words = [str(python_tools()), str(_HERE / "judge.py")]
     text = json.dumps({"ask": question, **about})
-    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=_MINUTES * 60, check=False)
-    if done.returncode:
-        pytest.fail(f"the judge of {question} broke down: {done.stderr.strip()[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        words = [str(python_tools()), str(_HERE / "judge.py"), str(answer)]
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=_MINUTES * 60, check=False)
+        if done.returncode:
+            pytest.fail(f"the judge of {question} broke down: {done.stderr.strip()[-2000:]}")
+        return json.loads(answer.read_text())
 
 
 def run_roc_validator(crates: Path | Sequence[Path], *profiles: str, severity: str = "REQUIRED") -> list[str]:

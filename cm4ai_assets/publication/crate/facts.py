@@ -1,0 +1,136 @@
+"""What the crates are made of, read once: everything after this is a pure function of it.
+
+Belongs here: reading the inventory's footers, stores' arrays, lists of distributions and the release's own metadata.
+Does not belong here: how it is said in a crate (`building`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cm4ai_assets.access import Release
+from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.lineage.delivered import Delivered
+from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.publication.stated import Stated, stated_by
+from cm4ai_assets.references import Kind
+from cm4ai_assets.storage.makings import Makings
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.crates import CRATE_ENTITIES
+
+_METADATA = "zarr.json"
+_ORCID = "https://orcid.org/"
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of a store: its name within it, and what its metadata says."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is delivered, and all that a crate says of it.
+
+    Attributes:
+        release: Release key.
+        delivery: What it delivers.
+        stated: What the release says of itself.
+        published: Path of what is delivered to the published files that it was made of, as far as they are direct.
+        schemas: Path of a table's file to the Arrow schema in its footer.
+        arrays: Path of a store to its arrays.
+        environments: SHA-256 to the list of distributions that a run had installed.
+        people: ORCID to the name of a person, where the release's crates say it.
+    """
+
+    release: str
+    delivery: tuple[Delivered, ...]
+    stated: Stated
+    published: Mapping[str, tuple[PublishedFile, ...]]
+    schemas: Mapping[str, pa.Schema]
+    arrays: Mapping[str, tuple[StoredArray, ...]]
+    environments: Mapping[str, str]
+    people: Mapping[str, str]
+
+    @property
+    def made_on(self) -> date | None:
+        """The day on which the last of it was made; where no run is recorded, on which the version came out."""
+        days = [one.making.ended.date() for one in self.delivery if one.making is not None]
+        return max(days, default=self.stated.released)
+
+
+def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
+    """Everything that the crates of a release say, read from its storage.
+
+    Args:
+        release: The release.
+        delivery: What it delivers: `lineage.delivered.delivered`, or a part of that.
+    """
+    store = release.store
+    software = [one.making.software.environment for one in delivery if one.making is not None]
+    return Facts(
+        release=release.key,
+        delivery=tuple(delivery),
+        stated=stated_by(release, delivery),
+        published={one.path: _published(store, release.key, one) for one in delivery},
+        schemas={one.path: _schema(store, one.path) for one in delivery if one.kind is Kind.TABLE},
+        arrays={one.path: tuple(_arrays(store, one)) for one in delivery if is_store(one)},
+        environments=dict(_environments(store, software)),
+        people=_people(release),
+    )
+
+
+def _environments(store: Store, wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The lists of distributions; one that is no longer stored is named by its digest alone."""
+    for sha256 in sorted(set(wanted)):
+        with suppress(FileNotFoundError):
+            yield sha256, Makings(store).environment(sha256)
+
+
+def is_store(one: Delivered) -> bool:
+    """It is a folder of arrays."""
+    return one.kind not in {Kind.TABLE, Kind.DOCUMENT}
+
+
+def _published(store: Store, release: str, one: Delivered) -> tuple[PublishedFile, ...]:
+    if one.kind is Kind.DOCUMENT:
+        return ()
+    return published_inputs(store, release, one.name, one.partition.condition)
+
+
+def _schema(store: Store, path: str) -> pa.Schema:
+    with store.fs.open(store.address(path), "rb") as file:
+        return pq.read_schema(file).remove_metadata()
+
+
+def _arrays(store: Store, one: Delivered) -> Iterator[StoredArray]:
+    for file in one.files:
+        if file.path.rsplit("/", 1)[-1] != _METADATA:
+            continue
+        stated = json.loads(store.read(file.path))
+        if stated.get("node_type") == "array":
+            name = file.path.removeprefix(f"{one.path}/").removesuffix(_METADATA).rstrip("/")
+            axes = tuple(axis or str(n) for n, axis in enumerate(stated.get("dimension_names") or stated["shape"]))
+            yield StoredArray(name, str(stated["data_type"]), tuple(stated["shape"]), tuple(map(str, axes)))
+
+
+def _people(release: Release) -> dict[str, str]:
+    try:
+        entities = release.table(CRATE_ENTITIES.name)
+    except NotMaterializedError:
+        return {}
+    known = entities.filter(pl.col("entity_type") == "Person", pl.col("entity_id").str.starts_with(_ORCID))
+    rows = known.select("entity_id", "name").drop_nulls().unique("entity_id", keep="first", maintain_order=True)
+    return {entity.removeprefix(_ORCID): name for entity, name in rows.collect().iter_rows()}
