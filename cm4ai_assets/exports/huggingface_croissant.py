@@ -21,7 +21,6 @@ from cm4ai_assets.croissant.words import (
     CONTEXT,
     NAME,
     PARQUET,
-    data_type,
     field,
     file_object,
     record_set,
@@ -32,6 +31,7 @@ from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.images.shards import STAINS
 from cm4ai_assets.storage.file_digests import FileDigest
 from cm4ai_assets.tables.images import CHANNELS, IF_FIELDS
+from cm4ai_assets.tables.integration import SPLITS
 from cm4ai_assets.updates.credit import NOT_STATED, licence_address
 
 
@@ -107,7 +107,7 @@ def _file_set(name: str) -> dict[str, Any]:
 def _records(name: str, labels: Mapping[str, pl.DataType]) -> dict[str, Any]:
     condition, split = name.split("/")
     source = {"fileSet": {"@id": f"shards/{name}"}}
-    described = {column.name: column.description for column in IF_FIELDS.columns}
+    described = {column.name: column.description for column in (*SPLITS.columns, *IF_FIELDS.columns)}
     images = [
         {
             "@type": "cr:Field",
@@ -119,20 +119,12 @@ def _records(name: str, labels: Mapping[str, pl.DataType]) -> dict[str, Any]:
         }
         for channel in CHANNELS
     ]
-    side = {
-        "@type": "cr:Field",
-        "@id": f"{name}/split",
-        "name": "split",
-        "description": "The split that all these records are in.",
-        "dataType": data_type(pl.String()),
-        "value": split,
-    }
     columns = [
         field(f"{name}/{column}", dtype, source, description=described.get(column)) for column, dtype in labels.items()
     ]
     return record_set(
         name,
-        [*images, side, *columns],
+        [*images, *columns],
         description=f"Fields of view of the condition {condition} in the split {split}: images and labels.",
         key={"@id": f"{name}/field_id"},
     )

@@ -125,6 +125,8 @@ def test_croissant_lists_every_shard_with_its_digest_and_says_where_it_comes_fro
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (folder / "data").rglob("*.parquet")
     }
+    names = [one["@id"] for one in (*document["recordSet"], *document["recordSet"][0]["field"])]
+    assert len(names) == len(set(names))
     assert document["isBasedOn"] == {"@id": "https://doi.org/10.5072/FK2/TESTED"}
     assert document["license"] == "https://creativecommons.org/licenses/by-nc-sa/4.0/"
     assert document["conformsTo"] == "http://mlcommons.org/croissant/1.1"
