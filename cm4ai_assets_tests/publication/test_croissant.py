@@ -25,10 +25,12 @@ from cm4ai_assets.publication import croissant_check
 from cm4ai_assets.publication.croissant import Described, build, croissant_files, described
 from cm4ai_assets.publication.croissant_check import loads, records_agree
 from cm4ai_assets.publication.croissant_limits import limits
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, root_from_document
 from cm4ai_assets.storage.makings import Making, Software
+from cm4ai_assets.tables.publication import CROISSANT
 from cm4ai_assets_tests.exports.releases import copied
 from cm4ai_assets_tests.images.published import KEY
+from cm4ai_assets_tests.operate.documented import PROJECT, blocks
 from cm4ai_assets_tests.publication.releases import delivery_of, place
 
 BASE = "../../../../"
@@ -376,3 +378,21 @@ def _otherwise_written(rows: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
     rows.write_parquet(buffer, compression="uncompressed")
     return buffer.getvalue()
+
+
+def test_the_documented_example_loads_a_published_release(
+    release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = copied(release, tmp_path)
+    files = croissant_files(described(own, delivery_of(own)), base=root_from_document(CROISSANT, Partition(KEY)))
+    with own.store.stage_document(CROISSANT, Partition(KEY), files) as staged:
+        own.store.publish_document(staged)
+    monkeypatch.setenv("CM4AI_STORAGE", own.store.root)
+    monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path / "scratch"))
+    (example,) = (block for block in blocks(PROJECT / "docs" / "publication.md", "python") if "mlcroissant" in block)
+    names: dict[str, Any] = {}
+    exec(compile(example, "publication.md", "exec"), names)
+
+    assert len(names["fields"]) == 8
+    assert names["store"].startswith(b"tensors/if_tensors/")
+    assert isinstance(int(names["row"]), int)
