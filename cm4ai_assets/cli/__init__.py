@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cm4ai_assets import causes
-from cm4ai_assets.cli import export, materialize, pull, rebuild, releases, sandbox, stored, trace
+from cm4ai_assets.cli import export, materialize, publish, pull, rebuild, releases, sandbox, stored, trace
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
@@ -63,6 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (releases, materialize, pull, stored, trace, export, rebuild, sandbox):
+    for module in (releases, materialize, pull, stored, trace, export, publish, rebuild, sandbox):
         module.add_to(commands)
     return parser

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cm4ai_assets.cli.terminal import DONE, err, out
+from cm4ai_assets.cli.terminal import DONE, out, shown_progress
 from cm4ai_assets.conditions import condition_of
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.exports.formats import FORMATS, SHARD_FIELDS
@@ -18,11 +15,10 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 if TYPE_CHECKING:
-    from cm4ai_assets.exports.making import Made, Progress
+    from cm4ai_assets.exports.making import Made
     from cm4ai_assets.exports.selection import Selection
 
 _LISTS = ("sha256sums", "md5sums", "pooch", "aria2", "metalink", "bagit")
-_EVERY_SECONDS = 10.0
 _SELECTING = {
     "gene": "a symbol, Ensembl id or UniProt accession",
     "antibody": "an antibody id",
@@ -82,7 +78,7 @@ def _folder(args: argparse.Namespace) -> int:
     selection = _selection(args)
     release = open_release(args.release, storage=Settings.from_env().storage)
     folder = args.output or Path(f"cm4ai-{release.key}-{args.format}")
-    with _shown() as progress:
+    with shown_progress() as progress:
         made = export(
             release, args.format, folder, selection=selection, pixels=args.pixels, shard_fields=args.shard_fields,
             progress=progress,
@@ -110,26 +106,6 @@ def _say(made: Made) -> None:
     kept = f", {made.kept:,} of them from before" if made.kept else ""
     out.print(f"{made.parts:,} parts{kept} in {made.folder}. {made.counted}.")
     out.print(f"Licence: {made.license}. README.md there says how to read it and what it is made from.")
-
-
-@contextmanager
-def _shown() -> Iterator[Progress]:
-    """Progress on standard error: a bar on a terminal, else a line now and then."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
-    with Bars(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
-        task, shown = bars.add_task("export", total=None), [time.monotonic()]
-
-        def progress(done: int, total: int, unit: str) -> None:
-            bars.update(task, description=unit, completed=done, total=total)
-            now = time.monotonic()
-            if not err.is_terminal and (done == total or now - shown[0] >= _EVERY_SECONDS):
-                shown[0] = now
-                err.print(f"{done:,} of {total:,} {unit}")
-
-        yield progress
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -6,6 +6,9 @@ stand in nearly every line, so colour is asked for with `style=` or `rich.text.T
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +17,10 @@ from rich.text import Text
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.plain import for_terminal
 
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, what there is to do, and what is counted."""
+
+_EVERY_SECONDS = 10.0
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -38,3 +45,23 @@ def complain(error: Cm4aiError, status: int, *, debug: bool) -> int:
         err.print_exception()
     err.print(f"cm4ai: {for_terminal(str(error))}")
     return status
+
+
+@contextmanager
+def shown_progress(task_name: str = "export") -> Iterator[Progress]:
+    """Progress on standard error: a bar on a terminal, else a line now and then."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Bars(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        task, shown = bars.add_task(task_name, total=None), [time.monotonic()]
+
+        def progress(done: int, total: int, unit: str) -> None:
+            bars.update(task, description=unit, completed=done, total=total)
+            now = time.monotonic()
+            if not err.is_terminal and (done == total or now - shown[0] >= _EVERY_SECONDS):
+                shown[0] = now
+                err.print(f"{done:,} of {total:,} {unit}")
+
+        yield progress

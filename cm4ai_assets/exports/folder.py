@@ -23,8 +23,6 @@ from cm4ai_assets.storage.disk import fsync_file, typed_disk_errors, write_whole
 from cm4ai_assets.storage.names import safe_path
 
 RECORD = "cm4ai-export.json"
-NAMED_BY = "--output"
-_REMEDY = f"{NAMED_BY} must name a folder that can be written."
 _LOCK = ".cm4ai-export.lock"
 _PARTIAL = ".cm4ai-partial-"
 _OWN = (_PARTIAL, _LOCK, f".{RECORD}.")
@@ -39,21 +37,26 @@ class ExportFolder:
     Args:
         path: The folder; made if it is missing.
         identity: What the export is; see `Plan.identity`.
+        named_by: The word of the command that names the folder.
 
     Raises:
         ConfigurationError: The folder holds something else or another export, or a process writes to it.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, identity: Mapping[str, Any], *, named_by: str = "--output") -> None:
         self.path = path
+        self._named_by = named_by
+        self._remedy = f"{named_by} must name a folder that can be written."
         self._identity = json.loads(json.dumps(identity))  # as it will be read again
         self._lock = filelock.FileLock(path / _LOCK, timeout=0)
         self._there: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        with typed_disk_errors(self.path, remedy=_REMEDY):
+        with typed_disk_errors(self.path, remedy=self._remedy):
             if self.path.exists() and not self.path.is_dir():
-                raise ConfigurationError(f"{self.path} is a file.", remedy="Name another folder with --output.")
+                raise ConfigurationError(
+                    f"{self.path} is a file.", remedy=f"Name another folder with {self._named_by}."
+                )
             self._refuse_strangers()
             self.path.mkdir(parents=True, exist_ok=True)
             try:
@@ -87,7 +90,7 @@ class ExportFolder:
         """
         target = self.path / _checked(part.name)
         partial = self.path / f"{_PARTIAL}{secrets.token_hex(8)}"
-        with typed_disk_errors(self.path, remedy=_REMEDY):
+        with typed_disk_errors(self.path, remedy=self._remedy):
             try:
                 yield partial
                 if partial.is_file() and partial.stat().st_size >= _SYNCED:
@@ -101,7 +104,7 @@ class ExportFolder:
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small file of the export, whole, whatever stood there."""
-        with typed_disk_errors(self.path, remedy=_REMEDY):
+        with typed_disk_errors(self.path, remedy=self._remedy):
             write_whole(self.path / _checked(name), data)
 
     def record(self, content: Mapping[str, Any], *, complete: bool) -> None:
@@ -118,12 +121,12 @@ class ExportFolder:
         if recorded is None:
             raise ConfigurationError(
                 f"{self.path} holds something that is no export ({held[0]}).",
-                remedy="Nothing was written. Name a new or an empty folder with --output.",
+                remedy=f"Nothing was written. Name a new or an empty folder with {self._named_by}.",
             )
         if differing := _differing(recorded, self._identity):
             raise ConfigurationError(
                 f"{self.path} holds another export: {differing}.",
-                remedy="Nothing was written. Name another folder with --output, or remove that one.",
+                remedy=f"Nothing was written. Name another folder with {self._named_by}, or remove that one.",
             )
 
     def _recorded(self) -> dict[str, Any] | None:

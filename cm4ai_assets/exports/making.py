@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from cm4ai_assets.exports.folder import NAMED_BY, ExportFolder
+from cm4ai_assets.exports.folder import ExportFolder
 from cm4ai_assets.exports.parts import Part, Plan
 from cm4ai_assets.exports.provenance import Origin, readme
 from cm4ai_assets.storage.disk import require_space
@@ -60,9 +60,9 @@ def make(plan: Plan, folder: Path, origin: Origin, progress: Progress = lambda _
         ConfigurationError: The folder holds something else.
         NoSpaceError: The disk is full, or will be.
     """
-    with ExportFolder(folder, plan.identity) as place:
+    with ExportFolder(folder, plan.identity, named_by=plan.named_by) as place:
         missing = [part for part in plan.parts if not place.has(part)]
-        require_space({folder: plan.room * len(missing) // max(1, len(plan.parts))}, named_by=NAMED_BY)
+        require_space({folder: plan.room * len(missing) // max(1, len(plan.parts))}, named_by=plan.named_by)
         _write_all(missing, place, _Counter(plan, missing, progress))
         for part in plan.closing:
             with place.writing(part) as path:

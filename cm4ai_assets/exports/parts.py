@@ -51,6 +51,7 @@ class Plan:
         notes: What a reader has to know of the values, in sentences.
         front_matter: What has to stand before the text of README.md, from the name of the licence.
         room: Bytes that it takes, where that is known.
+        named_by: The word of the command that names the folder.
     """
 
     identity: Mapping[str, Any]
@@ -64,6 +65,7 @@ class Plan:
     notes: Sequence[str] = ()
     front_matter: Callable[[str], str] = lambda _license: ""
     room: int = 0
+    named_by: str = "--output"
 
 
 def of_bytes(name: str, data: bytes) -> Part:

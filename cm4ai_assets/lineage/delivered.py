@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cm4ai_assets import tables
+from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.references import Kind, Reference, references
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.digests import listing_digest
@@ -143,7 +145,13 @@ def _in(path: str, files: Files) -> Iterator[DeliveredFile]:
 
 def _footer(store: Store, path: str) -> tuple[int, Mapping[str, str]]:
     """The number of rows of a table's file, and the dataset, version and licence that it states."""
-    with store.fs.open(store.address(path), "rb") as file:
-        footer = pq.read_metadata(file)
+    try:
+        with store.fs.open(store.address(path), "rb") as file:
+            footer = pq.read_metadata(file)
+    except pa.ArrowInvalid as error:
+        raise StoredBytesDamagedError(
+            f"{path} cannot be read as Parquet: {str(error).splitlines()[0]}",
+            remedy=f"Run `cm4ai withdraw {path}`, then materialize it again.",
+        ) from error
     stated = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
     return footer.num_rows, {key: stated[key] for key in _CREDIT if key in stated}
