@@ -122,11 +122,17 @@ def _cause(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Warnings of mlcroissant are returned, not logged."""
-    logger = logging.getLogger("absl")
+    """Warnings of mlcroissant are returned, not logged; and it gives the process no handler of logs.
+
+    It logs through `logging.info`, which sets up the root logger where nothing has: every line of a run would then
+    stand on the console twice.
+    """
+    logger, root, own = logging.getLogger("absl"), logging.getLogger(), logging.NullHandler()
     level = logger.level
     logger.setLevel(_LOUD)
+    root.addHandler(own)
     try:
         yield
     finally:
+        root.removeHandler(own)
         logger.setLevel(level)
