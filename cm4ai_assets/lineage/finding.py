@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from operator import index
+from typing import Any, Final, SupportsIndex
 
 import polars as pl
 
@@ -21,7 +22,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Column, Table
 from cm4ai_assets.updates.availability import missing
 
-RowLike = int | str | Mapping[str, Any]
+RowLike = SupportsIndex | str | Mapping[str, Any]
 """A row: its number in the file of its partition, the value of a key of one column, or values by column."""
 
 _Published = tuple[Partition, pl.LazyFrame]
@@ -71,8 +72,8 @@ def number_of(row: RowLike) -> int | None:
     >>> number_of(3), number_of("3"), number_of("B2AI_1_untreated_A1_R1_z01")
     (3, 3, None)
     """
-    if isinstance(row, int):
-        return row
+    if isinstance(row, SupportsIndex):  # numpy's numbers, too
+        return index(row)
     return int(row) if isinstance(row, str) and row.isdecimal() else None
 
 

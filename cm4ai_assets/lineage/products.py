@@ -91,8 +91,8 @@ def _made(chain: Chain, product: Step, name: str, place: Partition) -> Step:
         origins = list(_read(chain, name, place))
         notes.append(_AS_NOW)
     origins += [chain.file(file) for file in files]
-    if not origins:
-        notes.append("No published file is known behind it.")
+    if not origins and name in chain.rules:
+        notes.append(f"No published file is known behind it. Its source: {tables.table(name).source}.")
     return replace(product, notes=tuple(notes), origins=tuple(_once(origins)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cm4ai_assets.access import Release
@@ -17,13 +18,14 @@ from cm4ai_assets_tests.images.published import KEY
 
 @pytest.mark.parametrize(
     "row",
-    [4, "4", "B2AI_1_untreated_A1_R4_z01", {"field_id": "B2AI_1_untreated_A1_R4_z01"},
+    [4, np.int64(4), "4", "B2AI_1_untreated_A1_R4_z01", {"field_id": "B2AI_1_untreated_A1_R4_z01"},
      {"plate": "B2AI_1", "well": "A1", "region": "4"}, {"region": 4, "condition": "untreated"}],
 )  # fmt: skip
 def test_a_row_is_named_by_its_number_its_key_or_its_values(release: Release, row: RowLike) -> None:
     fields = release.table("if_fields").filter(condition="untreated").collect()["field_id"].to_list()
     number = fields.index("B2AI_1_untreated_A1_R4_z01")
-    named = number if row == 4 else str(number) if row == "4" else row
+    named = {4: number, "4": str(number)}.get(row, row) if isinstance(row, int | str) else row
+    named = type(row)(number) if isinstance(row, np.int64) else named
     found = release.trace("if_fields", named, condition="CTRL").subject.rows
     assert found is not None
     assert (found.numbers, found.condition) == ((number,), "untreated")

@@ -210,6 +210,29 @@ def test_a_profile_leads_to_the_line_of_its_protein_group(release: Release) -> N
     assert member.members[0].crc32 is not None
 
 
+def test_each_profile_leads_to_its_own_group(copy: Release) -> None:
+    for name in ("secms_proteins", "secms_profiles"):
+        (row,) = copy.store.table(name, Partition(KEY, "untreated")).collect().rows(named=True)
+        own = {column: value for column, value in row.items() if column not in {"release", "condition"}}
+        changed = {"source_line": 8} if name == "secms_proteins" else {}
+        publish(copy.store, name, [own, {**own, "protein_group": "P00533", **changed}], "untreated")
+    trace = copy.trace("secms_profiles", 1, condition="untreated")
+    assert rows_of(trace, "secms_proteins") == {"untreated": (1,)}
+    assert trace.subject.origins[0].origins[0].lines == (8,)
+
+
+def test_of_two_matrices_the_one_that_the_run_was_given_is_meant_or_none_is_chosen(copy: Release) -> None:
+    rows = copy.table("figshare_files").collect().rows(named=True)
+    own = [{name: value for name, value in row.items() if name != "release"} for row in rows]
+    other = {**own[0], "file_id": 13, "label": "other.h5ad", "md5": "0" * 32}
+    publish(copy.store, "figshare_files", [*own, other], None)
+    assert {file.path for file in copy.trace("perturb_cells", 0).files} == {"cells.h5ad"}
+    copy.store.fs.rm(copy.store.address(layout.MAKINGS), recursive=True)
+    unsure = copy.trace("perturb_cells", 0)
+    assert {file.path for file in unsure.files} == {"cells.h5ad", "other.h5ad"}
+    assert str(unsure).count("Which of the article's matrices was read is not recorded.") == 2
+
+
 def test_what_no_archive_lists_says_so(release: Release) -> None:
     run = release.trace("sra_runs", {"sample": "S2", "run": None})
     assert run.files == ()

@@ -31,7 +31,8 @@ def _linked(access: str) -> tuple[str, ...]:
 def _runs(chain: Chain, rows: Rows) -> Iterator[Step]:
     for row in rows.frame.rows(named=True):
         for file in run_files(row):
-            yield chain.file(run_file(chain.blobs, row, file))
+            note = f"Sample {row['sample'] or 'not named'}, BioProject {row['bioproject'] or 'not stated'}."
+            yield chain.file(run_file(chain.blobs, row, file), notes=(note,))
         if not row["file_names"]:
             yield _unlisted_run(row)
 
