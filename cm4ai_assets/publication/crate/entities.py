@@ -16,9 +16,8 @@ from cm4ai_assets.publication.crate.facts import Facts, is_store
 from cm4ai_assets.publication.crate.ids import content_id, licence_id, run_id
 from cm4ai_assets.publication.crate.parties import licences_of
 from cm4ai_assets.publication.crate.sources import authors, entity_id, format_of, title_of
-from cm4ai_assets.publication.crate.terms import EVI_DATASET, Entity, ref, refs
+from cm4ai_assets.publication.crate.terms import EVI_DATASET, UNKNOWN, Entity, ref, refs
 from cm4ai_assets.references import Kind
-from cm4ai_assets.updates.credit import NOT_STATED
 
 ZARR = "Zarr 3"
 NO_RUN = " Made before runs were recorded: which run made it is not known."
@@ -85,7 +84,7 @@ def _common(facts: Facts, one: Delivered, sources: list[str]) -> Entity:
     return {
         "description": tables.product(one.name).description + ("" if one.making else NO_RUN),
         "author": authors(facts),
-        "datePublished": one.making.ended.date().isoformat() if one.making else NOT_STATED,
+        "datePublished": one.making.ended.date().isoformat() if one.making else UNKNOWN,
         "keywords": [one.group, one.name, *([condition] if condition else [])],
         "version": one.credit.get("version", facts.stated.origin.version),
         "license": _one_or_all([ref(licence_id(name)) for name in licences(facts, one)]),

@@ -25,6 +25,7 @@ from cm4ai_assets.references import Kind
 from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.crates import CRATE_ENTITIES
+from cm4ai_assets.tables.publication import DERIVED_CRATE
 
 _METADATA = "zarr.json"
 _ORCID = "https://orcid.org/"
@@ -76,9 +77,10 @@ def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
 
     Args:
         release: The release.
-        delivery: What it delivers: `lineage.delivered.delivered`, or a part of that.
+        delivery: What it delivers: `lineage.delivered.delivered`, or a part of that. Earlier crates are left out: none
+            can state the digest of itself.
     """
-    store = release.store
+    store, delivery = release.store, [one for one in delivery if one.name != DERIVED_CRATE.name]
     software = [one.making.software.environment for one in delivery if one.making is not None]
     return Facts(
         release=release.key,

@@ -12,7 +12,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from cm4ai_assets.publication.crate.terms import CARRIED, CONTEXT, EVI_CRATE, EVI_SCHEMA, FAIRSCAPE_CONTEXT, Entity
+from cm4ai_assets.publication.crate.terms import (
+    CARRIED,
+    CONTEXT,
+    EVI_CRATE,
+    EVI_SCHEMA,
+    FAIRSCAPE_CONTEXT,
+    UNKNOWN,
+    Entity,
+)
 
 Form = Callable[[list[Entity]], bytes]
 
@@ -26,7 +34,7 @@ _NO_BOOLEAN = frozenset({"deidentified", "fdaRegulated"})
 
 
 def ro_crate(graph: list[Entity]) -> bytes:
-    """RO-Crate 1.2, which recommends a value in place of a list of one."""
+    """RO-Crate 1.2, which recommends a value in place of a list of one. What is not known is not there."""
     return _rendered(CONTEXT, [_single(entity) for entity in graph])
 
 
@@ -68,6 +76,7 @@ def _single(entity: Entity) -> Entity:
     return {
         key: value[0] if isinstance(value, list) and len(value) == 1 and key != "@type" else value
         for key, value in entity.items()
+        if value != UNKNOWN
     }
 
 

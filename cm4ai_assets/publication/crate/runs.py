@@ -12,7 +12,15 @@ from datetime import datetime
 from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.publication.crate.ids import content_id, run_id, software_id
 from cm4ai_assets.publication.crate.sources import entity_id
-from cm4ai_assets.publication.crate.terms import EVI_COMPUTATION, EVI_DATASET, EVI_SOFTWARE, Entity, ref, refs
+from cm4ai_assets.publication.crate.terms import (
+    EVI_COMPUTATION,
+    EVI_DATASET,
+    EVI_SOFTWARE,
+    UNKNOWN,
+    Entity,
+    ref,
+    refs,
+)
 from cm4ai_assets.software import NAME, Software
 from cm4ai_assets.storage.makings import Making
 
@@ -108,9 +116,9 @@ def environment_entity(sha256: str, text: str | None, place: str, *, is_part: bo
         "description": "The Python distributions that were installed when the run was made, one a line: name==version."
         + ("" if text is not None else " The list is no longer stored."),
         "author": NAME,
-        "datePublished": NOT_RECORDED,
+        "datePublished": UNKNOWN,
         "keywords": ["lock file"],
-        "version": NOT_RECORDED,
+        "version": UNKNOWN,
         "format": "text/plain",
         "encodingFormat": "text/plain",
         "sha256": sha256,

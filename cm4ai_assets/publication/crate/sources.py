@@ -15,7 +15,7 @@ from cm4ai_assets.lineage.published import DATAVERSE, PublishedFile
 from cm4ai_assets.publication.crate.facts import Facts
 from cm4ai_assets.publication.crate.ids import content_id, dataset_page, folder_id, licence_id, published_id
 from cm4ai_assets.publication.crate.parties import publisher_entity
-from cm4ai_assets.publication.crate.terms import EVI_DATASET, Entity, ref, refs
+from cm4ai_assets.publication.crate.terms import EVI_DATASET, UNKNOWN, Entity, ref, refs
 from cm4ai_assets.references import Kind
 from cm4ai_assets.storage.makings import Input
 from cm4ai_assets.tables.release import RELEASE_FILES
@@ -87,7 +87,7 @@ class Sources:
     def _said(self, entity: str, name: str, text: str, path: str) -> Entity:
         return {
             "@id": entity, "@type": _TYPES, "name": name, "description": text, "author": authors(self._facts),
-            "datePublished": NOT_STATED, "keywords": [], "format": format_of(path), "version": NOT_STATED,
+            "datePublished": UNKNOWN, "keywords": [], "format": format_of(path), "version": UNKNOWN,
         }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def dataset_entity(facts: Facts) -> Entity:
         "description": facts.stated.description or f"The published dataset {origin.doi}.",
         "identifier": origin.doi,
         "version": origin.version,
-        "datePublished": facts.stated.released.isoformat() if facts.stated.released else NOT_STATED,
+        "datePublished": facts.stated.released.isoformat() if facts.stated.released else UNKNOWN,
         "author": authors(facts),
         "keywords": list(facts.stated.keywords),
         "format": "dataset",
@@ -134,9 +134,9 @@ def published_entity(facts: Facts, file: PublishedFile) -> Entity:
         "description": f"A published file of {file.dataset}, access {file.access}. `sha256` is that of the bytes that "
         "were read here.",
         "author": f"The authors of {file.dataset}",
-        "datePublished": str(facts.stated.released) if own else NOT_STATED,
+        "datePublished": str(facts.stated.released) if own else UNKNOWN,
         "keywords": [file.archive],
-        "version": file.version or NOT_STATED,
+        "version": file.version or UNKNOWN,
         "format": format_of(file.path),
         "isPartOf": refs([dataset_page(file.archive, file.dataset)]),
         "conditionsOfAccess": file.access,
@@ -159,8 +159,8 @@ def container_entity(facts: Facts, file: PublishedFile) -> Entity:
     return {
         "@id": page, "@type": _TYPES, "name": file.dataset, "identifier": file.dataset,
         "description": f"A dataset published at {file.archive}, which the release names.",
-        "author": f"The authors of {file.dataset}", "datePublished": NOT_STATED, "keywords": [file.archive],
-        "version": file.version or NOT_STATED, "format": "dataset",
+        "author": f"The authors of {file.dataset}", "datePublished": UNKNOWN, "keywords": [file.archive],
+        "version": file.version or UNKNOWN, "format": "dataset",
     }  # fmt: skip
 
 

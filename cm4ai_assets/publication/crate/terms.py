@@ -11,6 +11,9 @@ from cm4ai_assets.publication.crate.ids import TERMS
 
 Entity = dict[str, Any]
 
+UNKNOWN: Final = ""
+"""A text that FAIRSCAPE's models demand and nobody states; the form of RO-Crate leaves its key out."""
+
 METADATA: Final = "ro-crate-metadata.json"
 RO_CRATE: Final = "https://w3id.org/ro/crate/1.2"
 ANY_RO_CRATE: Final = "https://w3id.org/ro/crate"
