@@ -305,9 +305,9 @@ def test_our_own_reader_of_crates_finds_no_defect_in_them(files: dict[str, bytes
     assert read.edges.filter(pl.col("relation") == "has_part")["target_known"].all()
 
 
-def test_a_store_of_many_files_has_a_crate_of_its_own(facts: Facts) -> None:
+def test_a_store_of_many_files_has_crates_of_its_own(facts: Facts) -> None:
     (store,) = (one for one in facts.delivery if one.kind is Kind.TENSOR)
-    shards = tuple(DeliveredFile(f"{store.path}/image/c/{n}/0/0/0", f"{n:064x}", n) for n in range(LARGEST + 1))
+    shards = tuple(DeliveredFile(f"{store.path}/image/c/{n}/0/0/0", f"{n:064x}", n) for n in range(LARGEST + 3))
     large: Delivered = replace(store, files=shards)
     delivery = tuple(large if one is store else one for one in facts.delivery)
     array = StoredArray("image", "uint8", (4, 4, 8, 8), ("field", "channel", "y", "x"))
@@ -316,19 +316,24 @@ def test_a_store_of_many_files_has_a_crate_of_its_own(facts: Facts) -> None:
 
     assert findings.each_file_once(files, delivery, "").passed
     assert findings.no_dangling(files).passed
-    stub = graph(files, "images")[f"{name.removeprefix('images/')}/"]
-    pointer = graph(files, "images")[stub["ro-crate-metadata"]]
-    own = files[f"{name}/ro-crate-metadata.json"]
-    assert (pointer["sha256"], pointer["contentSize"]) == (hashlib.sha256(own).hexdigest(), str(len(own)))
-    inside = graph(files, name)
-    assert sum("File" in one["@type"] for one in inside.values()) == LARGEST + 1
-    (folder,) = (
-        one for one in inside.values() if one.get("name") == "store of if_tensors of untreated" and "hasPart" in one
-    )
-    assert inside[folder["evi:Schema"]["@id"]]["properties"]["@value"]["image"]["shape"] == [4, 4, 8, 8]
-    assert {one["generatedBy"]["@id"] for one in inside.values() if "generatedBy" in one} == {
-        f"https://cm4ai-assets.invalid/runs/{makings.RUN}/if_tensors/untreated"
-    }
+    pointed = {"images": name, name: f"{name}/part-1"}
+    for outer, inner in pointed.items():
+        stub = graph(files, outer)[f"{inner.removeprefix(f'{outer}/')}/"]
+        pointer, own = graph(files, outer)[stub["ro-crate-metadata"]], files[f"{inner}/ro-crate-metadata.json"]
+        assert (pointer["sha256"], pointer["contentSize"]) == (hashlib.sha256(own).hexdigest(), str(len(own)))
+        assert stub["license"] == graph(files, inner)["./"]["license"]
+    parts = [graph(files, f"{name}/part-{n}") for n in (1, 2)]
+    assert [sum("File" in one["@type"] for one in part.values()) for part in parts] == [LARGEST, 3]
+    for part in parts:
+        (folder,) = (
+            one for one in part.values() if one.get("name") == "store of if_tensors of untreated" and "hasPart" in one
+        )
+        assert folder["contentSize"] == str(large.size)
+        assert part[folder["evi:Schema"]["@id"]]["properties"]["@value"]["image"]["shape"] == [4, 4, 8, 8]
+        assert {one["generatedBy"]["@id"] for one in part.values() if "generatedBy" in one} == {
+            f"https://cm4ai-assets.invalid/runs/{makings.RUN}/if_tensors/untreated"
+        }
+    assert graph(files, name)["./"]["contentSize"] == str(large.size)
 
 
 def test_the_same_release_gives_the_same_bytes(made: Release, facts: Facts, files: dict[str, bytes]) -> None:

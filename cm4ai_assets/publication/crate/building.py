@@ -1,21 +1,21 @@
-"""The crates of a release: one for the release, one a group, and one for each store of very many files.
+"""The crates of a release: one for the release, one a group, and several for a store of very many files.
 
     ro-crate-metadata.json                      the release: people, licences, its use and limits, the groups
     {group}/ro-crate-metadata.json              tables, small stores and documents of a group
-    {group}/{store}/ro-crate-metadata.json      a store of more than `LARGEST` files
+    {group}/{store}/part-1/ro-crate-metadata.json   of a store of more than `LARGEST` files, so many in each part
     environments/{sha256}.txt                   what runs had installed
     fairscape/…                                 the same crates in the form that FAIRSCAPE's models take
 
-A validator needs a tenth of a second for each entity, so no crate has thousands. Every file is in exactly one of them.
+A validator needs a tenth of a second for each entity, so no crate has hundreds. Every file is in exactly one of them;
+the folder of a large store is described in each of its parts, with the files that stand there.
 
 Belongs here: which crate describes what, and its root. Does not belong here: what is said of a file (`entities`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Final
 
@@ -48,6 +48,11 @@ class Crate:
     members: tuple[Delivered, ...] = ()
     within: tuple[Crate, ...] = ()
 
+    @property
+    def every(self) -> tuple[Delivered, ...]:
+        """What it describes, and what the crates within it do."""
+        return (*self.members, *(one for crate in self.within for one in crate.every))
+
 
 def crates_of(delivery: Sequence[Delivered]) -> Crate:
     """Which crate describes what, from that of the release down."""
@@ -58,8 +63,21 @@ def crates_of(delivery: Sequence[Delivered]) -> Crate:
 
 def _group(group: str, members: Sequence[Delivered]) -> Crate:
     apart = [one for one in members if is_store(one) and len(one.files) > LARGEST]
-    stores = (Crate(f"{group}/{_folder(one)}", f"store {_folder(one)}", (one,)) for one in apart)
+    stores = (_store(f"{group}/{_folder(one)}", one) for one in apart)
     return Crate(group, f"group {group}", tuple(one for one in members if one not in apart), tuple(stores))
+
+
+def _store(folder: str, one: Delivered) -> Crate:
+    title, starts = f"store {_folder(one)}", range(0, len(one.files), LARGEST)
+    parts = (
+        Crate(
+            f"{folder}/part-{n}",
+            f"{title}, part {n} of {len(starts)}",
+            (replace(one, files=one.files[at : at + LARGEST]),),
+        )
+        for n, at in enumerate(starts, 1)
+    )
+    return Crate(folder, title, within=tuple(parts))
 
 
 def _folder(one: Delivered) -> str:
@@ -114,7 +132,7 @@ class _Builder:
             self.facts,
             folder=crate.folder,
             title=crate.title,
-            members=crate.members,
+            members=crate.every,
             parts=parts,
             runs=[run["@id"] for run in runs],
         )
@@ -127,7 +145,7 @@ class _Builder:
         for one in crate.within:
             data = below[f"{one.folder}/{METADATA}"]
             folder = one.folder.removeprefix(f"{crate.folder}/")
-            yield from roots.stub(self.facts, folder, one.title, data, hashlib.sha256(data).hexdigest())
+            yield from roots.stub(self.facts, folder, one.title, one.every, data)
 
     def _lists(self, crate: Crate, place: str) -> Iterator[Entity]:
         """The lists of distributions: parts of the release's crate, and referred to in the others."""
@@ -142,20 +160,19 @@ class _Builder:
             schema = schema_entity(self.facts, one)
             if schema is not None:
                 yield schema
-            yield from licence_entities(licences(self.facts, one))
             if one.making is not None:
                 yield software_entity(one.making.software)
             for file in self.facts.published[one.path]:
                 yield container_entity(self.facts, file)
                 yield from licence_entities(licences_of(file.license))
+        for one in crate.every:
+            yield from licence_entities(licences(self.facts, one))
         yield dataset_entity(self.facts)
         publisher = publisher_entity(self.facts)
         if publisher is not None:
             yield publisher
         if not crate.folder:
             yield from party_entities(self.facts)
-        if crate.within or not crate.members:
-            yield from licence_entities(licences_of(self.facts.stated.origin.license))
 
 
 def graphs(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:

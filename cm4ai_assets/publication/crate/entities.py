@@ -54,7 +54,7 @@ def member_entities(facts: Facts, one: Delivered, sources: list[str], prefix: st
         "@type": ["Dataset", EVI_DATASET],
         "name": title_of(one),
         "format": ZARR if is_store(one) else "document",
-        "contentSize": str(one.size),
+        "contentSize": str(facts.size_of(one)),
         "cm4ai:listingSha256": one.digest,
         "hasPart": refs([content_id(file.path, file.sha256) for file in one.files]),
         **common,

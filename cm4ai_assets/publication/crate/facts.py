@@ -65,6 +65,10 @@ class Facts:
     environments: Mapping[str, str]
     people: Mapping[str, str]
 
+    def size_of(self, one: Delivered) -> int:
+        """Bytes of all files of what is delivered, of which `one` may have a part only."""
+        return next(whole.size for whole in self.delivery if (whole.kind, whole.path) == (one.kind, one.path))
+
     @property
     def made_on(self) -> date | None:
         """The day on which the last of it was made; where no run is recorded, on which the version came out."""

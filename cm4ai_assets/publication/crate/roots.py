@@ -9,6 +9,7 @@ it is our statement, and nothing is added to it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 from cm4ai_assets.lineage.delivered import Delivered
@@ -16,7 +17,7 @@ from cm4ai_assets.lineage.published import DATAVERSE
 from cm4ai_assets.publication.crate.entities import licences
 from cm4ai_assets.publication.crate.facts import Facts
 from cm4ai_assets.publication.crate.ids import dataset_page, licence_id
-from cm4ai_assets.publication.crate.parties import licences_of, party_id
+from cm4ai_assets.publication.crate.parties import party_id
 from cm4ai_assets.publication.crate.sources import authors
 from cm4ai_assets.publication.crate.terms import (
     ANY_RO_CRATE,
@@ -51,12 +52,10 @@ def root(
         facts: Of the release.
         folder: The folder of the crate; empty for that of the release.
         title: What it is about.
-        members: What it describes.
+        members: What it and the crates within it describe.
         parts: Ids of its parts.
         runs: Ids of the runs that made them.
     """
-    names = [name for one in members for name in licences(facts, one)] or licences_of(facts.stated.origin.license)
-    size = sum(one.size for one in (members if folder else facts.delivery))
     page = dataset_page(DATAVERSE, facts.stated.origin.doi)
     return {
         "@id": "./",
@@ -65,8 +64,8 @@ def root(
         **_described(facts, title),
         "datePublished": facts.made_on.isoformat() if facts.made_on else "",
         "keywords": list(facts.stated.keywords),
-        "license": _one_or_all([ref(licence_id(name)) for name in dict.fromkeys(names)]),
-        "contentSize": str(size),
+        "license": _licences(facts, members),
+        "contentSize": str(sum(one.size for one in members)),
         "isBasedOn": ref(page),
         "citation": ref(page),
         "hasPart": refs(parts),
@@ -124,8 +123,8 @@ def _totals(facts: Facts) -> Entity:
     }
 
 
-def stub(facts: Facts, folder: str, title: str, data: bytes, sha256: str) -> Iterator[Entity]:
-    """A crate within another, and its metadata file, by which it is described."""
+def stub(facts: Facts, folder: str, title: str, members: Sequence[Delivered], data: bytes) -> Iterator[Entity]:
+    """A crate within another, and its metadata file (`data`), by which it is described."""
     name = f"{folder}/{METADATA}"
     yield {
         "@id": f"{folder}/",
@@ -133,7 +132,7 @@ def stub(facts: Facts, folder: str, title: str, data: bytes, sha256: str) -> Ite
         "conformsTo": ref(ANY_RO_CRATE),
         **_described(facts, title),
         "keywords": [folder],
-        "license": _one_or_all([ref(licence_id(one)) for one in licences_of(facts.stated.origin.license)]),
+        "license": _licences(facts, members),
         "subjectOf": ref(name),
         "ro-crate-metadata": name,
         "hasPart": refs([name]),
@@ -145,10 +144,10 @@ def stub(facts: Facts, folder: str, title: str, data: bytes, sha256: str) -> Ite
         "description": f"RO-Crate 1.2 of the {title}.",
         "encodingFormat": "application/ld+json",
         "contentSize": str(len(data)),
-        "sha256": sha256,
+        "sha256": hashlib.sha256(data).hexdigest(),
         "localPath": name,
     }
 
 
-def _one_or_all(values: list[Entity]) -> Entity | list[Entity]:
-    return values[0] if len(values) == 1 else values
+def _licences(facts: Facts, members: Sequence[Delivered]) -> list[Entity]:
+    return refs([licence_id(name) for one in members for name in licences(facts, one)])
