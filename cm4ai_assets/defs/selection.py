@@ -168,8 +168,12 @@ def _partitioning(graph: Graph, key: dg.AssetKey) -> Partitioning:
 
 
 def _closed(candidates: set[dg.AssetKey], graph: Graph, left: set[dg.AssetKey]) -> set[dg.AssetKey]:
-    """The candidates all of whose ancestors that are still left are candidates too."""
-    ready = set(candidates)
+    """The candidates all of whose ancestors that are still left are candidates too.
+
+    What may be absent (`optional_inputs`) is made by an earlier run: within one run Dagster skips each step after one
+    that had nothing to make.
+    """
+    ready = {key for key in candidates if not optional_inputs(graph.get(key).metadata) & left}
     while True:
         blocked = {key for key in ready if graph.get(key).parent_keys & (left - ready)}
         if not blocked:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from cm4ai_assets import tables
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.checks import STEPS
 from cm4ai_assets.defs.instance import sync_partitions
@@ -73,7 +74,8 @@ def test_every_warning_check_is_evaluated_but_what_asks_the_archive(bench: Workb
     }
     steps = [step for step in STEPS if isinstance(step.about, Table)]
     known = {(step.about.name, check) for step in steps for check in step.described if isinstance(step.about, Table)}
-    assert known >= {(asset, check) for asset, check in warning if asset != "dataverse_collection"}
+    about_tables = {table.name for table in tables.ALL}
+    assert known == {(asset, check) for asset, check in warning if asset in about_tables}
     assert [name for step in steps if step.asks_archive for name in step.described] == ["still_published"]
     found = list(report.evaluated(bench.platform, RELEASE))
     assert {(one.asset, one.condition) for one in found} >= {
@@ -82,6 +84,14 @@ def test_every_warning_check_is_evaluated_but_what_asks_the_archive(bench: Workb
     assert not any(one.check == "still_published" for one in found)
     assert all(one.description for one in found)
     assert not any("Args:" in one.description for one in found)
+
+
+def test_what_had_nothing_to_make_does_not_take_the_report_along(bench: Workbench) -> None:
+    effects, made = bench.run(RELEASE, selection="if_effects,datasheet_report")
+    assert effects.made == ()
+    assert made.succeeded, made.failure
+    assert made.made == ("datasheet_report",)
+    assert "if_effects of 2026-06-v2.0 was not made" in page(bench)
 
 
 def test_a_check_that_cannot_be_evaluated_says_so_and_hinders_nothing(
