@@ -87,11 +87,11 @@ def test_every_warning_check_is_evaluated_but_what_asks_the_archive(bench: Workb
 
 
 def test_what_had_nothing_to_make_does_not_take_the_report_along(bench: Workbench) -> None:
-    effects, made = bench.run(RELEASE, selection="if_effects,datasheet_report")
-    assert effects.made == ()
+    library, made = bench.run(RELEASE, selection="guide_library,datasheet_report")
+    assert library.made == ()
     assert made.succeeded, made.failure
     assert made.made == ("datasheet_report",)
-    assert "if_effects of 2026-06-v2.0 was not made" in page(bench)
+    assert "guide_library of 2026-06-v2.0 was not made" in page(bench)
 
 
 def test_a_check_that_cannot_be_evaluated_says_so_and_hinders_nothing(
