@@ -14,7 +14,7 @@ from cm4ai_assets.defs.checks import STEPS
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.launching import Outcome
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.publication.crate import findings
+from cm4ai_assets.publication.crate import facts_of, findings
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.makings import Makings
@@ -86,6 +86,8 @@ def test_what_stands_there_lists_every_file_below_the_storage(bench: Workbench, 
     delivery = [one for one in delivery_of(Release(RELEASE, bench.platform.store)) if one.name != "derived_crate"]
 
     assert findings.each_file_once(files, delivery).passed
+    every = facts_of(Release(RELEASE, bench.platform.store), delivery_of(Release(RELEASE, bench.platform.store)))
+    assert list(every.delivery) == delivery, "a crate does not list crates: none can state its own digest"
     for one in findings.listed(files, folder.relative_to(bench.platform.store.root).as_posix()):
         assert (Path(bench.platform.store.root) / one.path).stat().st_size == one.size
 
