@@ -20,10 +20,12 @@ from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.crates.frames import crate_tables
 from cm4ai_assets.crates.reader import CrateFile, read_crates
 from cm4ai_assets.lineage.delivered import Delivered, DeliveredFile
+from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.publication.crate import Facts, build, content_id, damaged, facts_of, findings, graphs, listed
 from cm4ai_assets.publication.crate.building import LARGEST
 from cm4ai_assets.publication.crate.facts import StoredArray
 from cm4ai_assets.publication.crate.forms import values_of
+from cm4ai_assets.publication.crate.ids import published_id
 from cm4ai_assets.publication.stated import stated_in
 from cm4ai_assets.references import Kind
 from cm4ai_assets_tests.exports.releases import copied
@@ -185,6 +187,21 @@ def test_inputs_are_published_files_with_id_dataset_version_and_digest(files: di
     assert [one for one in sources if one["name"] == "release_files"], "and the table that the run has read"
     lock = described(files, "release_files", "release")
     assert lock["derivedFrom"] == {"@id": "https://doi.org/10.5072/FK2/TESTED"}
+
+
+@pytest.mark.parametrize(("url", "id_"), [
+    ("https://a.org/f/1?x=%20&y=1", "https://a.org/f/1?x=%20&y=1"),
+    ("https://a.org/a b.zip", "https://a.org/a%20b.zip"),
+    ("ftp://massive/a b.raw", "https://identifiers.org/massive:MSV000000001#raw/a%20b.raw"),
+    (None, "https://identifiers.org/massive:MSV000000001#raw/a%20b.raw"),
+])  # fmt: skip
+def test_a_published_file_is_named_by_its_address_or_its_place_in_its_dataset(url: str | None, id_: str) -> None:
+    file = PublishedFile(
+        archive="massive", dataset="MSV000000001", version=None, file_id=None, path="raw/a b.raw", size=1,
+        digest_type=None, digest=None, sha256=None, license=None, access="public", url=url,
+    )  # fmt: skip
+
+    assert published_id(file) == id_
 
 
 def test_what_has_lost_its_origin_is_named(files: dict[str, bytes]) -> None:

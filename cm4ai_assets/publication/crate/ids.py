@@ -82,7 +82,7 @@ def dataset_page(archive: str, dataset: str) -> str:
 def published_id(file: PublishedFile) -> str:
     """Of a published file: its address, if it is one of the web; else its place within the page of its dataset."""
     if file.url is not None and file.url.startswith(("http://", "https://")):
-        return file.url
+        return quote(file.url, safe="%:/?#[]@!$&'()*+,;=~")
     named = file.file_id if file.file_id is not None else file.path
     return f"{dataset_page(file.archive, file.dataset)}#{_quoted(named)}"
 
