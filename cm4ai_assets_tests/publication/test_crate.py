@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,56 +13,23 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.crates.frames import crate_tables
 from cm4ai_assets.crates.reader import CrateFile, read_crates
 from cm4ai_assets.lineage.delivered import Delivered, DeliveredFile
 from cm4ai_assets.lineage.published import PublishedFile
-from cm4ai_assets.publication.crate import Facts, build, content_id, damaged, facts_of, findings, graphs, listed
+from cm4ai_assets.publication.crate import Facts, build, content_id, findings, graphs
 from cm4ai_assets.publication.crate.building import LARGEST
 from cm4ai_assets.publication.crate.facts import StoredArray
 from cm4ai_assets.publication.crate.forms import values_of
 from cm4ai_assets.publication.crate.ids import published_id
 from cm4ai_assets.publication.stated import stated_in
 from cm4ai_assets.references import Kind
-from cm4ai_assets_tests.exports.releases import copied
 from cm4ai_assets_tests.publication import makings
-from cm4ai_assets_tests.publication.releases import DOI, delivery_of, place
+from cm4ai_assets_tests.publication.releases import DOI
 
 Graph = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def made(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The release with a run for everything but the splits, and a person whose name its crates state."""
-    found = copied(release, tmp_path_factory.mktemp("made"))
-    row = {"crate_file": "c.json", "position": 0, "entity_id": "https://orcid.org/0000-0003-4060-7360",
-           "name": "T Clark", "entity_type": "Person", "types": ["Person"], "stated_types": ["Person"]}  # fmt: skip
-    lists = {column.name: [] for column in tables.table("crate_entities").own_columns if "List" in column.type_name}
-    flags = {"is_crate": False, "is_root": False, "is_embargoed": False, "extra_keys": 0}
-    own = {**lists, **flags, **row}
-    place(found, "crate_entities", tables.table("crate_entities").from_rows([own], release=found.key).drop("release"))
-    makings.note_runs(found, without=["splits"])
-    return found
-
-
-@pytest.fixture(scope="module")
-def facts(made: Release) -> Facts:
-    stated = {"massive_files": "CC0 1.0", "guide_library": "CC BY 4.0", "if_fields": "CC BY-NC-SA 4.0"}
-    licensed = [
-        replace(one, credit={**one.credit, "version": "2.0", "license": stated[one.name]})
-        if one.name in stated
-        else one
-        for one in delivery_of(made)
-    ]
-    return facts_of(made, licensed)
-
-
-@pytest.fixture(scope="module")
-def files(facts: Facts) -> dict[str, bytes]:
-    return build(facts)
 
 
 def graph(files: dict[str, bytes], crate: str = "") -> Graph:
@@ -356,75 +322,3 @@ def test_a_store_of_many_files_has_crates_of_its_own(facts: Facts) -> None:
 def test_the_same_release_gives_the_same_bytes(made: Release, facts: Facts, files: dict[str, bytes]) -> None:
     assert build(replace(facts, delivery=tuple(facts.delivery))) == files
     assert not re.search(rb"\b20(?!26-0[67]-)\d\d-\d\d-\d\dT", b"".join(files.values())), "no time but those of runs"
-
-
-@pytest.fixture
-def laid_out(made: Release, facts: Facts, tmp_path: Path) -> tuple[Path, Path]:
-    """The document beside a copy of the storage."""
-    root = Path(copied(made, tmp_path).store.root)
-    folder = root / "somewhere" / "else"
-    for name, data in build(facts, base=f"{os.path.relpath(root, folder)}/").items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder, root
-
-
-def test_a_tampered_file_is_found_and_named(facts: Facts, laid_out: tuple[Path, Path]) -> None:
-    folder, root = laid_out
-    assert damaged(folder, root) == []
-    fields, splits = (next(one for one in facts.delivery if one.name == name).path for name in ("if_fields", "splits"))
-    data = bytearray((root / fields).read_bytes())
-    data[len(data) // 2] ^= 1
-    (root / fields).unlink()  # it is a second name of another release's file
-    (root / fields).write_bytes(bytes(data))
-    (root / splits).unlink()
-    lock = f"environments/{makings.SOFTWARE.environment}.txt"
-    (folder / lock).write_text("numpy==0\n")
-
-    found = damaged(folder, root)
-
-    assert sorted(one.split(" ", 1)[0] for one in found) == sorted([f"somewhere/else/{lock}", fields, splits])
-    assert any(f"{fields} was altered: SHA-256" in one for one in found)
-    assert any(f"{splits} is missing" in one for one in found)
-
-
-def test_an_altered_crate_is_found_by_the_one_that_points_to_it(laid_out: tuple[Path, Path]) -> None:
-    folder, root = laid_out
-    name = folder / "images" / "ro-crate-metadata.json"
-    name.write_bytes(name.read_bytes() + b" ")
-
-    assert [one.split(" ", 1)[0] for one in damaged(folder, root)] == ["somewhere/else/images/ro-crate-metadata.json"]
-
-
-def test_a_crate_that_climbs_out_is_not_followed(laid_out: tuple[Path, Path]) -> None:
-    folder, root = laid_out
-    name = folder / "ro-crate-metadata.json"
-    content = json.loads(name.read_text())
-    file = next(one for one in content["@graph"] if "File" in one["@type"])
-    content["@graph"].append({**file, "@id": "x", "localPath": "../../../outside"})
-    name.write_text(json.dumps(content))
-    (root.parent / "outside").write_text("x")
-
-    assert damaged(folder, root) == [
-        "../outside is not below the folder that the crates are about (ro-crate-metadata.json)"
-    ]
-    with pytest.raises(FileNotFoundError, match="There is no ro-crate-metadata"):
-        damaged(root, root)
-
-
-def test_more_than_can_be_read_at_once_is_read_day_by_day(files: dict[str, bytes], made: Release) -> None:
-    every = listed({name: data for name, data in files.items() if name != "ro-crate-metadata.json"}, "")
-    read: list[set[str]] = []
-
-    def opened(path: str) -> Any:
-        read[-1].add(path)
-        return (Path(made.store.root) / path).open("rb")
-
-    without = {name: data for name, data in files.items() if name != "ro-crate-metadata.json"}
-    for day in range(40):
-        read.append(set())
-        found = findings.crate_digests(without, "", opened, day=day, at_once=sum(one.size for one in every) // 2)
-        assert found.passed, found.summary
-        assert 0 < len(read[-1]) < len(every)
-    assert set().union(*read) == {one.path for one in every}
-    assert f"of {len(every)} files read" in found.summary
