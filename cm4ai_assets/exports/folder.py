@@ -19,10 +19,10 @@ import filelock
 
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.exports.parts import Part
+from cm4ai_assets.lineage.outside import EXPORT_RECORD as RECORD
 from cm4ai_assets.storage.disk import fsync_file, typed_disk_errors, write_whole
 from cm4ai_assets.storage.names import safe_path
 
-RECORD = "cm4ai-export.json"
 _LOCK = ".cm4ai-export.lock"
 _PARTIAL = ".cm4ai-partial-"
 _OWN = (_PARTIAL, _LOCK, f".{RECORD}.")

@@ -14,7 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from cm4ai_assets import tables
-from cm4ai_assets.errors import Cm4aiError, StoredBytesDamagedError
+from cm4ai_assets.errors import Cm4aiError, DocumentError, StoredBytesDamagedError
 from cm4ai_assets.lineage.delivered import folder_digest
 from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.lineage.shown import numbers_in_words
@@ -169,7 +169,11 @@ class Chain:
     def _recorded(self, path: str, notes: list[str]) -> tuple[str | None, int | None]:
         """The recorded digest and size of what stands under a path; None where no record decides."""
         if path.startswith(f"{layout.DOCUMENTS}/"):
-            published = documents.read_current(self.store, path)
+            try:
+                published = documents.read_current(self.store, path)
+            except DocumentError as damaged:
+                notes.append(str(damaged))
+                return None, None
             return published.digest, sum(file.size for file in published.files.values())
         files = self.recorded_files(path, notes)
         return (None, None) if files is None else (folder_digest(files), sum(one.size for one in files.values()))

@@ -15,25 +15,25 @@ from typing import Any, Final
 from cm4ai_assets.errors import SelectionError
 from cm4ai_assets.lineage.chain import Chain
 from cm4ai_assets.lineage.listing import by_name
+from cm4ai_assets.lineage.outside import BAG, EXPORT_RECORD, PAYLOAD
 from cm4ai_assets.lineage.products import blob_steps, store_step
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.storage.addresses import store_of
 
-RECORD: Final = "cm4ai-export.json"
 _WHOLE: Final = "Its record says what the folder as a whole was made of."
-_BAG, _PAYLOAD, _REGISTRY = "bagit.txt", "data", "registry"
+_REGISTRY: Final = "registry"
 _AGAIN: Final = "Export the folder again."
 
 
 def record_above(path: Path) -> Path | None:
     """The record of the export that a file is part of, or that a folder is; None if it is of none."""
     around = (path, *path.parents) if path.is_dir() else path.parents
-    return next((folder / RECORD for folder in around if (folder / RECORD).is_file()), None)
+    return next((folder / EXPORT_RECORD for folder in around if (folder / EXPORT_RECORD).is_file()), None)
 
 
 def payload_above(path: Path) -> Path | None:
     """The payload of the published folder (a bag) that a path lies in, which is a storage; None if it lies in none."""
-    found = (folder / _PAYLOAD for folder in (path, *path.parents) if (folder / _BAG).is_file())
+    found = (folder / PAYLOAD for folder in (path, *path.parents) if (folder / BAG).is_file())
     return next((payload for payload in found if (payload / _REGISTRY).is_dir()), None)
 
 

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cm4ai_assets.lineage.outside import BAG, PAYLOAD
 from cm4ai_assets.storage.disk import typed_disk_errors
 from cm4ai_assets.storage.file_digests import FileDigest
 
-PAYLOAD = "data"
 MANIFEST = "manifest-sha256.txt"
 _DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 _WIDTH = 79
@@ -33,7 +33,7 @@ def tag_files(files: Mapping[str, FileDigest], stated: Mapping[str, str]) -> dic
     """
     oxum = f"{sum(file.size for file in files.values())}.{len(files)}"
     info = "".join(_folded(key, text) for key, text in {**stated, "Payload-Oxum": oxum}.items())
-    tags = {"bagit.txt": _DECLARATION, "bag-info.txt": info.encode(), MANIFEST: manifest(files)}
+    tags = {BAG: _DECLARATION, "bag-info.txt": info.encode(), MANIFEST: manifest(files)}
     sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(tags.items()))
     return {**tags, "tagmanifest-sha256.txt": sums.encode()}
 

@@ -31,9 +31,10 @@ from cm4ai_assets.exports.making import Made, Progress, make
 from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes
 from cm4ai_assets.exports.provenance import Origin, origin_of, readme
 from cm4ai_assets.lineage.delivered import Delivered, DeliveredFile, delivered
+from cm4ai_assets.lineage.outside import PAYLOAD
 from cm4ai_assets.lineage.published import PublishedFile, published_inputs
 from cm4ai_assets.plain import for_markdown
-from cm4ai_assets.publication.bag import MANIFEST, PAYLOAD, damage, manifest, tag_files
+from cm4ai_assets.publication.bag import MANIFEST, damage, manifest, tag_files
 from cm4ai_assets.publication.crate.building import build
 from cm4ai_assets.publication.crate.facts import facts_of
 from cm4ai_assets.publication.croissant import croissant_files, described

@@ -12,7 +12,7 @@ import pytest
 from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import SelectionError
-from cm4ai_assets.lineage.exported import RECORD
+from cm4ai_assets.lineage.outside import EXPORT_RECORD as RECORD
 from cm4ai_assets.lineage.products import DOCUMENT
 from cm4ai_assets.lineage.steps import StepKind
 from cm4ai_assets.lineage.trace import trace_thing
@@ -207,6 +207,9 @@ def test_a_document_leads_to_what_its_run_was_given(copy: Release) -> None:
         copy.store.publish_document(staged)
     with pytest.raises(SelectionError, match="of a version that is no longer published"):
         trace_thing(copy.store, published.entry)
+    Path(copy.store.address(f"{folder}/{layout.CURRENT}")).write_bytes(b"{}")
+    damaged = {step.name: step for step in trace_thing(copy.store, "images_untreated.zip").made}
+    assert "is damaged" in " ".join(damaged[f"document croissant ({KEY})"].notes)
 
 
 def test_an_exported_file_leads_back_by_the_record_of_its_folder(release: Release, tmp_path: Path) -> None:

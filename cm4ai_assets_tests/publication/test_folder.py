@@ -14,6 +14,7 @@ from cm4ai_assets import cli, open_release
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import ConfigurationError, NotMaterializedError, StoredBytesDamagedError
 from cm4ai_assets.lineage.delivered import Delivered, delivered
+from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.publication.crate.reading import damaged
 from cm4ai_assets.publication.folder import publish
 from cm4ai_assets.references import Kind
@@ -79,6 +80,9 @@ def test_the_folder_is_a_sound_bag_that_opens_as_a_storage(made: Release, tmp_pa
     for name in ("if_fields", "release_files"):
         assert opened.table(name).collect().equals(made.table(name).collect())
     assert delivered(opened.store, made.key) == tuple(kept)
+    inside = str(payload / next(file.path for one in kept if one.name == "if_fields" for file in one.files))
+    traced = trace_thing(made.store, inside)  # by the records in the folder
+    assert [file.dataset for file in traced.files] == ["doi:10.5072/FK2/TESTED"]
     makings = [one.making for one in delivered(opened.store, made.key) if one.kind is Kind.DOCUMENT]
     assert {making.run_id for making in makings if making} == {"run"}
     readme = (payload / "README.md").read_text()
