@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from cm4ai_assets.publication.readiness.page import page_of
 from cm4ai_assets.publication.readiness.rubric import BY_ID, CRITERIA
 from cm4ai_assets.publication.readiness.scorecard import Scorecard
 from cm4ai_assets_tests.publication.readiness_twins import DOI, KEY, Documents, Release
+from cm4ai_assets_tests.validators import node
 
 GOOD, BAD = Fact(True, "there", "a table"), Fact(False, "not there", "a table", "bring it")
 LEVELS: dict[int, tuple[list[Fact], list[Fact]]] = {0: ([BAD], [GOOD]), 1: ([GOOD], [BAD]), 2: ([GOOD], [GOOD])}
@@ -139,6 +141,12 @@ def test_the_page_says_all_of_it(both: Scorecard) -> None:
     assert "Cells in <b>pictures</b>" in text, "escaped"
     assert "49 to 56 of 56" in text
     assert "Gates closed as delivered: 0.a Findable" in text
+
+
+def test_the_page_is_sound(both: Scorecard, tmp_path: Path) -> None:
+    """It consists of the blocks that `test_html` shows to be accessible."""
+    (tmp_path / "index.html").write_bytes(page_of(both, "Cells in pictures"))
+    assert node.html_errors(tmp_path / "index.html") == []
 
 
 def test_a_closed_gate_is_found_with_what_is_missing(both: Scorecard) -> None:
