@@ -155,6 +155,8 @@ EVIDENCE: list[tuple[str, str, dict[str, Any], int]] = [
     ("2.e", "images without quality control", {"items": (STORE,)}, 0),
     ("2.e", "quality control by unknown software", {"items": (replace(TABLE, making=None), STORE)}, 1),
     ("3.c", "a file that was altered", {"altered": (TABLE.path,)}, 1),
+    ("3.c", "a store of which one file is in no crate", {"items": (TABLE, replace(STORE, files=(
+        *STORE.files, replace(STORE.files[0], sha256=_OTHER))))}, 1),
     ("3.c", "nothing that was read again", {"sampled": 0}, 1),
     ("5.a", "no published file behind it", {"origins": {}}, 0),
     ("5.d", "a file that is gone", {"altered": (TABLE.path,)}, 0),

@@ -100,7 +100,13 @@ class Card:
     @property
     def settled(self) -> int:
         """Points that no expert's judgement can take away."""
-        return sum(grade.settled for grade in self.grades.values())
+        return self.if_none_is_adequate().points
+
+    def if_none_is_adequate(self) -> Card:
+        """The card if experts find nothing adequate that they have to judge; caps hold then, too."""
+        lowest = {key: one.settled for key, one in self.grades.items()}
+        limits = {key: min(lowest[key], lowest.get(one.criterion.cap, MOST)) for key, one in self.grades.items()}
+        return replace(self, grades={key: replace(one, limit=limits[key]) for key, one in self.grades.items()})
 
     @property
     def domains(self) -> dict[str, float]:

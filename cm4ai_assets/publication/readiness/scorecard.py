@@ -18,7 +18,7 @@ Belongs here: that form. Does not belong here: the page for people (`page`).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cm4ai_assets.publication.readiness import rubric
@@ -60,23 +60,18 @@ class Scorecard:
 
 
 def _form(card: Card) -> dict[str, Any]:
-    settled = _settled(card)
+    settled = card.if_none_is_adequate()
     return {
         "points": card.points,
-        "points_settled": card.settled,
+        "points_settled": settled.points,
         "overall_percent": round(card.overall, _PLACES),
         "overall_percent_settled": round(settled.overall, _PLACES),
         "gates_open": not card.closed,
         "closed_gates": [gate.criterion.id for gate in card.closed],
         "limits": list(card.limits),
         "domains": [_domain(card, number, name) for number, name in rubric.DOMAINS.items()],
-        "criteria": [_criterion(grade) for grade in card.grades.values()],
+        "criteria": [_criterion(grade, settled.grades[key].score) for key, grade in card.grades.items()],
     }
-
-
-def _settled(card: Card) -> Card:
-    """The card if experts find nothing that they have to judge adequate."""
-    return replace(card, grades={key: replace(one, limit=one.settled) for key, one in card.grades.items()})
 
 
 def _domain(card: Card, number: str, name: str) -> dict[str, Any]:
@@ -90,14 +85,14 @@ def _domain(card: Card, number: str, name: str) -> dict[str, Any]:
     }
 
 
-def _criterion(grade: Grade) -> dict[str, Any]:
+def _criterion(grade: Grade, settled: int) -> dict[str, Any]:
     one = grade.criterion
     return {
         "id": one.id,
         "name": one.name,
         "domain": one.domain,
         "score": grade.score,
-        "settled": grade.settled,
+        "settled": settled,
         "uncapped": grade.uncapped,
         "capped_by": one.cap or None,
         "needs_human": bool(one.judge),
