@@ -202,6 +202,9 @@ def test_the_schema_of_each_table_is_that_of_its_footer(made: Release, facts: Fa
             assert (declared.name in schema["required"]) == (not declared.nullable)
         seen += 1
     assert seen > 8
+    genes = next(one for one in schemas.values() if one["name"] == "Schema of if_fields")["properties"]["@value"]
+    assert genes["ensembl_gene_ids"]["value-url"] == "http://edamontology.org/data_1033"
+    assert "value-url" not in genes["field_id"]
     assert any(column.get("unit") for one in schemas.values() for column in one["properties"]["@value"].values())
 
 
@@ -218,6 +221,19 @@ def test_people_and_organizations_are_those_that_are_published(files: dict[str, 
     assert "affiliation" not in people[2]
     assert [one.get("identifier") for one in people[1:]] == [None] * 3
     assert every["./"]["funder"] == "National Institutes of Health"
+
+
+def test_subject_terms_are_carried_over_with_their_vocabulary(facts: Facts) -> None:
+    mesh = "https://www.nlm.nih.gov/mesh/"
+    term = "https://meshb.nlm.nih.gov/record/ui?ui=D001943"
+    said = {"name": "Breast Neoplasms", "termCode": "D001943", "vocabulary": mesh, "vocabulary_name": "MeSH"}
+    every = graph(build(replace(facts, subjects={term: said, "https://a.org/b": {}})))
+
+    assert every["./"]["about"] == [{"@id": term}, {"@id": "https://a.org/b"}]
+    assert every[term] == {"@id": term, "@type": "DefinedTerm", "name": "Breast Neoplasms", "termCode": "D001943",
+                           "inDefinedTermSet": {"@id": mesh}}  # fmt: skip
+    assert every[mesh] == {"@id": mesh, "@type": "DefinedTermSet", "name": "MeSH"}
+    assert "about" not in graph(build(facts))["./"], "nothing is made up"
 
 
 def test_an_orcid_alone_gets_the_name_that_the_crates_state_of_it(facts: Facts) -> None:

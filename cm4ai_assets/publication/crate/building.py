@@ -24,7 +24,13 @@ from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.publication.crate import forms, roots
 from cm4ai_assets.publication.crate.entities import licences, member_entities, schema_entity
 from cm4ai_assets.publication.crate.facts import Facts, is_store
-from cm4ai_assets.publication.crate.parties import licence_entities, licences_of, party_entities, publisher_entity
+from cm4ai_assets.publication.crate.parties import (
+    licence_entities,
+    licences_of,
+    party_entities,
+    publisher_entity,
+    subject_entities,
+)
 from cm4ai_assets.publication.crate.runs import (
     environment_entity,
     environment_name,
@@ -173,6 +179,7 @@ class _Builder:
             yield publisher
         if not crate.folder:
             yield from party_entities(self.facts)
+            yield from subject_entities(self.facts)
 
 
 def graphs(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:

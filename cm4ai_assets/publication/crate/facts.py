@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -54,6 +54,7 @@ class Facts:
         arrays: Path of a store to its arrays.
         environments: SHA-256 to the list of distributions that a run had installed.
         people: ORCID to the name of a person, where the release's crates say it.
+        subjects: Id to the name, code and vocabulary of each subject term that the release's crates state.
     """
 
     release: str
@@ -64,6 +65,7 @@ class Facts:
     arrays: Mapping[str, tuple[StoredArray, ...]]
     environments: Mapping[str, str]
     people: Mapping[str, str]
+    subjects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def size_of(self, one: Delivered) -> int:
         """Bytes of all files of what is delivered, of which `one` may have a part only."""
@@ -95,6 +97,7 @@ def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
         arrays={one.path: tuple(_arrays(store, one)) for one in delivery if is_store(one)},
         environments=dict(_environments(store, software)),
         people=_people(release),
+        subjects=_subjects(release),
     )
 
 
@@ -140,3 +143,26 @@ def _people(release: Release) -> dict[str, str]:
     known = entities.filter(pl.col("entity_type") == "Person", pl.col("entity_id").str.starts_with(_ORCID))
     rows = known.select("entity_id", "name").drop_nulls().unique("entity_id", keep="first", maintain_order=True)
     return {entity.removeprefix(_ORCID): name for entity, name in rows.collect().iter_rows()}
+
+
+def _subjects(release: Release) -> dict[str, dict[str, str]]:
+    """The subject terms that the release's crates state, each with what is said of it."""
+    try:
+        entities = release.table(CRATE_ENTITIES.name)
+    except NotMaterializedError:
+        return {}
+    terms = entities.filter(pl.col("entity_type") == "DefinedTerm", pl.col("entity_id").str.starts_with("https://"))
+    rows = terms.select("entity_id", "name", "extra").unique("entity_id", keep="first", maintain_order=True)
+    return {entity: _subject(name, extra) for entity, name, extra in rows.collect().iter_rows()}
+
+
+def _subject(name: str | None, extra: str | None) -> dict[str, str]:
+    stated = json.loads(extra) if extra else {}
+    vocabulary = stated.get("inDefinedTermSet")
+    said = {
+        "name": name,
+        "termCode": stated.get("termCode"),
+        "vocabulary": vocabulary.get("@id") if isinstance(vocabulary, dict) else vocabulary,
+        "vocabulary_name": vocabulary.get("name") if isinstance(vocabulary, dict) else None,
+    }
+    return {key: value for key, value in said.items() if isinstance(value, str) and value}

@@ -1,6 +1,6 @@
-"""People, organizations and licences as entities, as far as the release publishes who and which they are.
+"""People, organizations, licences and subject terms as entities, as far as the release publishes them.
 
-Belongs here: those three. Does not belong here: what a release says of them (`publication.stated`). A person without a
+Belongs here: those. Does not belong here: what a release says of them (`publication.stated`). A person without a
 published ORCID gets an id that means something within one crate only.
 """
 
@@ -57,6 +57,19 @@ def party_entities(facts: Facts) -> Iterator[Entity]:
         }
         if place:
             yield place
+
+
+def subject_entities(facts: Facts) -> Iterator[Entity]:
+    """An entity for each subject term that was published, and for the vocabularies that they are of."""
+    for entity, said in facts.subjects.items():
+        vocabulary = said.get("vocabulary")
+        yield {
+            "@id": entity, "@type": "DefinedTerm", "name": said.get("name", entity),
+            **({"termCode": said["termCode"]} if "termCode" in said else {}),
+            **({"inDefinedTermSet": ref(vocabulary)} if vocabulary else {}),
+        }  # fmt: skip
+        if vocabulary:
+            yield {"@id": vocabulary, "@type": "DefinedTermSet", "name": said.get("vocabulary_name", vocabulary)}
 
 
 def publisher_entity(facts: Facts) -> Entity | None:

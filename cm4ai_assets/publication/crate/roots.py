@@ -95,6 +95,7 @@ def _people(facts: Facts) -> Entity:
     people = refs([party_id(one) for one in facts.stated.creators])
     return {
         **({"author": people} if people else {}),
+        **({"about": refs(list(facts.subjects))} if facts.subjects else {}),
         **({"funder": list(facts.stated.funders)} if facts.stated.funders else {}),
     }
 

@@ -24,7 +24,6 @@ from cm4ai_assets.publication.crate.terms import (
 from cm4ai_assets.software import NAME, Software
 from cm4ai_assets.storage.makings import Making
 
-NOT_RECORDED = "not recorded"
 ENVIRONMENTS = "environments"
 
 

@@ -20,6 +20,7 @@ from cm4ai_assets.publication.crate.facts import StoredArray
 from cm4ai_assets.publication.crate.ids import schema_id
 from cm4ai_assets.publication.crate.terms import EVI_SCHEMA, Entity
 from cm4ai_assets.tables import Column, Table
+from cm4ai_assets.tables.terms import term_of
 
 NOT_DESCRIBED = "Not described: the file was written by another version of this software."
 
@@ -61,7 +62,8 @@ def _column(index: int, field: pa.Field, declared: Column | None) -> dict[str, A
     }
     if declared is None:
         return said
-    more = {"unit": declared.unit, "allowed": list(declared.allowed) if declared.allowed else None}
+    allowed = list(declared.allowed) if declared.allowed else None
+    more = {"unit": declared.unit, "allowed": allowed, "value-url": term_of(field.name)}
     return {**said, "nullable": declared.nullable, **{key: value for key, value in more.items() if value}}
 
 
