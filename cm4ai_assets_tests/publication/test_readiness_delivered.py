@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.publication.readiness.cards import as_delivered, grade_delivered
+from cm4ai_assets.publication.readiness.gathering import described_by
 from cm4ai_assets.publication.readiness.grading import POINTS
 from cm4ai_assets.publication.readiness.rubric import CRITERIA
 from cm4ai_assets.publication.readiness.summary import ColumnSummary, TableSummary
+from cm4ai_assets.publication.readiness.wording import key_actors
 from cm4ai_assets_tests.crates.twins import ref
-from cm4ai_assets_tests.publication.readiness_twins import D4D, ORIGIN, SHA, Documents, items
+from cm4ai_assets_tests.publication.readiness_twins import D4D, KEY, ORIGIN, SHA, Documents, items
 
 Damage = Callable[[Documents], Any]
 
@@ -218,3 +221,17 @@ def test_the_list_of_files_in_the_datasheet_is_not_read_as_statements() -> None:
     fields = about.evidence().described.statements.filter(source_kind="d4d")["field"].to_list()
     assert not [one for one in fields if one.startswith("file_collections")]
     assert "known_biases[0].description" in fields
+
+
+def test_people_are_the_authors_of_the_crate_that_describes_the_others() -> None:
+    about = Documents()
+    about.entities["group"] = {"@id": "images/", "@type": ["Dataset", "https://w3id.org/EVI#ROCrate"], "name": "Images"}
+    files = about.files()
+    group = json.loads(files["derived_crate"]["ro-crate-metadata.json"])
+    group["@graph"] = [one for one in group["@graph"] if one["@id"] != "images/"]
+    group["@graph"][1] |= {"@id": "ark:59852/images", "author": "The authors of the release"}
+    group["@graph"][0]["about"] = ref("ark:59852/images")
+    crates = {**files["derived_crate"], "images/ro-crate-metadata.json": json.dumps(group).encode()}
+    said = described_by({**files, "derived_crate": crates}, KEY)
+    assert said.entities.filter("is_root").height == 2
+    assert key_actors(said).two[0].text == "1 of 1 people have an ORCID"

@@ -50,7 +50,10 @@ def key_actors(found: Described) -> Grade:
 
 def _people(found: Described) -> tuple[int, int]:
     """People who made the data, and those of them with an ORCID."""
-    authors = found.entities.filter(pl.col("is_root"))["authors"].explode().drop_nulls().unique().to_list()
+    roots = found.entities.filter("is_root")
+    tops = found.entities.filter(pl.col("is_crate"), ~pl.col("is_root"))["crate_file"].unique()  # they describe others
+    top = roots.filter(pl.col("crate_file").is_in(tops.implode()))
+    authors = (top if top.height else roots)["authors"].explode().drop_nulls().unique().to_list()
     if not authors:
         authors = found.fields(r"^creators?\[\d+\](?:\.name|\.principal_investigator\.name)?$")
         ids = len([one for one in found.fields(r"^creators?\[\d+\].*(?:@id|identifier|orcid)") if _is_orcid(one)])
