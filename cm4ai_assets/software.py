@@ -12,7 +12,7 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, version
 
 from cm4ai_assets.settings import PROJECT
 
@@ -49,6 +49,16 @@ def package_version() -> str:
         return version(NAME)
     except PackageNotFoundError:
         return "(from a checkout)"
+
+
+def addresses() -> tuple[str, ...]:
+    """Where this package says that it is available: its project URLs and its home page; none if it says nothing."""
+    try:
+        stated = metadata(NAME)
+    except PackageNotFoundError:
+        return ()
+    urls = (one.partition(",")[2].strip() for one in stated.get_all("Project-URL") or ())
+    return tuple(dict.fromkeys([*urls, *(stated.get_all("Home-page") or ())]))
 
 
 @cache

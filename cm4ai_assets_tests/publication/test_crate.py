@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from cm4ai_assets.publication.crate.building import LARGEST
 from cm4ai_assets.publication.crate.facts import StoredArray
 from cm4ai_assets.publication.crate.forms import values_of
 from cm4ai_assets.publication.crate.ids import published_id
+from cm4ai_assets.publication.crate.runs import software_entity
 from cm4ai_assets.publication.stated import stated_in
 from cm4ai_assets.references import Kind
+from cm4ai_assets.software import Software
 from cm4ai_assets_tests.publication import makings
 from cm4ai_assets_tests.publication.releases import DOI
 
@@ -123,6 +126,20 @@ def test_software_without_a_commit_says_so(facts: Facts) -> None:
                  if "SoftwareApplication" in one["@type"]]  # fmt: skip
         assert [says in one["description"] for one in found] == [True]
         assert ("cm4ai:commit" in found[0]) == (software is changed)
+
+
+def test_software_is_where_its_package_says_and_nowhere_if_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = Software("0.1.0", None, None, "3.11.9", "e" * 64, "x86_64", "Linux")
+    stated = Message()
+    monkeypatch.setattr("cm4ai_assets.software.metadata", lambda _: stated)
+    assert software_entity(ran)["url"].startswith("https://cm4ai-assets.invalid/")
+    assert "sameAs" not in software_entity(ran)
+
+    stated["Project-URL"] = "Archive, https://doi.org/10.5281/zenodo.1"
+    stated["Home-page"] = "https://example.org/cm4ai_assets"
+    found = software_entity(ran)
+    assert found["url"] == "https://doi.org/10.5281/zenodo.1"
+    assert found["sameAs"] == ["https://doi.org/10.5281/zenodo.1", "https://example.org/cm4ai_assets"]
 
 
 def test_what_was_made_before_runs_were_recorded_gets_no_run_and_is_named(files: dict[str, bytes]) -> None:

@@ -21,7 +21,7 @@ from cm4ai_assets.publication.crate.terms import (
     ref,
     refs,
 )
-from cm4ai_assets.software import NAME, Software
+from cm4ai_assets.software import NAME, Software, addresses
 from cm4ai_assets.storage.makings import Making
 
 ENVIRONMENTS = "environments"
@@ -87,7 +87,8 @@ def software_entity(software: Software) -> Entity:
         "version": software.version,
         "author": NAME,
         "format": "Python package",
-        "url": software_id(software),
+        "url": next(iter(addresses()), software_id(software)),
+        **({"sameAs": list(addresses())} if addresses() else {}),
         "runtimePlatform": f"Python {software.python}",
         "operatingSystem": software.system,
         "processorRequirements": software.machine,
