@@ -24,6 +24,7 @@ from cm4ai_assets.publication.crate.terms import (
 from cm4ai_assets.software import NAME, Software, addresses
 from cm4ai_assets.storage.makings import Making
 
+NOT_RECORDED = "not recorded"
 ENVIRONMENTS = "environments"
 
 
