@@ -17,8 +17,10 @@ from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.terminal import out
 from cm4ai_assets.sandbox import SandboxServer, build
 from cm4ai_assets.settings import PROJECT, environment, service_variables
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.publication import AI_READINESS, DATASHEET_REPORT
 
 FIELDS = 24
 STATISTICS_RELEASE = "2025-06-v2.1"  # the published statistics of sequencing stand in that of June 2025 alone
@@ -86,6 +88,9 @@ def _report() -> None:
             f"{tensor.shape} {tensor.dtype}, {own['antibody_id'].n_unique()} antibodies, "
             f"{own.filter(own['defects'].list.len() > 0).height} fields with a defect"
         )
+    for document in (DATASHEET_REPORT, AI_READINESS):
+        entry = release.store.document(document, Partition(release.key)).entry
+        out.print(f"  {document.name}: {release.store.location(entry)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from cm4ai_assets.defs.perturbseq import targets as perturbseq_targets
 from cm4ai_assets.defs.proteomics import assets as proteomics_assets
 from cm4ai_assets.defs.proteomics import deposits as massive_assets
 from cm4ai_assets.defs.release import assets as release_assets
+from cm4ai_assets.tables.publication import GROUP
 
 release_lock = dg.define_asset_job(
     "release_lock",
@@ -79,6 +80,13 @@ integration = dg.define_asset_job(
     "that a release has here. Fetches nothing.",
 )
 
+publication = dg.define_asset_job(
+    "publication",
+    selection=dg.AssetSelection.groups(GROUP),
+    description="The documents that describe a release as it is delivered here: Croissant, report, derived crate, "
+    "scorecard. Fetches nothing.",
+)
+
 release_metadata = dg.define_asset_job(
     "release_metadata",
     selection=dg.AssetSelection.assets(*crate_assets.OF_RELEASE),
@@ -103,6 +111,7 @@ JOBS = (
     screen,
     cellranger,
     integration,
+    publication,
     release_metadata,
     usage,
 )
