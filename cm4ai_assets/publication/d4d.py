@@ -52,8 +52,7 @@ _OF_CRATE: Final = {
     "associatedPublication": "external_resources",
     "copyrightNotice": "ip_restrictions",
 }
-# Slots of the datasheet that are written from what is known here, and whose published form is no answer.
-_OWN: Final = frozenset({"creators", "file_collections", "parent_datasets", "related_datasets", "resources", "subsets"})
+_OWN: Final = "creators"  # those of the landing page, with their ORCIDs
 _ITEM = re.compile(r"(?P<slot>[a-z_]+)(?:\[(?P<index>\d+)\])?(?:\.(?P<key>.+))?")
 
 Slots = dict[str, list[dict[str, Any]]]
@@ -182,7 +181,7 @@ def _of_datasheets(statements: pl.DataFrame) -> Iterable[tuple[str, list[dict[st
     items: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
     for source, field, value in rows.select("source", "field", "value").iter_rows():
         found = _ITEM.fullmatch(field)
-        if found is not None and found["slot"] not in _OWN and _takes_objects(found["slot"]):
+        if found is not None and found["slot"] != _OWN and _takes_objects(found["slot"]):
             where = (source, found["slot"], found["index"] or "")
             items.setdefault(where, []).append((re.sub(r"\[\d+\]", "", found["key"] or ""), value))
     for (source, slot, _), said in items.items():

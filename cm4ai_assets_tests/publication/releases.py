@@ -30,6 +30,8 @@ RECORD = ReleaseRecord(
     released=datetime(2026, 7, 15, tzinfo=UTC), archive="http://127.0.0.1:9",
 )  # fmt: skip
 DATASHEET = """\
+creators:
+  - principal_investigator: Sandbox Painter
 purposes:
   - response: "AI-ready data: images"
 instances:
@@ -159,5 +161,5 @@ def _over_all(release: Release) -> None:
     mapping = GeneMapping([])
     frames = {name: release.table(name).collect() for name in ("if_fields", "if_antibodies")}
     splits = split_rows(frames["if_fields"], frames["if_antibodies"], mapping)
-    place(release, "splits", splits.filter(pl.col("scheme") == "protein"))
+    place(release, "splits", splits.filter(pl.col("scheme").is_in(["protein", "condition-untreated"])))
     place(release, "proteins", protein_rows(frames, mapping))

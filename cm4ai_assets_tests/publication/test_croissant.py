@@ -209,6 +209,7 @@ def test_every_side_that_has_fields_is_a_record_set_and_no_field_is_lost(
 ) -> None:
     placed = release.table("splits").filter(pl.col("split").is_not_null()).collect()
 
+    assert {one.side for one in made.splits} >= {"train", "test"}
     assert {(one.scheme, one.side) for one in made.splits} == set(placed.select("scheme", "split").unique().rows())
     assert sum(one.rows.height for one in made.splits) == placed.height
     assert set_of(document, "split_sides")["dataType"] == "cr:Split"

@@ -155,6 +155,9 @@ def test_what_was_published_is_carried_over_verbatim_and_marked(sheet: dict[str,
     assert "representation: Confocal images" in sheet["instances"][-1]["description"]
     assert sheet["creators"][0]["id"] == "https://orcid.org/0000-0003-4060-7360"
     assert "subsets" not in sheet, "a list of files that is not ours"
+    assert "Sandbox Painter" not in {one.get("description") for one in sheet["creators"]}, (
+        "people are those of the page"
+    )
 
 
 def test_what_nobody_states_is_not_there(sheet: dict[str, Any]) -> None:
