@@ -56,6 +56,12 @@ def test_a_row_of_a_frame_that_has_other_values_now_says_which(release: Release)
             None,
             "34 rows of if_fields have well=A1: row 0 .untreated.* condition, field_id",
         ),
+        (
+            "if_fields",
+            {"well": "A1"},
+            "untreated",
+            "17 rows of if_fields have well=A1: .* and others.* also by field_id",
+        ),
         ("if_fields", {"region": 1, "well": "B7"}, None, "has no well 'B7'"),
         ("splits", "B2AI_1", None, "whose key has 3 columns. Name a row number, or scheme=… condition=… field_id=…"),
         ("splits", 0, "untreated", "counted over all conditions"),
