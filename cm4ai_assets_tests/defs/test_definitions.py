@@ -84,6 +84,8 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("splits", "no_leaks"),
         *((name, "well_formed") for name in _documents()),
         ("datasheet_report", "page_small"),
+        ("derived_crate", "each_file_once"),
+        ("derived_crate", "no_dangling"),
         ("croissant", "loads"),
     }
     for spec in specs:
