@@ -23,6 +23,8 @@ from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 from cm4ai_assets_tests.publication import makings
 from cm4ai_assets_tests.publication.releases import delivery_of, described
 from cm4ai_assets_tests.validators.python import (
+    PROCESS_RUN,
+    RO_CRATE,
     fairscape_classes,
     fairscape_problems,
     ro_crate_py_problems,
@@ -97,7 +99,10 @@ def test_roc_validator_has_nothing_required_against_any_of_them(bench: Workbench
     folders = [document(bench), *(document(bench) / group for group in GROUPS)]
     assert all((folder / "ro-crate-metadata.json").is_file() for folder in folders)
 
-    assert run_roc_validator(folders) == []
+    assert run_roc_validator(folders, RO_CRATE) == []
+    # The profile of runs asks about runs: of the release none, of images all, of integration all but one are known.
+    of_runs = [document(bench), *(document(bench) / group for group in ("images", "integration"))]
+    assert run_roc_validator(of_runs, PROCESS_RUN) == []
 
 
 @pytest.mark.timeout(900)
