@@ -15,7 +15,7 @@ from cm4ai_assets.findings import Finding
 from cm4ai_assets.lineage.delivered import delivered
 from cm4ai_assets.publication.blocks import Block, Figure, Page, Section, Table, Text
 from cm4ai_assets.publication.html import render
-from cm4ai_assets.publication.report import Checked, Subject, page_of
+from cm4ai_assets.publication.report import Checked, Subject, molecules, page_of
 from cm4ai_assets.publication.report.loading import snippet
 from cm4ai_assets_tests.exports import releases
 from cm4ai_assets_tests.images.published import publish
@@ -118,6 +118,15 @@ def test_every_warning_is_shown_with_all_counts_and_some_rows(page: Page) -> Non
     assert rows.rows[0][1] == "5 bytes"
     assert any("the lock went away" in str(table.rows) for table in tables)
     assert not any("fields_complete" in str(table.rows) for table in tables)
+
+
+def test_a_modality_that_is_not_published_is_not_called_absent() -> None:
+    names = ("has_if", "has_secms", "has_apms", "has_perturbseq")
+    proteins = pl.DataFrame([(True, None, False, True)], schema=dict.fromkeys(names, pl.Boolean()), orient="row")
+    (row,) = molecules._by_combination(proteins).rows(named=True)
+    assert row == {"IF": True, "SEC-MS": "not published", "AP-MS": False, "Perturb-seq": True, "genes": 1}
+    (note,) = molecules._unknown(proteins)
+    assert "Of SEC-MS no table is published here" in str(note)
 
 
 def test_licences_terms_and_citation_are_carried_over(page: Page) -> None:
