@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from cm4ai_assets.crates.datasheet import Document, datasheet_table
 from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.publication.citation import bibtex, citation_cff, message, name_parts, plain_yaml, sentence
 from cm4ai_assets.publication.stated import Party, Stated, stated_in
+from cm4ai_assets_tests.validators.python import cff_problems
 
 # As Dataverse writes it: "Clark T" with the given name Clark, a person without ORCID, an affiliation as ROR address.
-PAGE = {
+PAGE: dict[str, Any] = {
     "@type": "Dataset",
     "name": "June 2026 Data Release",
     "creator": [
@@ -179,3 +181,11 @@ def test_the_same_release_gives_the_same_bytes() -> None:
 
     assert (citation_cff(first), bibtex(first)) == (citation_cff(second), bibtex(second))
     assert b"&id" not in citation_cff(first)
+
+
+def test_the_schema_of_cff_accepts_it_whatever_the_archive_states(tmp_path: Path) -> None:
+    path = tmp_path / "CITATION.cff"
+    hostile = {**PAGE, "creator": [{"@type": "Person", "name": HOSTILE}, *PAGE["creator"]], "keywords": [HOSTILE]}
+    for page, changed in ((PAGE, {}), (hostile, {"title": HOSTILE, "doi": f"doi:10.5072/{HOSTILE}"})):
+        path.write_bytes(citation_cff(stated(("landing_page", page), **changed)))
+        assert cff_problems(path) == []
