@@ -65,3 +65,13 @@ def test_a_published_digest_that_the_stored_bytes_do_not_have_is_found(copy: Rel
     assert held is not None
     (problem,) = [problem for one in held for problem in one.problems]
     assert f"was published with MD5 {wrong}, not {row['digest']}" in problem
+
+
+def test_altered_bytes_of_which_no_digest_is_published_are_found(copy: Release) -> None:
+    trace = copy.trace("apms_runs", 0, condition="untreated")
+    (file,) = trace.files
+    assert file.digest is None
+    path = Path(copy.store.address(_blob(copy, trace)))
+    path.write_bytes(b"X" + path.read_bytes()[1:])
+    (problem,) = [one for one in held(Chain(copy.store, RULES, KEY), trace) if one.problems]
+    assert problem.path == _blob(copy, trace)
