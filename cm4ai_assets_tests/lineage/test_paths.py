@@ -18,6 +18,7 @@ from cm4ai_assets.lineage.steps import StepKind
 from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.lineage.traces import Trace
 from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.addresses import path_within
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.makings import Input, Making, Makings
 from cm4ai_assets.storage.store import Store
@@ -288,3 +289,14 @@ def test_nothing_published_is_said(tmp_path: Path) -> None:
 
 def test_the_fields_of_the_world_need_two_shards() -> None:
     assert FIELDS > 16
+
+
+def test_a_path_that_climbs_out_of_the_storage_is_not_in_it(copy: Release) -> None:
+    beside = Path(copy.store.root).parent / "beside.txt"
+    beside.write_text("not of the storage")
+    inside = copy.store.address(layout.table_path(tables.table("splits"), Partition(KEY)))
+    assert path_within(copy.store, f"file://{inside}") is not None
+    for thing in ("../beside.txt", "tables/../../beside.txt", str(beside), f"s3://{inside}"):
+        assert path_within(copy.store, thing) is None, thing
+        with pytest.raises(SelectionError, match="nothing that stands in"):
+            trace_thing(copy.store, thing)
