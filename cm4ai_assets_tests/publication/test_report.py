@@ -161,11 +161,13 @@ def test_the_code_for_other_modalities_works_too(tmp_path: Path, monkeypatch: py
         "is_ingested": False, "unrecognised_reason": "of a test",
     }  # fmt: skip
     publish(made.store, "release_files", [lock], None)
+    publish(made.store, "apms_interactions", [], "untreated")
+    publish(made.store, "proteins", [], None)
     monkeypatch.setenv("CM4AI_STORAGE", made.store.url)
     names: dict[str, object] = {}
     other = Subject(made, delivered(made.store, made.key))
     exec(compile(snippet(other), "snippet", "exec"), names)
-    assert {"groups", "profiles"} <= names.keys()
+    assert {"groups", "profiles", "pairs", "proteins"} <= names.keys()
     html = render(page_of(other)).decode()
     assert "SEC-MS of untreated: replicates" in html
     assert "Knock-down of every target" in html
