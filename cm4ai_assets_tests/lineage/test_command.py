@@ -12,10 +12,7 @@ import pytest
 from cm4ai_assets import cli
 from cm4ai_assets.access import Release
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets_tests.lineage.conftest import copy, release
 from cm4ai_assets_tests.lineage.world import RUN, TWIN
-
-__all__ = ["copy", "release"]
 
 
 @pytest.fixture
