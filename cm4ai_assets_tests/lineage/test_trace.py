@@ -269,6 +269,10 @@ def test_hostile_names_are_shown_and_not_obeyed(copy: Release) -> None:
         {name: value for name, value in one.items() if name != "release"} for one in ({**row, "label": bad}, *others)
     ]
     publish(copy.store, "release_files", own, None)
+    place = Partition(KEY, "untreated")
+    images = copy.store.table("if_images", place).collect().with_columns(pl.col("member") + "\x1b[2J")
+    with copy.store.stage_table("if_images", place, images) as staged:
+        copy.store.publish_table(staged)
     trace = copy.trace("if_images", 0, condition="untreated")
     assert trace.files[0].path == f"Files/{bad}"
     for line in str(trace).split("\n"):
