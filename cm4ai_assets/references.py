@@ -53,6 +53,7 @@ class Kind(StrEnum):
     NUCLEI = "nuclei"
     LEVEL = "smaller images"
     ENVIRONMENT = "environment"
+    SOFTWARE = "software"
 
 
 @dataclass(frozen=True)
@@ -99,18 +100,21 @@ def references(
         if found.path not in seen:
             seen[found.path] = None
             yield found
-    yield from _environments(store, seen)
+    yield from _software(store, seen)
 
 
-def _environments(store: Store, paths: Iterable[str]) -> Iterator[Reference]:
-    """The lists of distributions that the records of runs name. Of a damaged record the check of its thing speaks."""
-    makings, named = Makings(store), set[str]()
+def _software(store: Store, paths: Iterable[str]) -> Iterator[Reference]:
+    """Source and distributions that the records of runs name. Of a damaged record the check of its thing speaks."""
+    makings, environments, sources = Makings(store), set[str](), set[str]()
     for path in paths:
         with suppress(StoredBytesDamagedError):
             if (making := makings.of(path)) is not None:
-                named.add(making.software.environment)
-    for sha256 in sorted(named):
+                environments.add(making.software.environment)
+                sources |= {making.software.source} if making.software.source else set()
+    for sha256 in sorted(environments):
         yield Reference(Kind.ENVIRONMENT, layout.environment_path(sha256), sha256[:12], Partition())
+    for sha256 in sorted(sources):
+        yield Reference(Kind.SOFTWARE, layout.software_path(sha256), sha256[:12], Partition())
 
 
 def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:

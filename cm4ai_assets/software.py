@@ -8,11 +8,14 @@ business and stand nowhere.
 from __future__ import annotations
 
 import hashlib
+import io
 import platform
 import subprocess
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, metadata, version
+from pathlib import Path
 
 from cm4ai_assets.settings import PROJECT
 
@@ -30,6 +33,7 @@ class Software:
         modified: The checkout had changes that are in no commit; None where that is not known.
         python: Version of Python.
         environment: SHA-256 of `environment()`.
+        source: SHA-256 of `source()`; None where that was not kept.
         machine: Processor architecture, such as x86_64.
         system: Operating system, such as Linux.
     """
@@ -41,6 +45,7 @@ class Software:
     environment: str
     machine: str
     system: str
+    source: str | None = None
 
 
 def package_version() -> str:
@@ -69,6 +74,19 @@ def environment() -> str:
 
 
 @cache
+def source() -> bytes:
+    """This package's own files as a ZIP: what ran, be it in a commit or not. The same files give the same bytes."""
+    package, packed = Path(__file__).parent, io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(package.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(package).as_posix()}")  # of no date
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, path.read_bytes())
+    return packed.getvalue()
+
+
+@cache
 def running() -> Software:
     """The software of this process; looked up once."""
     commit = _git("rev-parse", "HEAD") if (PROJECT / ".git").exists() else None
@@ -80,6 +98,7 @@ def running() -> Software:
         environment=hashlib.sha256(environment().encode()).hexdigest(),
         machine=platform.machine(),
         system=platform.system(),
+        source=hashlib.sha256(source()).hexdigest(),
     )
 
 

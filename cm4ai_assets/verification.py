@@ -24,7 +24,7 @@ from cm4ai_assets.references import Kind, Reference, everything, references
 from cm4ai_assets.storage import documents, nuclei, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
-from cm4ai_assets.storage.layout import Partition, environment_path, table_path
+from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store, in_stretches
@@ -138,8 +138,8 @@ _ASSETS = {
 def _remedy(reference: Reference) -> str:
     if reference.kind is Kind.LEVEL:
         return f"Run `cm4ai withdraw {reference.path}`; readers average the tensor meanwhile, or store the level again."
-    if reference.kind is Kind.ENVIRONMENT:
-        return f"Run `cm4ai withdraw {reference.path}`; the next run in that environment writes it again."
+    if reference.kind in {Kind.ENVIRONMENT, Kind.SOFTWARE}:
+        return f"Run `cm4ai withdraw {reference.path}`; the next run of the same {reference.kind} writes it again."
     asset = _ASSETS.get(reference.kind, reference.name)
     return f"Run `cm4ai withdraw {reference.path}`, then materialize {asset} again."
 
@@ -328,11 +328,13 @@ def _level(store: Store, reference: Reference) -> _Read:
     return _Read(_held(store, reference, f"{size:,} bytes"), [], size)
 
 
-def _environment(store: Store, reference: Reference) -> _Read:
+def _named_by_digest(store: Store, reference: Reference) -> _Read:
+    """What runs had installed, or what ran: its name is its digest."""
     data = store.read(reference.path)
-    is_whole = reference.path == environment_path(hashlib.sha256(data).hexdigest())
+    name = reference.path.rsplit("/", 1)[-1].partition(".")[0]
+    is_whole = name == hashlib.sha256(data).hexdigest()
     problems = [] if is_whole else [f"It was altered after it was written. {_remedy(reference)}"]
-    return _Read(f"{len(data.splitlines())} distributions", problems, len(data))
+    return _Read(f"{len(data):,} bytes", problems, len(data))
 
 
 _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
@@ -345,5 +347,6 @@ _CHECKS: dict[Kind, Callable[[Store, Reference], _Read]] = {
     Kind.PROFILES: _profiles,
     Kind.NUCLEI: _nuclei,
     Kind.LEVEL: _level,
-    Kind.ENVIRONMENT: _environment,
+    Kind.ENVIRONMENT: _named_by_digest,
+    Kind.SOFTWARE: _named_by_digest,
 }

@@ -408,7 +408,7 @@ def test_documents_are_read_again_too(store: Store) -> None:
     files = {"index.html": b"<!DOCTYPE html><html></html>", "data.json": b"{}"}
     with store.stage_document(report, Partition(RELEASE), files) as staged:
         published = store.publish_document(staged)
-    (item,) = [item for item in verify(store, release=RELEASE) if item.what.startswith("document ")]
+    (item,) = [item for item in verify(store, release=RELEASE) if item.what.startswith("document report ")]
     assert (item.what, item.problems, item.size) == (f"document report {RELEASE}", (), 30)
     folder = published.folder.rsplit("/", 1)[0]
     reference = next(one for one in references(store, RELEASE) if one.path == folder)

@@ -58,7 +58,7 @@ class StepMakings:
             software=software.running(),
             inputs=tuple(sorted(inputs)),
         )
-        Makings(self._store).note(making, software.environment())
+        Makings(self._store).note(making, software.environment(), software.source())
 
     def note_stores(self, product: Table | Document, frame: pl.DataFrame) -> None:
         """Record the stores that a table's rows lead to; one that another run made keeps the record of that run."""

@@ -176,7 +176,9 @@ def _records(release: Release, delivery: Sequence[Delivered]) -> Iterator[tuple[
     for one in delivery:
         path = one.making.path if one.making else one.path
         places |= {layout.file_digests_path(path), layout.making_path(path)}
-        places |= {layout.environment_path(one.making.software.environment)} if one.making else set()
+        if one.making is not None:
+            ran = one.making.software
+            places |= {layout.environment_path(ran.environment), layout.software_path(ran.source or "")}
         places |= {f"{path}/{layout.CURRENT}"} if one.kind is Kind.DOCUMENT else set()
     for place in sorted(places):
         with suppress(FileNotFoundError):

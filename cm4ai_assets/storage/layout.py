@@ -33,6 +33,7 @@ FILE_DIGESTS = "registry/sha256"
 VERIFIED = "registry/verified"
 MAKINGS = "registry/makings"
 ENVIRONMENTS = "registry/environments"
+SOFTWARE = "registry/software"
 
 CURRENT = "CURRENT"
 
@@ -170,3 +171,8 @@ def making_path(path: str) -> str:
 def environment_path(sha256: str) -> str:
     """The list of distributions that runs had installed, by its SHA-256, relative to the storage root."""
     return f"{ENVIRONMENTS}/{sha256}.txt"
+
+
+def software_path(sha256: str) -> str:
+    """The source of the software of runs, by the SHA-256 of its ZIP, relative to the storage root."""
+    return f"{SOFTWARE}/{sha256}.zip"

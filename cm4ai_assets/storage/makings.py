@@ -2,6 +2,7 @@
 
     registry/makings/{path of the file or folder}.json    the run, its software, and what it was made of
     registry/environments/{sha256}.txt                    the distributions that were installed
+    registry/software/{sha256}.zip                        the source of this package as it ran
 
 A record names the digest of what it is about. It is written after that is published: where the two differ, the run was
 ended between, and who made what stands there is not known.
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.software import Software
 from cm4ai_assets.storage.closed import closed, content_of
-from cm4ai_assets.storage.layout import Partition, environment_path, making_path
+from cm4ai_assets.storage.layout import Partition, environment_path, making_path, software_path
 from cm4ai_assets.storage.placing import place_bytes
 
 if TYPE_CHECKING:
@@ -83,11 +84,17 @@ class Makings:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def note(self, making: Making, environment: str) -> None:
-        """Record how something was made; `environment` is the text behind `Software.environment`."""
-        place = environment_path(making.software.environment)
-        if not self._store.exists(place):
-            place_bytes(self._store.fs, environment.encode(), self._store.address(place))
+    def note(self, making: Making, environment: str, source: bytes | None = None) -> None:
+        """Record how something was made.
+
+        Args:
+            making: The record.
+            environment: The text behind `Software.environment`.
+            source: The ZIP behind `Software.source`; None if it is not kept.
+        """
+        self._keep(environment_path(making.software.environment), environment.encode())
+        if source is not None and making.software.source is not None:
+            self._keep(software_path(making.software.source), source)
         place_bytes(self._store.fs, _rendered(making), self._store.address(making_path(making.path)))
 
     def of(self, path: str, digest: str | None = None) -> Making | None:
@@ -109,6 +116,18 @@ class Makings:
                 remedy=f"Remove {place}, and materialize it again.",
             ) from error
         return making if digest in {None, making.digest} else None
+
+    def _keep(self, place: str, data: bytes) -> None:
+        if not self._store.exists(place):
+            place_bytes(self._store.fs, data, self._store.address(place))
+
+    def source(self, sha256: str) -> bytes:
+        """The source of this package as it ran, as a ZIP.
+
+        Raises:
+            FileNotFoundError: It is not stored.
+        """
+        return self._store.read(software_path(sha256))
 
     def environment(self, sha256: str) -> str:
         """The distributions that were installed, one a line as `name==version`.

@@ -13,11 +13,12 @@ from cm4ai_assets.software import Software
 from cm4ai_assets.storage.makings import Input, Making, Makings
 
 LOCK = "numpy==2.4.0\npolars==2.1.0\n"
+SOURCE = b"PK, and the files of the package"
 RUN = "31322884-57c9-4b2c-b157-e9dfb93b8701"
 COMMIT = "76ec0d7640899555015885417a85cd03ff1b9f4f"
 SOFTWARE = Software(
     version="0.1.0", commit=COMMIT, modified=False, python="3.11.9", machine="x86_64", system="Linux",
-    environment=hashlib.sha256(LOCK.encode()).hexdigest(),
+    environment=hashlib.sha256(LOCK.encode()).hexdigest(), source=hashlib.sha256(SOURCE).hexdigest(),
 )  # fmt: skip
 STARTED = datetime(2026, 7, 20, 1, 2, 3, 456789, tzinfo=UTC)
 GONE = "f" * 64
@@ -37,7 +38,7 @@ def note_runs(release: Release, *, without: Iterable[str] = ()) -> None:
             inputs += [_input(fields)] if fields else []
             if one.name == "proteins":
                 inputs = [Input(every[Kind.TABLE, "if_fields", "untreated"].path, GONE)]
-            Makings(release.store).note(_making(one, tuple(inputs)), LOCK)
+            Makings(release.store).note(_making(one, tuple(inputs)), LOCK, SOURCE)
 
 
 def _input(one: Delivered) -> Input:

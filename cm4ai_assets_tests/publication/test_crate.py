@@ -113,6 +113,20 @@ def test_a_file_names_the_run_that_made_it_and_the_software_the_lock_and_the_mac
     assert files[lock["localPath"].removeprefix("../")] == makings.LOCK.encode()
     whole = graph(files)[lock["@id"]]
     assert whole["@type"][0] == "File", "in the release's crate it is a part"
+    source = every[software["cm4ai:source"]["@id"]]
+    assert software["contentUrl"] == source["localPath"] == f"../software/{makings.SOFTWARE.source}.zip"
+    assert files[source["localPath"].removeprefix("../")] == makings.SOURCE
+    assert graph(files)[source["@id"]]["@type"][0] == "File"
+
+
+def test_a_source_that_is_no_longer_stored_is_named_by_its_digest_alone(facts: Facts) -> None:
+    crates = build(replace(facts, software={}))
+    assert not [name for name in crates if name.startswith("software/")]
+    (source,) = (one for one in graph(crates).values() if one.get("sha256") == makings.SOFTWARE.source)
+    assert "localPath" not in source
+    assert "no longer stored" in source["description"]
+    software = next(one for one in graph(crates, "images").values() if "SoftwareApplication" in one["@type"])
+    assert "contentUrl" not in software
 
 
 def test_software_without_a_commit_says_so(facts: Facts) -> None:
@@ -132,12 +146,12 @@ def test_software_is_where_its_package_says_and_nowhere_if_it_says_nothing(monke
     ran = Software("0.1.0", None, None, "3.11.9", "e" * 64, "x86_64", "Linux")
     stated = Message()
     monkeypatch.setattr("cm4ai_assets.software.metadata", lambda _: stated)
-    assert software_entity(ran)["url"].startswith("https://cm4ai-assets.invalid/")
-    assert "sameAs" not in software_entity(ran)
+    assert software_entity(ran, None)["url"].startswith("https://cm4ai-assets.invalid/")
+    assert "sameAs" not in software_entity(ran, None)
 
     stated["Project-URL"] = "Archive, https://doi.org/10.5281/zenodo.1"
     stated["Home-page"] = "https://example.org/cm4ai_assets"
-    found = software_entity(ran)
+    found = software_entity(ran, None)
     assert found["url"] == "https://doi.org/10.5281/zenodo.1"
     assert found["sameAs"] == ["https://doi.org/10.5281/zenodo.1", "https://example.org/cm4ai_assets"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -197,6 +198,22 @@ def test_a_grade_falls_with_what_the_documents_say(criterion: str, what: str, da
 @pytest.mark.parametrize(("criterion", "what", "changed", "left"), EVIDENCE, ids=[f"{a}-{b}" for a, b, *_ in EVIDENCE])
 def test_a_grade_falls_with_what_is_stored(criterion: str, what: str, changed: dict[str, Any], left: int) -> None:
     assert grade_delivered(criterion, Documents().evidence(**changed)).uncapped == left, what
+
+
+def test_software_without_an_address_is_available_if_its_source_is_in_the_crate() -> None:
+    source = b"PK, and the files"
+    own = tuple(replace(one, making=replace(one.making, software=replace(
+        one.making.software, source=hashlib.sha256(source).hexdigest()))) for one in items() if one.making)  # fmt: skip
+    about = Documents()
+    about.entities["software"]["url"] = None
+    files = about.files()
+    files = {**files, "derived_crate": {**files["derived_crate"], "software/a.zip": source}}
+    kept = about.evidence(items=own, documents=files)
+    assert grade_delivered("1.c", kept).uncapped == 1
+    other = {**files, "derived_crate": {**files["derived_crate"], "software/a.zip": b"other bytes"}}
+    assert grade_delivered("1.c", about.evidence(items=own, documents=other)).uncapped == 0
+    mixed = (own[0], replace(own[1], making=items()[1].making))
+    assert grade_delivered("1.c", about.evidence(items=mixed, documents=files)).uncapped == 0
 
 
 def test_every_criterion_loses_points_here() -> None:

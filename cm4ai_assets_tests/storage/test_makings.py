@@ -1,5 +1,8 @@
 """Records of the runs that made what is published."""
 
+import hashlib
+import io
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +39,10 @@ def test_a_record_is_read_as_it_was_written(makings: Makings) -> None:
     makings.note(MAKING, software.environment())
     assert makings.of(PATH) == MAKING
     assert makings.environment(MAKING.software.environment) == software.environment()
+    with pytest.raises(FileNotFoundError):
+        makings.source(MAKING.software.source or "")
+    makings.note(MAKING, software.environment(), software.source())
+    assert makings.source(MAKING.software.source or "") == software.source()
     unknown = replace(MAKING, started=None, condition=None, code_version=None, inputs=())
     makings.note(unknown, software.environment())
     assert makings.of(PATH, "a" * 64) == unknown
@@ -61,3 +68,16 @@ def test_the_environment_names_what_is_installed() -> None:
     assert lines == sorted(lines, key=str.lower)
     assert len(running.environment) == 64
     assert running.commit is None or len(running.commit) == 40
+
+
+def test_the_source_is_the_package_as_it_stands_and_the_same_each_time() -> None:
+    first = software.source()
+    software.source.cache_clear()
+    assert software.source() == first
+    packed = zipfile.ZipFile(io.BytesIO(first))
+    package = Path(software.__file__).parent
+    names = {f"cm4ai_assets/{path.relative_to(package).as_posix()}" for path in package.rglob("*.py")}
+    assert names <= set(packed.namelist())
+    assert packed.read("cm4ai_assets/software.py") == Path(software.__file__).read_bytes()
+    assert not [name for name in packed.namelist() if name.endswith(".pyc")]
+    assert software.running().source == hashlib.sha256(first).hexdigest()

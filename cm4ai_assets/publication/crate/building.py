@@ -4,6 +4,7 @@
     {group}/ro-crate-metadata.json              tables, small stores and documents of a group
     {group}/{store}/part-1/ro-crate-metadata.json   of a store of more than `LARGEST` files, so many in each part
     environments/{sha256}.txt                   what runs had installed
+    software/{sha256}.zip                       the source of what ran
     fairscape/…                                 the same crates in the form that FAIRSCAPE's models take
 
 A validator needs a tenth of a second for each entity, so no crate has hundreds. Every file is in exactly one of them;
@@ -36,9 +37,12 @@ from cm4ai_assets.publication.crate.runs import (
     environment_name,
     run_entities,
     software_entity,
+    source_entity,
+    source_name,
 )
 from cm4ai_assets.publication.crate.sources import Sources, container_entity, dataset_entity
 from cm4ai_assets.publication.crate.terms import METADATA, Entity
+from cm4ai_assets.software import Software
 from cm4ai_assets.tables.publication import GROUP
 
 LARGEST: Final = 64
@@ -99,6 +103,7 @@ def build(facts: Facts, *, base: str = "") -> dict[str, bytes]:
     """
     tree = crates_of(facts.delivery)
     lists = {environment_name(sha256): text.encode() for sha256, text in facts.environments.items()}
+    lists |= {source_name(sha256): data for sha256, data in facts.software.items()}
     plain = _Builder(facts, base, "", forms.ro_crate).files(tree)
     fairscape = _Builder(facts, f"../{base}", "../", forms.fairscape).files(tree)
     return {**plain, **{f"{FAIRSCAPE}/{name}": data for name, data in fairscape.items()}, **lists}
@@ -142,7 +147,7 @@ class _Builder:
             parts=parts,
             runs=[run["@id"] for run in runs],
         )
-        others = (own, stubs, lists, runs, self._about(crate), *made_of.values())
+        others = (own, stubs, lists, runs, self._about(crate, f"{up}{self.document}"), *made_of.values())
         described = {one["@id"]: one for one in reversed(list(chain.from_iterable(others)))}
         return [*roots.head(), root, *(described[entity] for entity in sorted(described))]
 
@@ -154,20 +159,22 @@ class _Builder:
             yield from roots.stub(self.facts, folder, one.title, one.every, data)
 
     def _lists(self, crate: Crate, place: str) -> Iterator[Entity]:
-        """The lists of distributions: parts of the release's crate, and referred to in the others."""
-        every = self.facts.delivery if not crate.folder else crate.members
-        for sha256 in dict.fromkeys(one.making.software.environment for one in every if one.making):
-            text = self.facts.environments.get(sha256)
-            yield environment_entity(sha256, text, place, is_part=not crate.folder)
+        """Sources and lists of distributions: parts of the release's crate, and referred to in the others."""
+        every, is_part = self.facts.delivery if not crate.folder else crate.members, not crate.folder
+        software = [one.making.software for one in every if one.making]
+        for sha256 in dict.fromkeys(one.environment for one in software):
+            yield environment_entity(sha256, self.facts.environments.get(sha256), place, is_part=is_part)
+        for sha256 in dict.fromkeys(one.source for one in software if one.source):
+            yield source_entity(sha256, self.facts.software.get(sha256), place, is_part=is_part)
 
-    def _about(self, crate: Crate) -> Iterator[Entity]:
+    def _about(self, crate: Crate, place: str) -> Iterator[Entity]:
         """All that is referred to and no part: schemas, licences, people, software, published datasets."""
         for one in crate.members:
             schema = schema_entity(self.facts, one)
             if schema is not None:
                 yield schema
             if one.making is not None:
-                yield software_entity(one.making.software)
+                yield self._software(one.making.software, place)
             for file in self.facts.published[one.path]:
                 yield container_entity(self.facts, file)
                 yield from licence_entities(licences_of(file.license))
@@ -180,6 +187,10 @@ class _Builder:
         if not crate.folder:
             yield from party_entities(self.facts)
             yield from subject_entities(self.facts)
+
+    def _software(self, software: Software, place: str) -> Entity:
+        is_kept = software.source in self.facts.software
+        return software_entity(software, f"{place}{source_name(software.source or '')}" if is_kept else None)
 
 
 def graphs(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:

@@ -7,10 +7,11 @@ Does not belong here: how it is said in a crate (`building`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -26,6 +27,8 @@ from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.crates import CRATE_ENTITIES
 from cm4ai_assets.tables.publication import DERIVED_CRATE
+
+Content = TypeVar("Content", str, bytes)
 
 _METADATA = "zarr.json"
 _ORCID = "https://orcid.org/"
@@ -53,6 +56,7 @@ class Facts:
         schemas: Path of a table's file to the Arrow schema in its footer.
         arrays: Path of a store to its arrays.
         environments: SHA-256 to the list of distributions that a run had installed.
+        software: SHA-256 to the source of the software of a run, as a ZIP.
         people: ORCID to the name of a person, where the release's crates say it.
         subjects: Id to the name, code and vocabulary of each subject term that the release's crates state.
     """
@@ -64,6 +68,7 @@ class Facts:
     schemas: Mapping[str, pa.Schema]
     arrays: Mapping[str, tuple[StoredArray, ...]]
     environments: Mapping[str, str]
+    software: Mapping[str, bytes]
     people: Mapping[str, str]
     subjects: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -87,7 +92,7 @@ def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
             can state the digest of itself.
     """
     store, delivery = release.store, [one for one in delivery if one.name != DERIVED_CRATE.name]
-    software = [one.making.software.environment for one in delivery if one.making is not None]
+    software = {one.making.software for one in delivery if one.making is not None}
     return Facts(
         release=release.key,
         delivery=tuple(delivery),
@@ -95,17 +100,18 @@ def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
         published={one.path: _published(store, release.key, one) for one in delivery},
         schemas={one.path: _schema(store, one.path) for one in delivery if one.kind is Kind.TABLE},
         arrays={one.path: tuple(_arrays(store, one)) for one in delivery if is_store(one)},
-        environments=dict(_environments(store, software)),
+        environments=dict(_stored({one.environment for one in software}, Makings(store).environment)),
+        software=dict(_stored({one.source for one in software if one.source}, Makings(store).source)),
         people=_people(release),
         subjects=_subjects(release),
     )
 
 
-def _environments(store: Store, wanted: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The lists of distributions; one that is no longer stored is named by its digest alone."""
-    for sha256 in sorted(set(wanted)):
+def _stored(wanted: Collection[str], read: Callable[[str], Content]) -> Iterator[tuple[str, Content]]:
+    """What is stored by digest; what is no longer stored is named by its digest alone."""
+    for sha256 in sorted(wanted):
         with suppress(FileNotFoundError):
-            yield sha256, Makings(store).environment(sha256)
+            yield sha256, read(sha256)
 
 
 def is_store(one: Delivered) -> bool:

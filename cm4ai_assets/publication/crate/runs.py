@@ -1,7 +1,7 @@
 """Runs as entities: what one run did for one asset and condition, with which software, on what kind of machine.
 
-Belongs here: from the records of runs to actions, software and lists of distributions. Does not belong here: what was
-made (`entities`) and of what (`sources`). What no run is recorded of gets none.
+Belongs here: from the records of runs to actions, software, its source, and lists of distributions. Does not belong
+here: what was made (`entities`) and of what (`sources`). What no run is recorded of gets none.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ from cm4ai_assets.storage.makings import Making
 
 NOT_RECORDED = "not recorded"
 ENVIRONMENTS = "environments"
+SOURCES = "software"
 
 
 def environment_name(sha256: str) -> str:
     """The file of the document that lists the distributions of a run."""
     return f"{ENVIRONMENTS}/{sha256}.txt"
+
+
+def source_name(sha256: str) -> str:
+    """The file of the document that holds the source of the software of a run."""
+    return f"{SOURCES}/{sha256}.zip"
 
 
 def run_entities(members: Iterable[Delivered], sources: Mapping[str, list[str]]) -> Iterator[Entity]:
@@ -76,8 +82,13 @@ def _run(entity: str, makings: list[Making], results: list[str], objects: list[s
     }
 
 
-def software_entity(software: Software) -> Entity:
-    """The software of a run: version, commit, Python, list of distributions, processor architecture."""
+def software_entity(software: Software, source: str | None) -> Entity:
+    """The software of a run: version, commit, source, Python, list of distributions, processor architecture.
+
+    Args:
+        software: What ran.
+        source: Where its source stands, seen from the crate; None where it is not kept.
+    """
     changed = {True: ", with changes that are in no commit", None: ", changed or not", False: ""}[software.modified]
     state = f"of commit {software.commit}{changed}" if software.commit else "an installed package, of no known commit"
     return {
@@ -94,6 +105,8 @@ def software_entity(software: Software) -> Entity:
         "operatingSystem": software.system,
         "processorRequirements": software.machine,
         "softwareRequirements": ref(_environment_id(software.environment)),
+        **({"contentUrl": source} if source else {}),
+        **({"cm4ai:source": ref(_source_id(software.source))} if software.source else {}),
         **({"cm4ai:commit": software.commit} if software.commit else {}),
         **({} if software.modified is None else {"cm4ai:modified": software.modified}),
     }
@@ -108,28 +121,53 @@ def environment_entity(sha256: str, text: str | None, place: str, *, is_part: bo
         place: Folder of the document, seen from the crate.
         is_part: The crate that describes it has it as a part.
     """
-    held = {"contentSize": str(len(text.encode()))} if text is not None else {}
-    where = f"{place}{environment_name(sha256)}"
+    size = None if text is None else len(text.encode())
     return {
-        "@id": _environment_id(sha256),
-        "@type": ["File" if is_part and text is not None else "CreativeWork", EVI_DATASET],
+        **_kept(environment_name(sha256), sha256, size, place, is_part=is_part),
         "name": "Installed distributions",
         "description": "The Python distributions that were installed when the run was made, one a line: name==version."
         + ("" if text is not None else " The list is no longer stored."),
-        "author": NAME,
-        "datePublished": UNKNOWN,
         "keywords": ["lock file"],
-        "version": UNKNOWN,
         "format": "text/plain",
         "encodingFormat": "text/plain",
+    }
+
+
+def source_entity(sha256: str, data: bytes | None, place: str, *, is_part: bool) -> Entity:
+    """The source of the software of runs; see `environment_entity`."""
+    size = None if data is None else len(data)
+    return {
+        **_kept(source_name(sha256), sha256, size, place, is_part=is_part),
+        "name": f"Source of {NAME}",
+        "description": f"The files of {NAME} as they ran, packed. Whether they are in a commit is said of the software."
+        + ("" if data is not None else " They are no longer stored."),
+        "keywords": ["source code"],
+        "format": "application/zip",
+        "encodingFormat": "application/zip",
+    }
+
+
+def _kept(name: str, sha256: str, size: int | None, place: str, *, is_part: bool) -> Entity:
+    """A file beside the crates that runs refer to; `size` is None where it is no longer stored."""
+    where = f"{place}{name}"
+    held = {} if size is None else {"contentSize": str(size), "localPath": where, "contentUrl": where}
+    return {
+        "@id": content_id(name, sha256),
+        "@type": ["File" if is_part and held else "CreativeWork", EVI_DATASET],
+        "author": NAME,
+        "datePublished": UNKNOWN,
+        "version": UNKNOWN,
         "sha256": sha256,
         **held,
-        **({"localPath": where, "contentUrl": where} if text is not None else {}),
     }
 
 
 def _environment_id(sha256: str) -> str:
     return content_id(environment_name(sha256), sha256)
+
+
+def _source_id(sha256: str) -> str:
+    return content_id(source_name(sha256), sha256)
 
 
 def _time(moment: datetime) -> str:

@@ -216,11 +216,14 @@ def interpretable(found: Delivery) -> Grade:
     """1.c: the software of the runs."""
     programs, available, archived = found.described.programs()
     commits = {one.making.software.commit for one in found.items if one.making}
+    ran = {one.making.software.source for one in found.items if one.making}
+    kept = {one for one in ran if one is not None and one in found.software}
     source = "ro-crate-metadata.json: SoftwareApplication"
     return graded(
         "1.c",
-        [Fact(available > 0, f"{available:,} of {programs:,} programs have an address", source,
-              "an address of the software")],
+        [Fact(available > 0 or 0 < len(ran) == len(kept), f"{available:,} of {programs:,} programs have an address; "
+              f"the source of {len(kept):,} of {len(ran):,} that ran is in the derived crate", f"{source}, software/",
+              "an address of the software, or its source")],
         [Fact(0 < programs == archived, f"{archived:,} of {programs:,} programs are archived under a "
               "persistent identifier", source,
               "the version of the software archived (Zenodo, Software Heritage), and its "

@@ -6,6 +6,7 @@ and grades (`delivered`, `delivered_content`, `delivered_use`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,12 @@ class Delivery:
         return "\n".join(
             data.decode(errors="replace") for name, data in files.items() if name.endswith("metadata.json")
         )
+
+    @cached_property
+    def software(self) -> frozenset[str]:
+        """SHA-256 of the sources of software that are files of the derived crate."""
+        files = self.documents.get(DERIVED_CRATE.name, {})
+        return frozenset(hashlib.sha256(data).hexdigest() for name, data in files.items() if name.endswith(".zip"))
 
     @cached_property
     def croissant_text(self) -> str:
