@@ -15,6 +15,9 @@ from typing import Any
 import dagster as dg
 from dagster import AutomationCondition as When
 
+_OfDeps = Any
+"""A condition over the dependencies of an asset: Dagster has no public type for it."""
+
 
 def follows_its_inputs() -> dg.AutomationCondition[Any]:
     """Make a partition when all its inputs are there and one of them has other content than before.
@@ -39,16 +42,29 @@ def follows_what_there_is() -> dg.AutomationCondition[Any]:
     return _when(When.any_deps_match(~When.missing()), "follows_what_there_is")
 
 
-def _when(enough: dg.AutomationCondition[Any], label: str) -> dg.AutomationCondition[Any]:
+def follows_documents(*documents: str) -> dg.AutomationCondition[Any]:
+    """As `follows_what_there_is`, of some documents alone: whatever else the asset reads, they change with it.
+
+    To look at every table of every condition takes a good part of each tick, so one document does that for the others.
+    """
+    return _when(When.any_deps_match(~When.missing()), "follows_documents", dg.AssetSelection.assets(*documents))
+
+
+def _when(enough: _OfDeps, label: str, only: dg.AssetSelection | None = None) -> dg.AutomationCondition[Any]:
+    """The condition; `only` are the dependencies that are looked at, all if None."""
+
+    def of(condition: _OfDeps) -> _OfDeps:
+        return condition if only is None else condition.allow(only)
+
     # Dagster types conditions on assets and those on checks apart, and takes them together.
-    changed: Any = When.any_deps_updated().replace("newly_updated", When.data_version_changed())
+    changed: Any = of(When.any_deps_updated()).replace("newly_updated", When.data_version_changed())
     unaudited: Any = When.any_checks_match(~When.check_passed() & ~When.will_be_requested(), blocking_only=True)
     condition: dg.AutomationCondition[Any] = (
         (When.newly_missing() | changed).since_last_handled()
-        & enough
-        & ~When.any_deps_in_progress()
-        & ~When.any_deps_match(When.execution_failed())
-        & ~When.any_deps_match(~When.missing() & unaudited)
+        & of(enough)
+        & ~of(When.any_deps_in_progress())
+        & ~of(When.any_deps_match(When.execution_failed()))
+        & ~of(When.any_deps_match(~When.missing() & unaudited))
         & ~When.in_progress()
     ).with_label(label)
     return condition

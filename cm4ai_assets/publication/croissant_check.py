@@ -28,9 +28,9 @@ from cm4ai_assets.publication.croissant import record_set_of
 from cm4ai_assets.publication.croissant_splits import splits_of
 from cm4ai_assets.references import Kind
 
-WHOLE: Final = 200
+WHOLE: Final = 60
 """Rows up to which a table is read back whole."""
-ENDS: Final = 50
+ENDS: Final = 20
 """First rows, and last rows, that are read back of a longer one."""
 _SHOWN: Final = 200  # characters of a value
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -76,6 +76,21 @@ class Workbench:
         frame = table("release_files").from_rows([row], release=release)
         with self.platform.store.stage_table("release_files", Partition(release), frame) as staged:
             self.platform.store.publish_table(staged)
+
+
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """What the runs of one partition came to: what may be absent is made by an earlier run than what reads it."""
+    runs = list(outcomes)
+    assert len({run.partition for run in runs}) == 1
+    return replace(
+        runs[0],
+        succeeded=all(run.succeeded for run in runs),
+        made=tuple(name for run in runs for name in run.made),
+        unmade=tuple(name for run in runs for name in run.unmade),
+        observed={name: text for run in runs for name, text in run.observed.items()},
+        checks=tuple(check for run in runs for check in run.checks),
+        failure=" ".join(run.failure for run in runs if run.failure),
+    )
 
 
 @pytest.fixture(scope="module")

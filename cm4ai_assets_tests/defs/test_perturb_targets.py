@@ -21,7 +21,7 @@ from cm4ai_assets.references import Kind
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.verification import verify
-from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
+from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench, together
 from cm4ai_assets_tests.defs.test_perturbseq_archives import absence, bench_over
 from cm4ai_assets_tests.perturbseq.files import altered, written
 
@@ -31,8 +31,7 @@ PATH = "key:release_files or key:figshare_files or key:perturb_targets"
 
 
 def run(bench: Workbench, release: str = RELEASE, selection: str = PATH) -> Outcome:
-    (outcome,) = [one for one in bench.run(release, selection=selection) if one.partition.condition is None]
-    return outcome
+    return together(one for one in bench.run(release, selection=selection) if one.partition.condition is None)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from cm4ai_assets.tables import Table, Violation
 from cm4ai_assets.tables.screen import PERTURB_CELLS
 from cm4ai_assets.updates.credit import credit
 from cm4ai_assets.verification import verify
-from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
+from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench, together
 from cm4ai_assets_tests.defs.test_perturbseq_archives import MAY_2024, absence, bench_over
 
 TABLES = ("guide_library", "perturb_cells", "cellranger_metrics")
@@ -48,7 +48,7 @@ def made(archive: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 @pytest.fixture(scope="module")
 def outcome(made: Workbench) -> Outcome:
-    (outcome,) = made.run(RELEASE, selection=SCREEN)
+    outcome = together(made.run(RELEASE, selection=SCREEN))
     return outcome
 
 
@@ -165,7 +165,7 @@ def test_verify_reads_the_cells_in_stretches(
 
 def test_a_large_matrix_is_read_by_range_and_its_cost_is_shown(archive: SandboxServer, tmp_path: Path) -> None:
     bench = bench_over(archive, tmp_path, perturbseq_bytes=100_000)
-    (outcome,) = bench.run(RELEASE, selection=SCREEN)
+    outcome = together(bench.run(RELEASE, selection=SCREEN))
     assert outcome.succeeded, outcome.failure
     cells = shown(bench, "perturb_cells")
     assert cells["place"] == "range"
@@ -183,7 +183,7 @@ def test_a_large_matrix_is_read_by_range_and_its_cost_is_shown(archive: SandboxS
 def test_nothing_is_fetched_where_the_operator_says_so(archive: SandboxServer, tmp_path: Path) -> None:
     bench = bench_over(archive, tmp_path, perturbseq_bytes=0)
     archive.clear_log()
-    (outcome,) = bench.run(RELEASE, selection=SCREEN)
+    outcome = together(bench.run(RELEASE, selection=SCREEN))
     assert outcome.succeeded, outcome.failure
     assert not bench.platform.store.has_table("perturb_cells", Partition(RELEASE))
     assert not [line for line in archive.log if str(figshare.FILES[1].id) in line.target]
@@ -194,13 +194,13 @@ def test_a_local_copy_is_read_in_its_place(archive: SandboxServer, tmp_path: Pat
     assert content is not None
     (tmp_path / LABEL).write_bytes(content)
     bench = bench_over(archive, tmp_path / "bench", h5ad=tmp_path)
-    (outcome,) = bench.run(RELEASE, selection=SCREEN)
+    outcome = together(bench.run(RELEASE, selection=SCREEN))
     assert outcome.succeeded, outcome.failure
     assert shown(bench, "perturb_cells")["place"] == "local"
 
 
 def test_a_release_without_perturb_seq_says_so_for_each_table(own: Workbench) -> None:
-    (outcome,) = own.run(MAY_2024, selection=SCREEN)
+    outcome = together(own.run(MAY_2024, selection=SCREEN))
     assert outcome.succeeded, outcome.failure
     assert set(outcome.made) == {"release_files"}
     assert "nothing of Perturb-seq" in absence(own, "figshare_files", MAY_2024)
@@ -225,7 +225,7 @@ def test_a_damaged_column_fails_the_step_and_nothing_half_made_is_published(
     monkeypatch.setattr(cells_module, "ROWS", 64)
     path = _own_file(tmp_path, _last_cell_breaks)
     bench = bench_over(archive, tmp_path / "bench", h5ad=path, perturbseq_bytes=100_000)
-    (outcome,) = bench.run(RELEASE, selection=SCREEN)
+    outcome = together(bench.run(RELEASE, selection=SCREEN))
     assert not outcome.succeeded
     assert "own.h5ad: column treatment refers to categories that are not there." in outcome.failure
     assert not bench.platform.store.has_table("perturb_cells", Partition(RELEASE))
@@ -237,7 +237,7 @@ def test_lost_cells_block(own: Workbench, monkeypatch: pytest.MonkeyPatch) -> No
         return itertools.islice(cells_module.read_cells(*given, **more, rows=64), 1)
 
     monkeypatch.setattr(assets, "read_cells", first_stretch)
-    (outcome,) = own.run(RELEASE, selection=SCREEN)
+    outcome = together(own.run(RELEASE, selection=SCREEN))
     assert not outcome.succeeded
     assert "perturb_cells.cells_kept: 64 of 600 cells are rows." in outcome.failure
     assert not own.platform.store.has_table("perturb_cells", Partition(RELEASE))
@@ -259,7 +259,7 @@ def test_an_outage_in_the_middle_publishes_nothing(
 
     archive.faults.append(outage)
     try:
-        (outcome,) = bench.run(RELEASE, selection=SCREEN)
+        outcome = together(bench.run(RELEASE, selection=SCREEN))
     finally:
         archive.faults.clear()
     assert len(asked) > 5
@@ -270,7 +270,7 @@ def test_an_outage_in_the_middle_publishes_nothing(
 def test_lost_guides_block(own: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     read = assets.read_library
     monkeypatch.setattr(assets, "read_library", lambda data, *names, **more: read(data + b"cut,line\n", *names, **more))
-    (outcome,) = own.run(RELEASE, selection=SCREEN)
+    outcome = together(own.run(RELEASE, selection=SCREEN))
     assert not outcome.succeeded
     assert "guide_library.guides_kept" in outcome.failure
     assert not own.platform.store.has_table("guide_library", Partition(RELEASE))

@@ -12,7 +12,7 @@ import dagster as dg
 
 from cm4ai_assets import tables
 from cm4ai_assets.defs.acquisition import not_there
-from cm4ai_assets.defs.automation import follows_what_there_is
+from cm4ai_assets.defs.automation import follows_documents, follows_what_there_is
 from cm4ai_assets.defs.products import document_asset
 from cm4ai_assets.defs.publishing import AssetResult
 from cm4ai_assets.lineage.delivered import Delivered, delivered
@@ -36,17 +36,22 @@ def describes(
     checks: Sequence[dg.AssetCheckSpec] = (),
     code_version: str = "1",
 ) -> Callable[[Callable[..., Iterator[AssetResult]]], dg.AssetsDefinition]:
-    """Decorator: an asset that publishes a document about all tables of a release, and about other documents."""
+    """Decorator: an asset that publishes a document about all tables of a release, and about other documents.
+
+    `documents` change whenever a table does: `croissant` states the digest of each. So what reads documents follows
+    these alone (`automation.follows_documents`).
+    """
+    names = [one.name for one in documents]
     return document_asset(
         document,
         group=GROUP,
         kinds=kinds,
         tags=TAGS,
-        optional=(*TABLES, *(one.name for one in documents)),
+        optional=(*TABLES, *names),
         pool=POOL,
         checks=checks,
         code_version=code_version,
-        automation_condition=follows_what_there_is(),
+        automation_condition=follows_documents(*names) if names else follows_what_there_is(),
     )
 
 

@@ -23,7 +23,7 @@ from cm4ai_assets.publication.blocks import Page
 from cm4ai_assets.publication.report import Checked, Subject, files_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table
-from cm4ai_assets.tables.publication import DATASHEET_REPORT
+from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT
 from cm4ai_assets.updates.inputs import published_as
 
 LARGEST = 15_000_000
@@ -38,7 +38,7 @@ _SIZE_CHECK = check_spec(
 )
 
 
-@describes(DATASHEET_REPORT, kinds={"html"}, checks=[_SIZE_CHECK])
+@describes(DATASHEET_REPORT, kinds={"html"}, documents=(CROISSANT,), checks=[_SIZE_CHECK])
 def datasheet_report(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """The release as one page."""
     found = delivery(context, platform)
