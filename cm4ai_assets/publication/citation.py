@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import yaml
 
+from cm4ai_assets.identifiers import DOI
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.publication.stated import Party, Stated
 from cm4ai_assets.updates.credit import NOT_STATED, licence_address, licence_spdx
@@ -26,7 +27,7 @@ BIBTEX_NAME: Final = "citation.bib"
 # "Clark T", "Chen JY", "Al Manir S": the family name, then initials. Other forms are not taken apart.
 _INITIALS = re.compile(r"(?P<family>\S.*?),? (?P<given>[^\W\d_a-zß-ÿ]{1,4})")
 _INVERTED = re.compile(r"(?P<family>[^,]+), ?(?P<given>[^,]+)")
-_CFF_DOI = re.compile(r"10\.[0-9]{4,9}(?:\.[0-9]+)?/[A-Za-z0-9:/_;\-.()\[\]\\]+")
+_CFF_DOI = re.compile(r"[A-Za-z0-9:/_;\-.()\[\]\\]+")  # the characters that a DOI may have there
 _KEY = re.compile(r"[^A-Za-z0-9]+")
 _BOOLEAN = re.compile(r"[yn]|yes|no|on|off|true|false", re.IGNORECASE)  # of YAML 1.1; PyYAML reads some of them only
 _TEX: Final = {
@@ -112,7 +113,7 @@ def _of_dataset(stated: Stated) -> dict[str, Any]:
     return {
         "title": _title(stated),
         "authors": _authors(stated),
-        **_if_any(doi=doi if _CFF_DOI.fullmatch(doi) else None),
+        **_if_any(doi=doi if DOI.fits(doi) and _CFF_DOI.fullmatch(doi) else None),
         "url": f"https://doi.org/{_address(doi)}",
         **_if_any(
             version=None if version == NOT_STATED else version,

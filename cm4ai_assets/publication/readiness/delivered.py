@@ -30,8 +30,8 @@ def findable(found: Delivery) -> Grade:
     doi, version = found.identity
     bare = doi.removeprefix("doi:").lower()
     naming = {name: bool(bare) and bare in text.lower() for name, text in _texts(found).items()}
-    prefix = known.DOI.search(doi)
-    repository = known.SUSTAINABLE.get(prefix[1], "") if prefix else ""
+    prefix = known.prefix_of(doi)
+    repository = known.SUSTAINABLE.get(prefix or "", "")
     versions = {name: _states_version(document, version) for name, document in
                 (("croissant.json", found.croissant), ("ro-crate-metadata.json", found.crate))}  # fmt: skip
     return graded(

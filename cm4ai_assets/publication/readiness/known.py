@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from cm4ai_assets import identifiers
+
 SUSTAINABLE = {
     "10.18130": "University of Virginia Dataverse",
     "10.25345": "MassIVE",
@@ -18,10 +20,16 @@ SUSTAINABLE = {
 }
 """Prefixes of DOIs of repositories that keep descriptive metadata whatever becomes of the data."""
 
-DOI = re.compile(r"\b(10\.\d{4,9})/[^\s\"'<>,;]+")
+
+def prefix_of(text: str) -> str | None:
+    """Prefix of the first DOI in a text; None if there is none."""
+    found = identifiers.DOI.found_in(text)
+    return found[0].partition("/")[0] if found else None
+
+
 SPECIALISTS = {
     "mass spectrometry": re.compile(
-        r"\b(?:MSV\d{9}|PXD\d{6})\b|massive\.ucsd\.edu|massive-ftp|10\.25345/", re.IGNORECASE
+        rf"\b(?:{identifiers.MASSIVE.pattern}|PXD\d{{6}})\b|massive\.ucsd\.edu|massive-ftp|10\.25345/", re.IGNORECASE
     ),
     "sequencing": re.compile(
         r"\b(?:PRJNA\d+|PRJEB\d+|SRP\d+|SRR\d+|ERR\d+|GSE\d+|SAMN\d+)\b|ncbi\.nlm\.nih\.gov|ebi\.ac\.uk/ena",
@@ -32,8 +40,10 @@ SPECIALISTS = {
 
 VOCABULARY = re.compile(
     r"meshb?\.nlm\.nih\.gov|id\.nlm\.nih\.gov/mesh|purl\.obolibrary\.org/obo/|purl\.uniprot\.org|uniprot\.org/uniprot"
-    r"|ensembl\.org|identifiers\.org/|bioregistry\.io/|cellosaurus\.org|cellosaurus_CVCL|\bCVCL_[0-9A-Z]{4}\b|\bRRID:"
-    r"|www\.ebi\.ac\.uk/(?:ols|efo)|edamontology\.org|taxonomy/\d+|\bENSG\d{11}\b"
+    r"|ensembl\.org|identifiers\.org/|bioregistry\.io/|cellosaurus\.org|cellosaurus_CVCL|\bRRID:"
+    rf"|\b{identifiers.CELLOSAURUS.pattern}\b"
+    r"|www\.ebi\.ac\.uk/(?:ols|efo)|edamontology\.org|taxonomy/\d+"
+    rf"|\b{identifiers.ENSEMBL_GENE.pattern}\b"
     r"|\b(?:CLO|EFO|OBI|UBERON|GO|CHEBI|NCIT|BAO|CL|PR)[:_]\d{4,8}\b",
     re.IGNORECASE,
 )
@@ -49,7 +59,7 @@ NOWHERE = re.compile(r"https?://[\w.-]+\.(?:invalid|test|example|localhost)\b[^\
 """Addresses at names that are reserved for what is at no place (RFC 2606)."""
 
 CODE_HOST = re.compile(r"github\.com|gitlab\.|bitbucket\.org|pypi\.org", re.IGNORECASE)
-ORCID = re.compile(r"orcid\.org/\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
+ORCID = re.compile(rf"orcid\.org/{identifiers.ORCID.pattern}")
 ROR = re.compile(r"ror\.org/0[a-z0-9]{8}")
 HL7 = ("unrestricted", "low", "moderate", "normal", "restricted", "very restricted")
 VENDOR_FORMATS = re.compile(

@@ -79,8 +79,8 @@ def findable(found: Published) -> Grade:
     """0.a: one version, under an identifier that stays."""
     named = found.files.select("doi", "version").unique().rows()
     doi, version = named[0] if len(named) == 1 else ("", "")
-    prefix = known.DOI.search(doi)
-    repository = known.SUSTAINABLE.get(prefix[1], "") if prefix else ""
+    prefix = known.prefix_of(doi)
+    repository = known.SUSTAINABLE.get(prefix or "", "")
     return graded(
         "0.a",
         [Fact(prefix is not None, f"the archive's record names {doi or 'no DOI'}", "release_files: doi",

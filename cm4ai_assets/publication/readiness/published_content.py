@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from cm4ai_assets.identifiers import DOI
 from cm4ai_assets.publication.readiness import known, wording
 from cm4ai_assets.publication.readiness.grading import Fact, Grade, graded
 from cm4ai_assets.publication.readiness.published import Published
@@ -77,7 +78,7 @@ def quality(found: Published) -> Grade:
     ]
     documented = found.described.texts["text"].str.contains(f"(?i){_QUALITY}").sum()
     stated = found.described.statements.filter(pl.col("value").str.contains(f"(?i){_QUALITY}"))
-    linked = stated.filter(pl.col("value").str.contains(r"https?://|10\.\d{4}"))
+    linked = stated.filter(pl.col("value").str.contains(rf"https?://|{DOI.pattern}"))
     return graded(
         "2.e",
         [Fact(stated.height + documented > 0, f"{stated.height:,} statements and {documented:,} entities speak of "

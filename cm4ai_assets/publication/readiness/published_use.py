@@ -57,8 +57,8 @@ def persistent(found: Published) -> Grade:
 def appropriate(found: Published) -> Grade:
     """5.b: whether the field looks for such data there."""
     dois = " ".join(found.files["doi"].unique())
-    prefix = known.DOI.search(dois)
-    generalist = known.SUSTAINABLE.get(prefix[1], "") if prefix else ""
+    prefix = known.prefix_of(dois)
+    generalist = known.SUSTAINABLE.get(prefix or "", "")
     kinds = kinds_of(found)
     missing = [kind for kind, count in kinds.items() if not count]
     return graded(

@@ -120,7 +120,7 @@ def bias(found: Described) -> Grade:
 
 def fit_for_purpose(found: Described, *, carried: Sequence[Fact] = ()) -> Grade:
     """3.b: uses that are meant, uses that are not, and what was published on it."""
-    links = [one for one in found.said("publication") if known.DOI.search(one)]
+    links = [one for one in found.said("publication") if known.prefix_of(one)]
     return graded(
         "3.b",
         [found.fact("use", "uses that are meant")],
