@@ -33,14 +33,12 @@ def test_dg_checks_the_definitions() -> None:
     assert "supersed" not in (done.stdout + done.stderr).lower()
 
 
-def _documents() -> set[str]:
-    keys = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
-    return keys & {document.name for document in DOCUMENTS}
+DOCUMENT_NAMES = {document.name for document in DOCUMENTS}
 
 
 def test_every_asset_is_a_table_of_the_registry_or_a_document_and_the_reverse() -> None:
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
-    assert keys == {table.name for table in tables.ALL} | _documents()
+    assert keys == {table.name for table in tables.ALL} | DOCUMENT_NAMES
 
 
 def test_every_asset_tells_what_a_catalog_needs() -> None:
@@ -52,6 +50,7 @@ def test_every_asset_tells_what_a_catalog_needs() -> None:
         assert node.kinds, key
         assert node.tags, key
         assert node.code_version, key
+        assert node.group_name == tables.group_of(key.to_user_string()), key
         assert node.group_name in {
             "release",
             "images",
@@ -61,7 +60,7 @@ def test_every_asset_tells_what_a_catalog_needs() -> None:
             "integration",
             "publication",
         }
-        if key.to_user_string() not in _documents():
+        if key.to_user_string() not in DOCUMENT_NAMES:
             assert isinstance(node.metadata["dagster/column_schema"], dg.TableSchema), key
 
 
@@ -82,7 +81,7 @@ def test_blocking_checks_are_those_of_the_contract_and_every_check_says_what_it_
         ("cellranger_metrics", "metrics_kept"),
         ("proteins", "ids_kept"),
         ("splits", "no_leaks"),
-        *((name, "well_formed") for name in _documents()),
+        *((name, "well_formed") for name in DOCUMENT_NAMES),
         ("datasheet_report", "page_small"),
         ("derived_crate", "each_file_once"),
         ("derived_crate", "no_dangling"),

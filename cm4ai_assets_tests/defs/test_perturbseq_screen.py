@@ -48,8 +48,7 @@ def made(archive: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 @pytest.fixture(scope="module")
 def outcome(made: Workbench) -> Outcome:
-    outcome = together(made.run(RELEASE, selection=SCREEN))
-    return outcome
+    return together(made.run(RELEASE, selection=SCREEN))
 
 
 @pytest.fixture
