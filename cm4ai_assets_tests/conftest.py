@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
 import filelock
 import pytest
+from absl import logging as absl_logging
 from hypothesis import HealthCheck, settings
 
 from cm4ai_assets.sandbox import build
@@ -14,6 +16,10 @@ from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.shared import ABSENT, SHARED
 
 SANDBOX_FIELDS = 8
+
+# absl comes with mlcroissant. Its handler closes the stream that it was made with when logging is configured anew, and
+# that would be the one into which pytest captures.
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 # How fast examples come says something about the machine, nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

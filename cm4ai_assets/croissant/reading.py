@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ def load(document: Mapping[str, Any], files: Mapping[str, Path] | None = None) -
         CroissantError: It has errors; the message names them.
     """
     import mlcroissant  # noqa: PLC0415 - pandas and rdflib take two seconds, and few processes need them
+    from absl import logging as absl_logging  # noqa: PLC0415 - comes with it
+
+    # Its handler closes the stream that it was made with when logging is configured anew, be it a notebook's.
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
     mapping = {name: str(path) for name, path in (files or {}).items()}
     try:

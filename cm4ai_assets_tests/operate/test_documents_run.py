@@ -11,6 +11,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -119,6 +120,11 @@ class Reader:
                 self.typed[command] = int(refused.code or 0)
         return self.typed[command]
 
+    def describes(self) -> int:
+        """Make the documents of the release anew, of its tables as they are, and leave no folder of older ones."""
+        shutil.rmtree(self.folder / "deposit", ignore_errors=True)
+        return cli.main(["materialize", "--release", RELEASE, "--select", "group:publication"])
+
     def words(self, command: str) -> list[str]:
         own = re.sub(r"\W+", "-", command)
         folder = self.sandbox if "sandbox build" in command else self.folder / own
@@ -200,6 +206,8 @@ def test_a_command_that_is_shown_runs(command: str, request: pytest.FixtureReque
         f"export --release {key} " in command for key in re.findall(r"--release (\S+)", " ".join(OTHER_RELEASES))
     )
     reader: Reader = request.getfixturevalue("complete" if older else "stocked")
+    if command.startswith("cm4ai publish "):
+        assert reader.describes() == cli.DONE
     assert reader.types(command) == cli.DONE
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import mlcroissant
 import polars as pl
 import pytest
+from absl import logging as absl_logging
 from mlcroissant._src.core.constants import CROISSANT_CACHE
 from mlcroissant._src.core.context import Context, CroissantVersion
 from mlcroissant._src.core.rdf import make_context
@@ -409,3 +410,14 @@ def test_the_documented_example_loads_a_published_release(
     assert len(names["fields"]) == 8
     assert names["store"].startswith(b"tensors/if_tensors/")
     assert isinstance(int(names["row"]), int)
+
+
+def test_logging_that_is_configured_anew_closes_nobodys_stream(
+    document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """absl's handler would close the stream that stood in the place of standard error when mlcroissant came."""
+    handler, stream = absl_logging.get_absl_handler().python_handler, io.StringIO()
+    monkeypatch.setattr(handler, "stream", stream)
+    load(document)
+    handler.close()
+    assert not stream.closed
