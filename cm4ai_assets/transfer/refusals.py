@@ -99,7 +99,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
     if _SECONDS.fullmatch(value):
-        return float(value)
+        return float(value.strip())  # of more blanks than `float` takes off by itself
     try:
         at = parsedate_to_datetime(value)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at

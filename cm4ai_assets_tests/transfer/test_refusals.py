@@ -131,7 +131,7 @@ def test_any_json_refusal_is_some_typed_error(answer: object) -> None:
     [
         ("120", 120.0), (" 7 ", 7.0), ("0", 0.0), ("864000", 864000.0), ("Fri, 02 Jan 2026 03:05:05 GMT", 60.0),
         ("Fri, 02 Jan 2026 03:03:05 GMT", 0.0), ("soon", None), ("-5", None), ("1e9", None), ("", None), (None, None),
-        ("99999999999999999999", None),
+        ("99999999999999999999", None), ("0\x1f", 0.0),
     ],
 )  # fmt: skip
 def test_retry_after(value: str | None, seconds: float | None) -> None:
