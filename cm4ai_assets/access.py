@@ -19,7 +19,7 @@ from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, partitions_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.availability import missing
 from cm4ai_assets.updates.inputs import published_as
@@ -70,8 +70,8 @@ class Release:
         """
         if tables.table(name).partitioning is Partitioning.NONE:
             return self.store.release_table(name, self.key)
-        conditions = [None] if tables.table(name).partitioning is Partitioning.RELEASE else list(Condition)
-        found = [part for c in conditions if (part := self._partition(name, c)) is not None]
+        wanted = partitions_of(tables.table(name), Partition(self.key))
+        found = [part for one in wanted if (part := published_as(self.store, name, one)) is not None]
         if not found:
             raise missing(self.store, name, self.key)
         own = pl.lit(self.key).alias("release")

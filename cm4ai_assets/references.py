@@ -21,9 +21,7 @@ from cm4ai_assets.archives.ena.acquire import stored_blob as run_blob
 from cm4ai_assets.archives.figshare.acquire import stored_blob as article_blob
 from cm4ai_assets.archives.figshare.lock import FigshareFile
 from cm4ai_assets.archives.massive.acquire import DepositFile
-from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import StoredBytesDamagedError
-from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
@@ -54,6 +52,10 @@ class Kind(StrEnum):
     LEVEL = "smaller images"
     ENVIRONMENT = "environment"
     SOFTWARE = "software"
+
+
+OF_RUNS = frozenset({Kind.TABLE, Kind.DOCUMENT, Kind.TENSOR, Kind.NUCLEI, Kind.PROFILES})
+"""What runs make and records of runs are about (`storage.makings`)."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,12 @@ def references(
         unreadable: Called with a table that cannot be read, whose references are therefore not known. Without it the
             error is raised: nobody may take an incomplete answer for a whole one and delete what is left.
     """
-    seen: dict[str, None] = {}
+    seen: dict[str, Kind] = {}
     for found in _all(store, release, unreadable or _raise):
         if found.path not in seen:
-            seen[found.path] = None
+            seen[found.path] = found.kind
             yield found
-    yield from _software(store, seen)
+    yield from _software(store, [path for path, kind in seen.items() if kind in OF_RUNS])
 
 
 def _software(store: Store, paths: Iterable[str]) -> Iterator[Reference]:
@@ -158,8 +160,7 @@ def _tables(store: Store, table: Table, release: str | None, unreadable: Unreada
     feed = feed_of(table.name)
     if release is None or feed is None:
         return
-    conditions: list[Condition | None] = [None] if table.partitioning is Partitioning.RELEASE else list(Condition)
-    for wanted in (Partition(release, condition) for condition in conditions):
+    for wanted in layout.partitions_of(table, Partition(release)):
         if wanted in own:
             continue
         try:

@@ -20,7 +20,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.images.audit import array_problems
-from cm4ai_assets.references import Kind, Reference, everything, references
+from cm4ai_assets.references import OF_RUNS, Kind, Reference, everything, references
 from cm4ai_assets.storage import documents, nuclei, profiles
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
@@ -104,7 +104,8 @@ def check(store: Store, reference: Reference) -> Verified:
     what = _named(reference)
     try:
         read = _CHECKS[reference.kind](store, reference)
-        Makings(store).of(reference.path)  # a record that was altered is an error
+        if reference.kind in OF_RUNS:
+            Makings(store).of(reference.path)  # a record that was altered is an error
     except (KeyboardInterrupt, SystemExit):
         raise
     except Cm4aiError as error:

@@ -13,12 +13,10 @@ import dagster as dg
 import polars as pl
 
 from cm4ai_assets import software, tables
-from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.lineage.delivered import folder_digest, recorded_files
 from cm4ai_assets.lineage.published import published_inputs
-from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.layout import Partition, document_folder, table_path
+from cm4ai_assets.storage.layout import Partition, document_folder, partitions_of, table_path
 from cm4ai_assets.storage.makings import Input, Making, Makings
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Document, Table
@@ -78,19 +76,11 @@ class StepMakings:
                 yield from self._table(tables.table(name))
 
     def _table(self, table: Table) -> Iterator[Input]:
-        for wanted in self._partitions(table):
+        for wanted in partitions_of(table, self._partition):
             where = published_as(self._store, table.name, wanted)
             if where is not None:
                 path = table_path(table, where)
                 yield Input(path, folder_digest(recorded_files(self._store, path)))
-
-    def _partitions(self, table: Table) -> list[Partition]:
-        release, condition = self._partition.release, self._partition.condition
-        if table.partitioning is Partitioning.NONE:
-            return [Partition()]
-        if table.partitioning is Partitioning.RELEASE:
-            return [Partition(release)]
-        return [Partition(release, one) for one in CONDITIONS if condition in {None, str(one)}]
 
     def _document(self, document: Document) -> Iterator[Input]:
         where = Partition(self._partition.release)

@@ -14,11 +14,11 @@ from typing import Any, Final, SupportsIndex
 import polars as pl
 
 from cm4ai_assets import tables
-from cm4ai_assets.conditions import CONDITIONS, condition_of
+from cm4ai_assets.conditions import condition_of
 from cm4ai_assets.errors import NotMaterializedError, SelectionError, nearest
 from cm4ai_assets.lineage.chain import NUMBER, Chain, Rows
 from cm4ai_assets.partitioning import Partitioning
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, partitions_of
 from cm4ai_assets.tables import Column, Table
 from cm4ai_assets.updates.availability import missing
 
@@ -108,11 +108,7 @@ def published_places(chain: Chain, table: Table, condition: str | None) -> list[
     if condition is not None and "condition" not in table.polars_schema:
         raise SelectionError(f"{table.name} knows no conditions.", remedy="Leave the condition out.")
     one = condition_of(condition) if condition is not None and by_condition else None
-    wanted = {
-        Partitioning.NONE: [Partition()],
-        Partitioning.RELEASE: [Partition(release)],
-        Partitioning.CONDITION_RELEASE: [Partition(release, str(c)) for c in CONDITIONS if one in {None, c}],
-    }[table.partitioning]
+    wanted = partitions_of(table, Partition(release, one))
     found = [place for each in wanted if (place := chain.place(table.name, each)) is not None]
     if found:
         return found

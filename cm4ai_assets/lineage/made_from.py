@@ -15,7 +15,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.lineage.chain import Chain
 from cm4ai_assets.lineage.listing import same_file
-from cm4ai_assets.lineage.products import DOCUMENT, STORES, read_partitions
+from cm4ai_assets.lineage.products import DOCUMENT, STORES
 from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.storage import layout
@@ -104,9 +104,10 @@ def _upstream(chain: Chain, one: _Product) -> list[str]:
     if stored.making is not None:
         return [used.path for used in stored.inputs]
     rule = chain.rules.get(one.name)
-    reads = rule.reads if rule else [table.name for table in tables.ALL]
-    places = ((name, chain.place(name, wanted)) for name in reads for wanted in read_partitions(name, one.place))
-    return [layout.table_path(tables.table(name), place) for name, place in places if place is not None]
+    read = [tables.table(name) for name in rule.reads] if rule else tables.ALL
+    wanted = ((table, part) for table in read for part in layout.partitions_of(table, one.place))
+    places = ((table, chain.place(table.name, part)) for table, part in wanted)
+    return [layout.table_path(table, place) for table, place in places if place is not None]
 
 
 def _named(products: Sequence[_Product]) -> str:

@@ -12,12 +12,10 @@ from dataclasses import replace
 import polars as pl
 
 from cm4ai_assets import tables
-from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.lineage.chain import NOT_STORED, Chain, with_notes
 from cm4ai_assets.lineage.listing import by_sha256
 from cm4ai_assets.lineage.published import PublishedFile
 from cm4ai_assets.lineage.steps import State, Step, StepKind, Stored
-from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.addresses import blob_of
 from cm4ai_assets.storage.layout import Partition
@@ -121,19 +119,9 @@ def _given(chain: Chain, stored: Stored, files: tuple[PublishedFile, ...]) -> It
 def _read(chain: Chain, name: str, place: Partition) -> Iterator[Step]:
     """The tables that a table is made of by its rule, as they stand now."""
     for read in chain.rules[name].reads if name in chain.rules else ():
-        for wanted in read_partitions(read, place):
+        for wanted in layout.partitions_of(tables.table(read), place):
             if (where := chain.place(read, wanted)) is not None:
                 yield table_step(chain, read, where)
-
-
-def read_partitions(read: str, place: Partition) -> list[Partition]:
-    """The partitions of a table that is read, for a partition of what is made of it."""
-    partitioning = tables.table(read).partitioning
-    if partitioning is Partitioning.NONE or not place.release:
-        return [Partition()] if partitioning is Partitioning.NONE else []
-    if partitioning is Partitioning.RELEASE:
-        return [Partition(place.release)]
-    return [Partition(place.release, str(one)) for one in CONDITIONS if place.condition in {None, str(one)}]
 
 
 def steps_at(chain: Chain, path: str) -> list[Step]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.lineage.delivered import Delivered
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.storage.makings import Making
 from cm4ai_assets.updates.credit import licence_address
 
@@ -52,7 +52,8 @@ def provenance_of(release: Release, delivery: Sequence[Delivered]) -> Provenance
         release: The release.
         delivery: Its tables and stores.
     """
-    files = {one.path: _files(release, one, delivery) for one in delivery}
+    published = PublishedFiles(release.store)
+    files = {one.path: _files(published, one, delivery) for one in delivery}
     every = {_id(file): file for found in files.values() for file in found}
     makings = [one.making for one in delivery if one.making is not None]
     datasets = dict.fromkeys(_dataset_id(file.dataset) for file in every.values())
@@ -66,9 +67,9 @@ def provenance_of(release: Release, delivery: Sequence[Delivered]) -> Provenance
     )  # fmt: skip
 
 
-def _files(release: Release, one: Delivered, delivery: Iterable[Delivered]) -> tuple[PublishedFile, ...]:
+def _files(published: PublishedFiles, one: Delivered, delivery: Iterable[Delivered]) -> tuple[PublishedFile, ...]:
     """The published files behind a table or store; of a table made of tables those behind these."""
-    own = published_inputs(release.store, one.partition.release, one.name, one.partition.condition)
+    own = published.inputs(one.partition.release, one.name, one.partition.condition)
     if own or one.making is None:
         return own
     upstream = {other.path: other for other in delivery}
@@ -76,7 +77,7 @@ def _files(release: Release, one: Delivered, delivery: Iterable[Delivered]) -> t
     behind = [
         file
         for other in found
-        for file in published_inputs(release.store, other.partition.release, other.name, other.partition.condition)
+        for file in published.inputs(other.partition.release, other.name, other.partition.condition)
     ]
     return tuple(dict.fromkeys(behind))
 

@@ -32,7 +32,7 @@ from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes
 from cm4ai_assets.exports.provenance import Origin, origin_of, readme
 from cm4ai_assets.lineage.delivered import Delivered, DeliveredFile, delivered
 from cm4ai_assets.lineage.outside import PAYLOAD
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.plain import for_markdown
 from cm4ai_assets.publication.bag import MANIFEST, damage, manifest, tag_files
 from cm4ai_assets.publication.crate.building import build
@@ -44,13 +44,18 @@ from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.digests import BLOCK, listing_digest
 from cm4ai_assets.storage.file_digests import FileDigest, summary
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.images import IF_FIELDS
 from cm4ai_assets.tables.publication import DERIVED_CRATE, DOCUMENTS
 from cm4ai_assets.updates.credit import NOT_STATED
 
 NAMED_BY: Final = "DIR"
 _UNIT: Final = "MiB"
 _ENTRY_POINTS: Final = {
-    "datasheet_report": {"index.html": "datasheet.html", "CITATION.cff": "CITATION.cff"},
+    "datasheet_report": {
+        "index.html": "datasheet.html",
+        "datasheet.yaml": "datasheet.yaml",
+        "CITATION.cff": "CITATION.cff",
+    },
     "ai_readiness": {"index.html": "ai-readiness.html"},
 }
 """Files of documents that also stand at the top of the payload, where people look."""
@@ -117,10 +122,16 @@ def _not_made(release: str, names: Sequence[str], message: str) -> NotMaterializ
 
 
 def _changed_since(document: Delivered, delivery: Sequence[Delivered]) -> list[str]:
-    """Tables that have other content than a document was made of; all, where no run of it is recorded."""
+    """What has other content than a document was made of, or is gone; all tables, where no run of it is recorded."""
     known = {one.path: one.digest for one in document.making.inputs} if document.making else {}
-    tables = [one for one in delivery if one.kind is Kind.TABLE]
-    return [f"{one.name} of {one.partition}" for one in tables if known.get(one.path) != one.digest]
+    now = {
+        (one.making.path if one.making else one.path): (f"{one.name} of {one.partition}", one.digest)
+        for one in delivery
+        if one.kind is Kind.TABLE or one.kind is Kind.DOCUMENT
+    }
+    tables = {one.path for one in delivery if one.kind is Kind.TABLE}
+    changed = [name for path, (name, digest) in now.items() if known.get(path, digest) != digest]
+    return [*changed, *(now[path][0] for path in tables - known.keys()), *sorted(known.keys() - now.keys())]
 
 
 def _plan(
@@ -136,7 +147,7 @@ def _plan(
         credits=[one.credit for one in delivery],
         how_to_read=_how_to_read(release.key, delivery),
         counts={"tables": _count(delivery, Kind.TABLE), "bytes": sum(file.size for file in copied.values())},
-        notes=_NOTES,
+        notes=[*_NOTES, *(_OF_IMAGES if IF_FIELDS.name in {one.name for one in delivery} else ())],
     )
     texts[f"{PAYLOAD}/README.md"] = readme(about, origin).encode()
     payload = {name: FileDigest(file.sha256, file.size) for name, file in copied.items()}
@@ -222,11 +233,12 @@ def _digest_of(payload: Mapping[str, FileDigest]) -> str:
 
 def _sources(store: Store, delivery: Sequence[Delivered]) -> list[dict[str, Any]]:
     """The published files behind all tables, each once."""
+    published = PublishedFiles(store)
     found = dict.fromkeys(
         file
         for one in delivery
         if one.kind is Kind.TABLE
-        for file in published_inputs(store, one.partition.release, one.name, one.partition.condition)
+        for file in published.inputs(one.partition.release, one.name, one.partition.condition)
     )
     return [_source(file) for file in sorted(found, key=lambda one: (one.archive, one.dataset, one.path))]
 
@@ -240,6 +252,8 @@ def _how_to_read(release: str, delivery: Sequence[Delivered]) -> str:
     for one in delivery:
         if one.kind is not Kind.DOCUMENT:
             licences.setdefault(one.credit.get("license", NOT_STATED), set()).add(one.name)
+    tables = [one.name for one in delivery if one.kind is Kind.TABLE]
+    shown = next((name for name in tables if name == IF_FIELDS.name), tables[0])
     rows = [f"| {for_markdown(name)} | {', '.join(sorted(assets))} |" for name, assets in sorted(licences.items())]
     return "\n".join([
         "## How to read it",
@@ -248,9 +262,9 @@ def _how_to_read(release: str, delivery: Sequence[Delivered]) -> str:
         "",
         "    from cm4ai_assets import open_release",
         f'    r = open_release("{release}", storage="data")',
-        '    r.table("if_fields").collect()',
+        f'    r.table("{shown}").collect()',
         "",
-        'Any reader of Parquet does as well: `polars.scan_parquet("data/tables/if_fields/**/*.parquet")`.',
+        f'Any reader of Parquet does as well: `polars.scan_parquet("data/tables/{shown}/**/*.parquet")`.',
         "`data/croissant.json` is for loaders that read Croissant, `data/ro-crate-metadata.json` says of each file",
         "which run made it of which published bytes. `sha256sum -c manifest-sha256.txt` checks every file; so does any",
         "tool that knows BagIt.",
@@ -279,6 +293,8 @@ def _count(delivery: Sequence[Delivered], kind: Kind) -> int:
 
 _NOTES: Final = (
     "The published files themselves are not in it: they stand in the archive, and are named below with their digests.",
+)
+_OF_IMAGES: Final = (
     "Values of images are not comparable between fields, which were contrast-stretched one by one before publication.",
     "The physical pixel size is not published.",
 )

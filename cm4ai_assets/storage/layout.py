@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cm4ai_assets.conditions import Condition
+from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseKey
@@ -62,6 +62,21 @@ class Partition:
 
     def __str__(self) -> str:
         return (self.release or "all releases") if self.condition is None else f"{self.condition}|{self.release}"
+
+
+def partitions_of(product: Table | Document, place: Partition) -> list[Partition]:
+    """The partitions that a table or document can have where something else has that of `place`.
+
+    One for each condition, of `place` alone where it names one; the one of the release; or the one that there is. None
+    where the product needs a release, and `place` has none.
+    """
+    if product.partitioning is Partitioning.NONE:
+        return [Partition()]
+    if not place.release:
+        return []
+    if product.partitioning is Partitioning.RELEASE:
+        return [Partition(place.release)]
+    return [Partition(place.release, str(one)) for one in CONDITIONS if place.condition in {None, str(one)}]
 
 
 def table_path(table: Table, partition: Partition) -> str:

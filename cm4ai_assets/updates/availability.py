@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.absences import Absences
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, partitions_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import table
 from cm4ai_assets.updates.inputs import Feed, feed_of, lock_of
@@ -27,7 +26,7 @@ def missing(store: Store, name: str, release: str, condition: Condition | None =
     The message says which of four it is: the step found nothing to make and says why; the release publishes no such
     files; they are not available yet; or nobody has materialized the table. The remedy is one that helps in that case.
     """
-    partitions = _partitions(name, release, condition)
+    partitions = partitions_of(table(name), Partition(release, condition))
     what = (
         f"{name} of {condition or 'any condition'} of {release}" if partitions[0].condition else f"{name} of {release}"
     )
@@ -52,12 +51,6 @@ def missing(store: Store, name: str, release: str, condition: Condition | None =
     return NotMaterializedError(
         f"{what} is not materialized.", remedy=f"Run `cm4ai materialize --release {release}{only} --select +{name}`."
     )
-
-
-def _partitions(name: str, release: str, condition: Condition | None) -> Sequence[Partition]:
-    if table(name).partitioning is not Partitioning.CONDITION_RELEASE:
-        return [Partition(release)]
-    return [Partition(release, one) for one in ([condition] if condition else Condition)]
 
 
 def _not_made(store: Store, name: str, feed: Feed | None, partitions: Sequence[Partition]) -> str:

@@ -23,14 +23,13 @@ from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.images.manifest import read_manifest
 from cm4ai_assets.lineage.delivered import folder_digest, recorded_files
-from cm4ai_assets.lineage.products import read_partitions
 from cm4ai_assets.lineage.published import published_inputs
 from cm4ai_assets.lineage.rules import RULES
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.software import Software
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.layout import Partition, table_path, tensor_path
+from cm4ai_assets.storage.layout import Partition, partitions_of, table_path, tensor_path
 from cm4ai_assets.storage.makings import Input, Making, Makings
 from cm4ai_assets.storage.nuclei import nuclei_of
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -122,7 +121,7 @@ class World:
         places = [
             (read, published_as(self.store, read, wanted))
             for read in RULES[name].reads
-            for wanted in read_partitions(read, place)
+            for wanted in partitions_of(tables.table(read), place)
         ]
         inputs = [table_path(tables.table(read), where) for read, where in places if where is not None]
         given = [Input(one, folder_digest(recorded_files(self.store, one))) for one in inputs]

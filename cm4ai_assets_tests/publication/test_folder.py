@@ -21,7 +21,7 @@ from cm4ai_assets.references import Kind
 from cm4ai_assets.software import environment, running
 from cm4ai_assets.storage.layout import Partition, document_folder
 from cm4ai_assets.storage.makings import Input, Making, Makings
-from cm4ai_assets.tables.publication import DATASHEET_REPORT, DERIVED_CRATE, DOCUMENTS
+from cm4ai_assets.tables.publication import AI_READINESS, CROISSANT, DATASHEET_REPORT, DERIVED_CRATE, DOCUMENTS
 from cm4ai_assets_tests.exports.releases import copied
 from cm4ai_assets_tests.images.published import publish as publish_rows
 from cm4ai_assets_tests.publication.releases import CREDIT, LICENSE
@@ -30,16 +30,17 @@ from cm4ai_assets_tests.validators.python import bagit_problems
 PAGE = b"<!doctype html><html lang='en'><title>x</title></html>"
 
 
-def document_again(release: Release, name: str, tables: Sequence[Delivered]) -> None:
-    """Publish a document, as a run would that had these tables."""
+def document_again(release: Release, name: str, found: Sequence[Delivered], *others: Input) -> None:
+    """Publish a document, as a run would that found these tables, and other things."""
     document = next(one for one in DOCUMENTS if one.name == name)
     files = {document.entry: PAGE if document.entry.endswith(".html") else b"{}"}
-    files |= {"CITATION.cff": b"cff-version: 1.2.0\n"} if document is DATASHEET_REPORT else {}
+    beside = {"CITATION.cff": b"cff-version: 1.2.0\n", "datasheet.yaml": b"id: x\n"}
+    files |= beside if document is DATASHEET_REPORT else {}
     partition = Partition(release.key)
     with release.store.stage_document(document, partition, files) as staged:
         published = release.store.publish_document(staged)
-    path, inputs = document_folder(document, partition), tuple(Input(one.path, one.digest) for one in tables)
-    now = datetime.now(UTC)
+    tables = (Input(one.path, one.digest) for one in found if one.kind is Kind.TABLE)
+    path, inputs, now = document_folder(document, partition), (*tables, *others), datetime.now(UTC)
     making = Making(path, published.digest, name, release.key, None, "run", "1", now, now, running(), inputs)
     Makings(release.store).note(making, environment())
 
@@ -74,7 +75,8 @@ def test_the_folder_is_a_sound_bag_that_opens_as_a_storage(made: Release, tmp_pa
     for one in kept:
         for file in one.files:
             assert (payload / file.path).read_bytes() == made.store.read(file.path)
-    for name in ("datasheet.html", "ai-readiness.html", "CITATION.cff", "croissant.json", "ro-crate-metadata.json"):
+    at_the_top = {"datasheet.html", "datasheet.yaml", "ai-readiness.html", "CITATION.cff", "README.md"}
+    for name in (*at_the_top, "croissant.json", "ro-crate-metadata.json"):
         assert (payload / name).stat().st_size, name
     opened = open_release(made.key, storage=str(payload))
     for name in ("if_fields", "release_files"):
@@ -88,6 +90,8 @@ def test_the_folder_is_a_sound_bag_that_opens_as_a_storage(made: Release, tmp_pa
     readme = (payload / "README.md").read_text()
     assert f"| {LICENSE} | if_fields |" in readme
     assert "| CC BY 4.0 | guide_library |" in readme
+    assert 'r.table("if_fields")' in readme
+    assert "contrast-stretched" in readme
     info = (folder / "bag-info.txt").read_text()
     assert "External-Identifier: doi:10.5072/FK2/TESTED" in info
 
@@ -118,6 +122,21 @@ def test_a_description_that_is_missing_or_of_other_content_is_refused(made: Rele
     for document in DOCUMENTS:
         document_again(made, document.name, delivered(made.store, made.key))
     publish(made, tmp_path / "out")
+
+
+def test_a_description_of_what_is_gone_or_of_another_description_is_refused(made: Release, tmp_path: Path) -> None:
+    every = delivered(made.store, made.key)
+    (gone,) = (one for one in every if one.name == "guide_library")
+    made.store.remove(gone.path)
+    with pytest.raises(NotMaterializedError, match=r"other content: tables/guide_library/\S+ changed since"):
+        publish(made, tmp_path / "out")
+    left = delivered(made.store, made.key)
+    croissant = Input(document_folder(CROISSANT, Partition(made.key)), "f" * 64)
+    for document in DOCUMENTS:
+        document_again(made, document.name, left, *([croissant] if document is AI_READINESS else []))
+    with pytest.raises(NotMaterializedError, match=r"ai_readiness .* other content: croissant of"):
+        publish(made, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_bytes_are_not_passed_on(made: Release, tmp_path: Path) -> None:

@@ -21,13 +21,11 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.crate import Facts, build, facts_of, findings, graphs, listed
 from cm4ai_assets.publication.crate.entities import licences
 from cm4ai_assets.publication.crate.terms import METADATA
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, root_from_document
 from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT, DERIVED_CRATE
 
 DESCRIBED = (CROISSANT, DATASHEET_REPORT)
 """The documents that it describes beside tables and stores."""
-
-_BASE = "../../../../"  # the storage, seen from the folder of a document's version
 
 
 @describes(
@@ -45,7 +43,7 @@ def derived_crate(context: dg.AssetExecutionContext, platform: dg.ResourceParam[
     if not found:
         return
     facts = facts_of(Release(context.partition_key, platform.store), found)
-    files = build(facts, base=_BASE)
+    files = build(facts, base=root_from_document(DERIVED_CRATE, Partition(context.partition_key)))
     gates = [gate_of(findings.each_file_once(files, found)), gate_of(findings.no_dangling(files))]
     yield from publish(context, platform.store, DocumentDraft(DERIVED_CRATE, files, gates, _shown(facts, files)))
 

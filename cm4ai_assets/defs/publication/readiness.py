@@ -57,8 +57,7 @@ def shown(card: Scorecard) -> Metadata:
         "points_published": card.published.points,
         "overall": f"{card.delivered.overall:.1f} % delivered, {card.published.overall:.1f} % published",
         "settled": f"{card.delivered.settled} of {POINTS} points delivered, {card.published.settled} published, "
-        "whatever "
-        "experts find",
+        "whatever experts find",
         "gates": "; ".join(
             f"{name}: {', '.join(gate.criterion.id for gate in one.closed) or 'none'} closed"
             for name, one in forms.items()

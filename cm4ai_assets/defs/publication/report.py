@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.checks import STEPS, CheckStep
 from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.publication.inputs import delivery, describes
@@ -21,7 +20,7 @@ from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.blocks import Page
 from cm4ai_assets.publication.report import Checked, Subject, files_of
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, partitions_of
 from cm4ai_assets.tables import Table
 from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT
 from cm4ai_assets.updates.inputs import published_as
@@ -60,13 +59,11 @@ def evaluated(platform: Platform, release: str) -> Iterator[Checked]:
 
 
 def _partitions(platform: Platform, about: Table, release: str) -> Iterator[Partition]:
-    if about.partitioning is Partitioning.NONE:
-        return
-    conditions = [None] if about.partitioning is Partitioning.RELEASE else list(Condition)
-    for condition in conditions:
-        where = published_as(platform.store, about.name, Partition(release, condition))
-        if where is not None:
-            yield where
+    """Where the table stands for the release; what belongs to no release is not about it."""
+    if about.partitioning is not Partitioning.NONE:
+        for wanted in partitions_of(about, Partition(release)):
+            if (where := published_as(platform.store, about.name, wanted)) is not None:
+                yield where
 
 
 def _evaluated(platform: Platform, step: CheckStep, about: Table, partition: Partition) -> Iterator[Checked]:

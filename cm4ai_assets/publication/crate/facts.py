@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.lineage.delivered import Delivered
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.publication.stated import Stated, stated_by
 from cm4ai_assets.references import Kind
 from cm4ai_assets.storage.makings import Makings
@@ -92,12 +92,13 @@ def facts_of(release: Release, delivery: Sequence[Delivered]) -> Facts:
             can state the digest of itself.
     """
     store, delivery = release.store, [one for one in delivery if one.name != DERIVED_CRATE.name]
+    published = PublishedFiles(store)
     software = {one.making.software for one in delivery if one.making is not None}
     return Facts(
         release=release.key,
         delivery=tuple(delivery),
         stated=stated_by(release, delivery),
-        published={one.path: _published(store, release.key, one) for one in delivery},
+        published={one.path: _published(published, release.key, one) for one in delivery},
         schemas={one.path: _schema(store, one.path) for one in delivery if one.kind is Kind.TABLE},
         arrays={one.path: tuple(_arrays(store, one)) for one in delivery if is_store(one)},
         environments=dict(_stored({one.environment for one in software}, Makings(store).environment)),
@@ -119,10 +120,8 @@ def is_store(one: Delivered) -> bool:
     return one.kind not in {Kind.TABLE, Kind.DOCUMENT}
 
 
-def _published(store: Store, release: str, one: Delivered) -> tuple[PublishedFile, ...]:
-    if one.kind is Kind.DOCUMENT:
-        return ()
-    return published_inputs(store, release, one.name, one.partition.condition)
+def _published(published: PublishedFiles, release: str, one: Delivered) -> tuple[PublishedFile, ...]:
+    return () if one.kind is Kind.DOCUMENT else published.inputs(release, one.name, one.partition.condition)
 
 
 def _schema(store: Store, path: str) -> pa.Schema:

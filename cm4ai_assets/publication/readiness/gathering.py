@@ -24,7 +24,7 @@ from cm4ai_assets.findings import Finding
 from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import bundled_mapping
 from cm4ai_assets.lineage.delivered import Delivered
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFiles
 from cm4ai_assets.publication.readiness.delivery import D4D, Delivery, is_copy
 from cm4ai_assets.publication.readiness.described import Described
 from cm4ai_assets.publication.readiness.published import READS, Published
@@ -61,12 +61,13 @@ def delivered_evidence(store: Store, release: str, items: Sequence[Delivered], p
     documents, damage = _documents(store, release)
     sampled, altered = _sample(store, data)
     splits, leaks = _splits(store, release)
+    behind = PublishedFiles(store)
     return Delivery(
         published=published,
         items=data,
         documents=documents,
         described=described_by(documents, release),
-        origins={one.path: _origins(store, one) for one in data},
+        origins={one.path: behind.inputs(one.partition.release, one.name, one.partition.condition) for one in data},
         differing={one.path: _differs(store, one) for one in data if one.table is not None},
         summaries=tuple(_summaries(store, data)),
         altered=(*damage, *altered),
@@ -144,10 +145,6 @@ def _sample(store: Store, items: Sequence[Delivered]) -> tuple[int, list[str]]:
             same = False
         altered += [] if same else [file.path]
     return read, altered
-
-
-def _origins(store: Store, item: Delivered) -> tuple[PublishedFile, ...]:
-    return published_inputs(store, item.partition.release, item.name, item.partition.condition)
 
 
 def _differs(store: Store, item: Delivered) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.publication.blocks import ABSENT, Block, Content, Mono, Section, Table, Text
 from cm4ai_assets.publication.report.subject import Subject
@@ -24,9 +24,10 @@ def provenance(subject: Subject) -> Section:
 
 def _published(subject: Subject) -> list[Block]:
     behind: dict[PublishedFile, set[str]] = {}
+    published = PublishedFiles(subject.release.store)
     for one in subject.delivery:
         if one.kind is Kind.TABLE:
-            for file in published_inputs(subject.release.store, subject.key, one.name, one.partition.condition):
+            for file in published.inputs(subject.key, one.name, one.partition.condition):
                 behind.setdefault(file, set()).add(one.name)
     ordered = sorted(behind, key=lambda file: (file.archive, file.dataset, file.path))
     rows = [_row(file, behind[file]) for file in ordered[:_FILES_SHOWN]]
