@@ -368,7 +368,7 @@ def test_memory_does_not_follow_the_archive(
         """
         command = [sys.executable, "-c", textwrap.dedent(script), str(archive.path), str(tmp_path / str(count))]
         peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    assert max(peaks) <= 450  # 100 of them are the compiler of `averaging` and `counting`
+    assert max(peaks) <= 500  # 130 of them are the compiler of `averaging` and `counting`
     assert peaks[1] <= peaks[0] + 30
 
 
