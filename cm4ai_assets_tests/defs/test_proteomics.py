@@ -36,6 +36,7 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
+from cm4ai_assets_tests.ticks import tick_of
 
 MAY_2024, JUNE_2025, OCTOBER = "2024-05-v1.0", "2025-06-v2.1", "2025-10-v1.1"
 PATH = "key:release_files or group:proteomics"
@@ -403,10 +404,10 @@ def test_deposits_stand_in_the_lineage() -> None:
 
 
 def test_runs_follow_the_inventory(own: Workbench) -> None:
-    state = dg.evaluate_automation_conditions(own.defs, own.instance)
+    state = tick_of(own.defs, own.instance)
     own.run(RELEASE, selection="release_files")
-    state = dg.evaluate_automation_conditions(own.defs, own.instance, cursor=state.cursor)
+    state = tick_of(own.defs, own.instance, cursor=state.cursor)
     assert state.get_num_requested(dg.AssetKey("apms_runs")) == 0
     own.run(RELEASE, selection="massive_files")
-    state = dg.evaluate_automation_conditions(own.defs, own.instance, cursor=state.cursor)
+    state = tick_of(own.defs, own.instance, cursor=state.cursor)
     assert state.get_requested_partitions(dg.AssetKey("apms_runs")) == {f"{c}|{RELEASE}" for c in Condition}

@@ -27,6 +27,7 @@ from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.exchange import Answer, Fault, Request
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets_tests.ticks import tick_of
 from cm4ai_assets_tests.updates import gathering
 from cm4ai_assets_tests.updates.archives import released
 from cm4ai_assets_tests.updates.conftest import QUIET
@@ -107,7 +108,7 @@ def test_by_automation(bench: Bench) -> None:
 
     def tick() -> int:
         nonlocal cursor
-        result = dg.evaluate_automation_conditions(bench.defs, bench.instance, cursor=cursor)
+        result = tick_of(bench.defs, bench.instance, cursor=cursor)
         cursor = result.cursor
         requested.append(sorted(result.get_requested_partitions(GATHERED)))
         return len(requested[-1])
@@ -137,7 +138,7 @@ def test_by_automation(bench: Bench) -> None:
 
 def test_the_locks_of_a_whole_history_start_no_storm(bench: Bench) -> None:
     """Of all that is defined, nothing follows from a lock alone: not at first contact, not for a renamed version."""
-    cursor = dg.evaluate_automation_conditions(bench.defs, bench.instance).cursor
+    cursor = tick_of(bench.defs, bench.instance).cursor
     bench.server.publish_until(None)
     with bench.platform.archive() as client:
         bench.platform.registry.register(client.releases("CM4AI"))
@@ -147,7 +148,7 @@ def test_the_locks_of_a_whole_history_start_no_storm(bench: Bench) -> None:
         bench.instance.report_runless_asset_event(dg.AssetMaterialization("release_files", partition=key))
         bench.instance.report_runless_asset_event(dg.AssetMaterialization("release_changes", partition=key))
     for _ in range(2):
-        result = dg.evaluate_automation_conditions(bench.defs, bench.instance, cursor=cursor)
+        result = tick_of(bench.defs, bench.instance, cursor=cursor)
         cursor = result.cursor
         assert result.total_requested == 0
 
@@ -157,11 +158,11 @@ def test_what_failed_is_not_gathered_with_what_the_others_have_made_since(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The old content of the failed condition stands and is sound; beside the new of the others it would be neither."""
-    cursor = dg.evaluate_automation_conditions(bench.defs, bench.instance).cursor
+    cursor = tick_of(bench.defs, bench.instance).cursor
 
     def requested() -> int:
         nonlocal cursor
-        result = dg.evaluate_automation_conditions(bench.defs, bench.instance, cursor=cursor)
+        result = tick_of(bench.defs, bench.instance, cursor=cursor)
         cursor = result.cursor
         return len(result.get_requested_partitions(GATHERED))
 
