@@ -62,6 +62,7 @@ class Settings:
     ui_port: int = 3000
     ui_hosts: tuple[str, ...] = ()
     datasheets: str | None = None
+    database: str | None = field(default=None, repr=False)
 
     @classmethod
     def served_by(cls, url: str, **others: Any) -> Settings:  # noqa: ANN401 - the other fields
@@ -101,6 +102,7 @@ class Settings:
             ui_port=_port(env.get("CM4AI_UI_PORT") or "3000"),
             ui_hosts=_hosts(env.get("CM4AI_UI_HOSTS") or ""),
             datasheets=env.get("CM4AI_DATASHEETS") or None,
+            database=_database(env["CM4AI_DATABASE"]) if env.get("CM4AI_DATABASE") else None,
         )
 
 
@@ -125,6 +127,17 @@ def _url(name: str, value: str) -> str:
             f"{name}={value!r} is not the base URL of a server.", remedy=f"Set it to something like {DATAVERSE_URL}."
         )
     return value.rstrip("/")
+
+
+def _database(value: str) -> str:
+    """The URL as libpq reads it. It may hold a password, so no message repeats it."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"postgresql", "postgres", "postgresql+psycopg2"} or not parts.path.strip("/"):
+        raise ConfigurationError(
+            "CM4AI_DATABASE is not the URL of a PostgreSQL database.",
+            remedy="Set it to postgresql://user:password@host:5432/database, or leave it out.",
+        )
+    return parts._replace(scheme="postgresql").geturl()
 
 
 def _executor(value: str) -> str:

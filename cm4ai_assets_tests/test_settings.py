@@ -25,6 +25,20 @@ def test_a_token_is_never_shown() -> None:
     assert "secret" not in repr(settings)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_a_database_is_known_by_the_url_that_any_tool_uses_and_its_password_is_never_shown(scheme: str) -> None:
+    settings = Settings.from_env({"CM4AI_DATABASE": f"{scheme}://me:p%40ss-secret@db:5433/cm4ai?sslmode=require"})
+    assert settings.database == "postgresql://me:p%40ss-secret@db:5433/cm4ai?sslmode=require"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["sqlite:///secret.db", "postgresql://me:secret@db", "secret"])
+def test_what_is_no_database_is_refused_without_being_repeated(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="CM4AI_DATABASE is not the URL") as raised:
+        Settings.from_env({"CM4AI_DATABASE": value})
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
