@@ -17,12 +17,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -64,29 +64,38 @@ class PassProgress:
 
 
 @dataclass(frozen=True)
-class PassResult:
-    """What the pass made, and how it went.
+class Passed:
+    """What a pass made, wherever its images were decoded, and how it went.
 
     Attributes:
         record: What the store holds; the same as the store tells of itself (`storage.tensors.read_record`).
-        tensor_path: The Zarr store.
         quality_path: The Parquet file of `if_quality`, without the columns release and condition.
         images: Images that were decoded, or found damaged.
         seconds: Wall time.
-        peak_window: The most images that were under way at once.
     """
 
     record: StoreRecord
-    tensor_path: Path
     quality_path: Path
     images: int
     seconds: float
-    peak_window: int
 
     @property
     def images_per_second(self) -> float:
         """Images per second, from the first read to the last byte synced."""
         return self.images / self.seconds
+
+
+@dataclass(frozen=True)
+class PassResult(Passed):
+    """What the pass made in threads of this process.
+
+    Attributes:
+        tensor_path: The Zarr store.
+        peak_window: The most images that were under way at once.
+    """
+
+    tensor_path: Path
+    peak_window: int
 
 
 def run_pass(
@@ -118,21 +127,76 @@ def run_pass(
         source_edge: Edge length of the published images.
         first_published_in: See `shards.group_metadata`.
     """
-    if source_edge % edge:
-        raise ValueError(f"{edge} does not divide the images' edge length {source_edge}.")
-    started = time.monotonic()
+    require_divisor(edge, source_edge)
     workers = workers or cores()
     window = WINDOW_PER_WORKER * workers
     target_dir.mkdir(parents=True, exist_ok=True)
-    tensor_path, quality_path = target_dir / TENSOR, target_dir / QUALITY
-    calls = ((members[place], channel) for plan in plans for place, channel in zip(plan.members, PLANES, strict=True))
+    tensor_path = target_dir / TENSOR
     work = ImageWork(source, edge, source_edge)
     with (
         opencv_on_one_thread(),
-        closing(StoreWriter(tensor_path, edge)) as store,
-        closing(QualityWriter(quality_path)) as rows,
-        closing(in_order(work, calls, workers=workers, window=window)) as results,
+        closing(in_order(work, image_calls(members, plans), workers=workers, window=window)) as results,
     ):
+        passed = collected(
+            results,
+            members,
+            plans,
+            StoreWriter(tensor_path, edge),
+            target_dir / QUALITY,
+            source_sha256=source_sha256,
+            progress=progress,
+            first_published_in=first_published_in,
+        )
+    return PassResult(
+        record=passed.record,
+        tensor_path=tensor_path,
+        quality_path=passed.quality_path,
+        images=passed.images,
+        seconds=passed.seconds,
+        peak_window=min(window, passed.images),
+    )
+
+
+def require_divisor(edge: int, source_edge: int) -> None:
+    """See that planes can be averaged to `edge`.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    if source_edge % edge:
+        raise ValueError(f"{edge} does not divide the images' edge length {source_edge}.")
+
+
+def image_calls(members: Sequence[Member], plans: Iterable[FieldPlan]) -> Iterator[tuple[Member, str]]:
+    """The calls of `ImageWork` in canonical order: fields outer, channels inner."""
+    return ((members[place], channel) for plan in plans for place, channel in zip(plan.members, PLANES, strict=True))
+
+
+def collected(
+    results: Iterator[Image | Failure],
+    members: Sequence[Member],
+    plans: Sequence[FieldPlan],
+    store: StoreWriter,
+    quality_path: Path,
+    *,
+    source_sha256: str,
+    progress: Callable[[PassProgress], None] | None = None,
+    first_published_in: Mapping[str, str] | None = None,
+) -> Passed:
+    """Put decoded images together to the tensor and its statistics: the one place that says which field has which row.
+
+    Args:
+        results: What `ImageWork` gave for each of `image_calls`, in their order, from wherever.
+        members: See `run_pass`.
+        plans: See `run_pass`.
+        store: Takes the fields; closed at the end.
+        quality_path: Where the statistics are written.
+        source_sha256: See `run_pass`.
+        progress: See `run_pass`.
+        first_published_in: See `shards.group_metadata`.
+    """
+    started = time.monotonic()
+    with closing(store), closing(QualityWriter(quality_path)) as rows:
         collector = _Collector(store, rows)
         report = _Reporter(progress, total=len(plans), started=started)
         for plan in plans:
@@ -147,21 +211,14 @@ def run_pass(
             first_published_in=first_published_in,
         )
         report.tell(collector.fields, len(collector.failures), last=True)
-    return PassResult(
-        record=record,
-        tensor_path=tensor_path,
-        quality_path=quality_path,
-        images=len(plans) * len(PLANES),
-        seconds=time.monotonic() - started,
-        peak_window=min(window, len(plans) * len(PLANES)),
-    )
+    return Passed(record, quality_path, len(plans) * len(PLANES), time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True)
-class _Image:
-    """One image, decoded: what of it is kept."""
+class Image:
+    """One image, decoded: what of it is kept. `chunks` are its bytes, or where on a cluster they are."""
 
-    chunks: list[bytes]
+    chunks: Sequence[Any]
     quality: PlaneQuality
     colour: str | None
     pixel_sha256: str
@@ -184,7 +241,7 @@ class ImageWork:
         self._buffers = _Buffers(edge, source_edge)
         self._full_levels = {channel: full_level(channel) for channel in PLANES}
 
-    def __call__(self, member: Member, channel: str) -> _Image | Failure:
+    def __call__(self, member: Member, channel: str) -> Image | Failure:
         buffers = self._buffers
         try:
             plane = buffers.decoder.plane(read_member(self._source, member), channel)
@@ -195,7 +252,7 @@ class ImageWork:
         for_focus = buffers.meter.averaged(plane)
         same = self._edge == buffers.meter.edge
         stored = for_focus if same else area_average(plane, self._edge, buffers.averaged)
-        return _Image(
+        return Image(
             chunks=compress(stored),
             quality=statistics(histogram(plane), buffers.meter.focus(for_focus), full_level=self._full_levels[channel]),
             colour=buffers.decoder.colour,
@@ -212,7 +269,7 @@ class _Collector:
         self.digests: list[str] = []
         self.failures: dict[str, list[Failure]] = {}
 
-    def add(self, field_id: str, members: Sequence[Member], results: Sequence[_Image | Failure]) -> None:
+    def add(self, field_id: str, members: Sequence[Member], results: Sequence[Image | Failure]) -> None:
         """Take the four results of a field: into the tensor if all are images, else into the failures."""
         self.fields += 1
         failures = [result for result in results if isinstance(result, Failure)]

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.storage import sharding, tensors
 from cm4ai_assets.storage.recorded import RECORD
 from cm4ai_assets.storage.shard_names import IMAGE
-from cm4ai_assets.storage.sharding import ShardFiles, compress, write_metadata
+from cm4ai_assets.storage.sharding import ShardFiles, Shards, compress, write_metadata
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Failure, StoreRecord
 
-__all__ = ["StoreWriter", "array_metadata", "compress", "group_metadata"]
+__all__ = ["StoreWriter", "array_metadata", "chunks_per_field", "compress", "group_metadata"]
 
 # Data reference, section 1.5: the release crate's own description of the four stains.
 STAINS: Final = {
@@ -35,20 +35,20 @@ class StoreWriter:
     Args:
         root: The store's folder; made if missing, and empty.
         edge: Edge length of the planes.
+        shards: Writes the shards; into `root`, if not given.
     """
 
-    def __init__(self, root: Path, edge: int) -> None:
+    def __init__(self, root: Path, edge: int, *, shards: Shards | None = None) -> None:
         self._root, self._edge = root, edge
-        chunks_per_field = CHANNEL_COUNT * (edge // tensors.chunk_edge(edge)) ** 2
-        self._shards = ShardFiles(root, IMAGE, chunks_per_field=chunks_per_field)
+        self._shards = shards or ShardFiles(root, IMAGE, chunks_per_field=chunks_per_field(edge))
 
     @property
     def n_fields(self) -> int:
         """Fields that were added."""
         return self._shards.n_fields
 
-    def append(self, chunks: Sequence[bytes]) -> None:
-        """Add a field: the chunks of its four planes, in channel order."""
+    def append(self, chunks: Sequence[Any]) -> None:
+        """Add a field: the chunks of its four planes, in channel order, as `shards` takes them."""
         self._shards.append(chunks)
 
     def finish(
@@ -76,6 +76,7 @@ class StoreWriter:
             shard_sizes=shard_sizes,
             failures={field_id: tuple(found) for field_id, found in failures.items()},
         )
+        (self._root / IMAGE.array).mkdir(parents=True, exist_ok=True)
         write_metadata(self._root / IMAGE.array, array_metadata(record))
         write_metadata(self._root, group_metadata(record, first_published_in or {}))
         return record
@@ -83,6 +84,11 @@ class StoreWriter:
     def close(self) -> None:
         """Let go of the open file. What was not finished stays incomplete."""
         self._shards.close()
+
+
+def chunks_per_field(edge: int) -> int:
+    """Inner chunks of one field: those of its four planes."""
+    return CHANNEL_COUNT * (edge // tensors.chunk_edge(edge)) ** 2
 
 
 def array_metadata(record: StoreRecord) -> dict[str, object]:

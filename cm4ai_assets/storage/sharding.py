@@ -12,11 +12,12 @@ Each chunk is zstd and closed by crc32c. Plain zstd let 35 of 40 flipped bits th
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Protocol
 
 import google_crc32c
 import numpy as np
@@ -44,6 +45,59 @@ def compress(plane: NDArray[Any]) -> list[bytes]:
     return chunks
 
 
+class Shards(Protocol):
+    """What takes the fields of an array in order and makes shards of them: in this process, or on other machines."""
+
+    @property
+    def n_fields(self) -> int:
+        """Fields that were added."""
+        ...
+
+    def append(self, chunks: Sequence[Any]) -> None:
+        """Add a field: its chunks, in order."""
+        ...
+
+    def finish(self) -> tuple[int, ...]:
+        """Write what is open; the size of each shard in bytes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open. What was not finished stays incomplete."""
+        ...
+
+
+class _Shard:
+    """One shard in the making: chunks go to its file as they come, the index follows them."""
+
+    def __init__(self, file: BinaryIO, chunks_per_field: int) -> None:
+        self.file, self._rows = file, 0
+        self._index = np.full((FIELDS_PER_SHARD, chunks_per_field, 2), ABSENT_CHUNK, dtype="<u8")
+
+    def append(self, chunks: Sequence[bytes]) -> bool:
+        """Add a field; whether the shard is full now."""
+        for place, chunk in enumerate(chunks):
+            self._index[self._rows, place] = (self.file.tell(), len(chunk))
+            self.file.write(chunk)
+        self._rows += 1
+        return self._rows == FIELDS_PER_SHARD
+
+    def finish(self) -> int:
+        """Write the index; the size of the shard."""
+        index = self._index.tobytes()
+        self.file.write(index + _checksum(index))
+        return self.file.tell()
+
+
+def shard_bytes(fields: Iterable[Sequence[bytes]], *, chunks_per_field: int) -> bytes:
+    """A whole shard in memory, as `ShardFiles` writes it."""
+    file = io.BytesIO()
+    shard = _Shard(file, chunks_per_field)
+    for chunks in fields:
+        shard.append(_counted(chunks, chunks_per_field))
+    shard.finish()
+    return file.getvalue()
+
+
 class ShardFiles:
     """Writes the shards of one array, field by field. Memory does not grow with the number of fields.
 
@@ -55,52 +109,49 @@ class ShardFiles:
 
     def __init__(self, root: Path, kind: Sharded, *, chunks_per_field: int) -> None:
         self._root, self._kind, self._chunks_per_field = root, kind, chunks_per_field
-        self._index = self._empty_index()
-        self._file: BinaryIO | None = None
+        self._shard: _Shard | None = None
         self.n_fields = 0
         self._sizes: list[int] = []
         root.mkdir(parents=True, exist_ok=True)
 
     def append(self, chunks: Sequence[bytes]) -> None:
         """Add a field: its chunks, in order."""
-        if len(chunks) != self._chunks_per_field:
-            raise ValueError(f"{len(chunks)} chunks, not {self._chunks_per_field}.")
-        row = self.n_fields % FIELDS_PER_SHARD
-        if self._file is None:
+        _counted(chunks, self._chunks_per_field)
+        if self._shard is None:
             path = self._root / self._kind.key(len(self._sizes))
             path.parent.mkdir(parents=True)
-            self._file = path.open("xb")
-        for place, chunk in enumerate(chunks):
-            self._index[row, place] = (self._file.tell(), len(chunk))
-            self._file.write(chunk)
+            self._shard = _Shard(path.open("xb"), self._chunks_per_field)
+        is_full = self._shard.append(chunks)
         self.n_fields += 1
-        if row == FIELDS_PER_SHARD - 1:
-            self._close_shard(self._file)
+        if is_full:
+            self._close_shard(self._shard)
 
     def finish(self) -> tuple[int, ...]:
         """Write what is open; the size of each shard in bytes."""
-        if self._file is not None:
-            self._close_shard(self._file)
+        if self._shard is not None:
+            self._close_shard(self._shard)
         (self._root / self._kind.array).mkdir(exist_ok=True)
         return tuple(self._sizes)
 
     def close(self) -> None:
         """Let go of the open file. What was not finished stays incomplete."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._shard is not None:
+            self._shard.file.close()
+            self._shard = None
 
-    def _empty_index(self) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-        return np.full((FIELDS_PER_SHARD, self._chunks_per_field, 2), ABSENT_CHUNK, dtype="<u8")
+    def _close_shard(self, shard: _Shard) -> None:
+        size = shard.finish()
+        shard.file.flush()
+        os.fsync(shard.file.fileno())
+        shard.file.close()
+        self._sizes.append(size)
+        self._shard = None
 
-    def _close_shard(self, file: BinaryIO) -> None:
-        index = self._index.tobytes()
-        file.write(index + _checksum(index))
-        file.flush()
-        os.fsync(file.fileno())
-        self._sizes.append(file.tell())
-        file.close()
-        self._file, self._index = None, self._empty_index()
+
+def _counted(chunks: Sequence[bytes], wanted: int) -> Sequence[bytes]:
+    if len(chunks) != wanted:
+        raise ValueError(f"{len(chunks)} chunks, not {wanted}.")
+    return chunks
 
 
 def array_metadata(
