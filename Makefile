@@ -48,7 +48,7 @@ docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
 lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
 	$(BIN)/python -m pip install --quiet uv
 	echo '# Tested versions, for Python 3.11 to 3.14. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
-	$(BIN)/uv pip compile setup.cfg --extra dev --extra s3 --extra gcs --extra postgres --extra anndata --extra dask --extra celery --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
+	$(BIN)/uv pip compile setup.cfg --extra dev --extra s3 --extra gcs --extra postgres --extra anndata --extra bench --extra dask --extra celery --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
 
 bench: $(VENV)/.dev ## the benchmarks, some minutes; see benchmarks/README.md
 	$(BIN)/python -m benchmarks.images
