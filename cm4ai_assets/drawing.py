@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFont
+from cm4ai_assets.heavy import Image, ImageDraw, ImageFont
 
 LIMIT: Final = 30_000
 PNG: Final = "image/png"

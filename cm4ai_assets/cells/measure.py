@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cm4ai_assets.cells.segment import REFERENCE_EDGE, Labels
+from cm4ai_assets.heavy import cv2, ndimage
 from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES

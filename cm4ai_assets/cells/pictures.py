@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LIMIT, PAPER, centred, font, message, png, shortened, webp
+from cm4ai_assets.heavy import Image, ImageDraw, cv2
 from cm4ai_assets.images.pictures import overlay, sheet, stretched, tile
 from cm4ai_assets.storage.nuclei import Labels
 from cm4ai_assets.storage.tensors import Pixels

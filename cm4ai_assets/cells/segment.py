@@ -23,11 +23,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cm4ai_assets.cells.splitting import parted
+from cm4ai_assets.heavy import cv2
 
 ALGORITHM: Final = "Otsu on square roots, local floor, watershed by distance"
 REFERENCE_EDGE: Final = 1024

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from cm4ai_assets.heavy import cv2
 
 RADIUS: Final = 26.0
 NECK: Final = 0.9

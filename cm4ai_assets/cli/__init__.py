@@ -1,13 +1,14 @@
 """The `cm4ai` command: arguments in, one readable answer out.
 
 Belongs here: parsing, exit statuses (0 done, 1 failed, 2 wrong use, 130 interrupted), and how every error is shown.
-Does not belong here: the work itself. Each module adds its own commands to the parser; heavy libraries are imported by
-the command that needs them.
+Does not belong here: the work itself. The module of the command that is called, and no other, is imported and adds its
+arguments to the parser; heavy libraries are imported by the command that needs them.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cm4ai_assets import causes
-from cm4ai_assets.cli import export, materialize, publish, pull, rebuild, releases, sandbox, stored, trace
+from cm4ai_assets.cli.commands import COMMANDS, HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
@@ -26,7 +27,8 @@ _WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatm
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(words).parse_args(words)
     with _terminated_as_interrupted():
         try:
             status: int = args.run(args)
@@ -57,12 +59,18 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """The parser: every command by its name, with the arguments of the one that `words` call; of all, without words."""
+    called = [word for word in words if not word.startswith("-")][:1] if words is not None else HELP
     parser = argparse.ArgumentParser(
         prog="cm4ai", description="Cell Maps for AI releases as verified, training-ready data."
     )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (releases, materialize, pull, stored, trace, export, publish, rebuild, sandbox):
-        module.add_to(commands)
+    for module, named in COMMANDS.items():
+        if not named.keys().isdisjoint(called):
+            importlib.import_module(f"cm4ai_assets.cli.{module}").add_to(commands)
+        else:
+            for name, text in named.items():
+                commands.add_parser(name, help=text)
     return parser

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, out, shown_progress
 from cm4ai_assets.conditions import condition_of
 from cm4ai_assets.errors import ConfigurationError
@@ -32,7 +33,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     shown = "\n".join(f"  {one.name:<14}{one.summary}" for one in FORMATS.values())
     parser = commands.add_parser(
         "export",
-        help="a release for other tools: lists of files, image folders, WebDataset and others",
+        help=HELP["export"],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"Lists of the published files, on standard output:\n  {', '.join(_LISTS)}\n"
         f"Folders, which say licence and origin; an interrupted export is gone on with:\n{shown}",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.releases import offered, register
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
@@ -30,7 +31,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "materialize",
-        help="materialize a release through Dagster",
+        help=HELP["materialize"],
         epilog="What a selection reads and is not there yet is made as well. Exit status: 0 all runs and blocking "
         "checks passed, 1 one failed, 2 wrong use, 130 interrupted.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, out, shown_progress
 from cm4ai_assets.settings import Settings
 
@@ -13,7 +14,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "publish",
-        help="a release as a folder to deposit: tables, tensors, descriptions, checksums",
+        help=HELP["publish"],
         description="Writes a release with its crate, Croissant, datasheet and checksums into a folder (BagIt) that an "
         "archive such as Dataverse or Zenodo takes as it is. Nothing is uploaded. An interrupted call is gone on with.",
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, err, out
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.identifiers import stated_size
@@ -27,7 +28,7 @@ _RECORDED = {
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("pull", help="fetch large files that the archives hold, which nothing else does")
+    parser = commands.add_parser("pull", help=HELP["pull"])
     parser.add_argument(
         "patterns", nargs="+", metavar="PATTERN",
         help="accession/path: 'MSV000101915/metadata/*', '27261219/*.h5ad', 'SRR31012081/*'",

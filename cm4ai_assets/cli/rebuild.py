@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -14,7 +15,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "rebuild",
-        help="make the Dagster instance again from the storage: partitions, materializations, checks",
+        help=HELP["rebuild"],
         epilog="Fetches nothing and makes nothing. What the instance knows already is left as it is.",
     )
     parser.set_defaults(run=_rebuild)

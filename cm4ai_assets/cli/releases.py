@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, complain, err, out
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError
@@ -22,7 +23,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "releases",
-        help="what the archive offers, what is registered, what is materialized",
+        help=HELP["releases"],
         epilog="States of a condition: new (offered, not registered), registered, locked (its files are known), in "
         "part, stored (the image ZIP is here), tensors (made), shared (made from the same bytes for another release).",
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, INTERRUPTED, out
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
-    sandbox = commands.add_parser("sandbox", help="the embedded archive").add_subparsers(
-        required=True, metavar="COMMAND"
-    )
+    sandbox = commands.add_parser("sandbox", help=HELP["sandbox"]).add_subparsers(required=True, metavar="COMMAND")
     build = sandbox.add_parser("build", help="build a synthetic release history")
     build.add_argument("directory", type=Path, metavar="DIR")
     build.add_argument(

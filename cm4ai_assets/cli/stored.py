@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import release_to_read
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the parser."""
-    verify = commands.add_parser("verify", help="re-read what is stored and re-check every digest and table")
+    verify = commands.add_parser("verify", help=HELP["verify"])
     verify.add_argument("--release", metavar="KEY", help="only this release, or latest")
     verify.set_defaults(run=_verify)
 
-    withdraw = commands.add_parser("withdraw", help="take a damaged blob, table or tensor out of the storage")
+    withdraw = commands.add_parser("withdraw", help=HELP["withdraw"])
     withdraw.add_argument("thing", metavar="DIGEST", help="a blob's SHA-256 or a path, as `cm4ai verify` names it")
     withdraw.set_defaults(run=_withdraw)
 
-    link = commands.add_parser("link", help="the stored files of a release under their published names")
+    link = commands.add_parser("link", help=HELP["link"])
     link.add_argument("directory", type=Path, metavar="DIR")
     link.add_argument("--release", required=True, metavar="KEY", help="a release key, or latest")
     link.set_defaults(run=_link)

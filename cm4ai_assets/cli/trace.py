@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, out
 from cm4ai_assets.errors import SelectionError
 from cm4ai_assets.settings import Settings
@@ -21,7 +22,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Add the command to the parser."""
     parser = commands.add_parser(
         "trace",
-        help="where a row or a file comes from, and what was made of a published file",
+        help=HELP["trace"],
         epilog="A row is a number, from 0, in the file of its partition; a key (field_id=…); or the key alone. Of "
         "if_tensors a number is a field of the tensor. Digests are as recorded: --verify reads everything again.",
     )

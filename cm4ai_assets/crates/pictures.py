@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.provenance import ProvenanceGraph
 from cm4ai_assets.drawing import FAINT, INK, PAPER, font, png
+from cm4ai_assets.heavy import Image, ImageDraw
 
 _COLUMNS: Final = 6
 _ROWS: Final = 6

@@ -24,11 +24,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.effects.measures import pooled_variance, protein_measures, reproducibility, well_values
 from cm4ai_assets.effects.plates import FALSE_DISCOVERIES, MAD_TO_SIGMA, adjusted
+from cm4ai_assets.heavy import stats
 from cm4ai_assets.tables.effects import MEASURES, TREATED
 
 FEWEST_PAIRS: Final = 6
@@ -177,10 +177,10 @@ def _with_p(rows: pl.DataFrame, total: int) -> pl.DataFrame:
     tail = _tail_degrees(z)
     degrees = min(tail, _EFFICIENCY * (total - 1))
     # The spread is that of a normal distribution with this median; of heavier tails the middle is wider than that.
-    scale = float(student.ppf(0.75, tail)) * MAD_TO_SIGMA
-    half = float(student.ppf(_INTERVAL, degrees)) / scale * pl.col("standard_error")
+    scale = float(stats.t.ppf(0.75, tail)) * MAD_TO_SIGMA
+    half = float(stats.t.ppf(_INTERVAL, degrees)) / scale * pl.col("standard_error")
     return rows.with_columns(
-        p=pl.Series(2 * student.sf(scale * z, degrees), dtype=pl.Float64()),
+        p=pl.Series(2 * stats.t.sf(scale * z, degrees), dtype=pl.Float64()),
         low=pl.col("effect") - half,
         high=pl.col("effect") + half,
     )
@@ -197,6 +197,6 @@ def _tail_degrees(z: Floats) -> float:
     low, top = np.log(_HEAVIEST), np.log(_NORMAL)
     for _ in range(_HALVINGS):
         middle = (low + top) / 2
-        is_lighter = student.ppf(0.95, np.exp(middle)) * median > student.ppf(0.75, np.exp(middle)) * high
+        is_lighter = stats.t.ppf(0.95, np.exp(middle)) * median > stats.t.ppf(0.75, np.exp(middle)) * high
         low, top = (middle, top) if is_lighter else (low, middle)
     return float(np.exp(low))

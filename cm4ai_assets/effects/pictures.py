@@ -9,10 +9,10 @@ import math
 from typing import Final
 
 import polars as pl
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LABEL, PAPER, centred, font, message, png
 from cm4ai_assets.effects.plates import robust_sd
+from cm4ai_assets.heavy import Image, ImageDraw
 from cm4ai_assets.tables.effects import MEASURES
 
 _ROWS, _COLUMNS = "ABCDEFGH", 12

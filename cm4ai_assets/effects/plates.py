@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import false_discovery_control, kruskal, mannwhitneyu
 
 from cm4ai_assets.effects.measures import reproducibility, well_values
+from cm4ai_assets.heavy import stats
 from cm4ai_assets.tables.effects import FACTORS, REFERENCE_CHANNELS
 
 FALSE_DISCOVERIES: Final = 0.05
@@ -95,7 +95,7 @@ def _levels(wells: pl.DataFrame, sd: float) -> Iterator[dict[str, object]]:
         value = own["value"].median()
         apart = None if others.is_empty() or not sd else (value - others["value"].median()) / sd  # type: ignore[operator]
         enough = min(own.height, others.height) >= FEWEST_WELLS
-        p = float(mannwhitneyu(own["value"], others["value"], method="asymptotic").pvalue) if enough else None
+        p = float(stats.mannwhitneyu(own["value"], others["value"], method="asymptotic").pvalue) if enough else None
         yield {
             "level": level, "wells": own.height, "fields": own["fields"].sum(), "other_wells": others.height,
             "value": value, "shift": apart, "p": p, "explained": explained,
@@ -107,7 +107,7 @@ def _explained(groups: list[np.ndarray[tuple[int], np.dtype[np.float64]]]) -> fl
     total = sum(len(one) for one in groups)
     if len(groups) < 2 or total <= len(groups) or np.ptp(np.concatenate(groups)) == 0:  # noqa: PLR2004
         return None
-    statistic = float(kruskal(*groups).statistic)
+    statistic = float(stats.kruskal(*groups).statistic)
     return max(0.0, (statistic - len(groups) + 1) / (total - len(groups)))
 
 
@@ -125,7 +125,7 @@ def adjusted(rows: pl.DataFrame, *of: str) -> pl.DataFrame:
     parts = []
     for part in rows.partition_by(*of, maintain_order=True):
         p = part["p"].drop_nulls()
-        q = pl.Series("q", false_discovery_control(p, method="bh") if len(p) else [], pl.Float64())
+        q = pl.Series("q", stats.false_discovery_control(p, method="bh") if len(p) else [], pl.Float64())
         tested = part.filter(pl.col("p").is_not_null()).with_columns(q)
         parts += [tested, part.filter(pl.col("p").is_null()).with_columns(q=pl.lit(None, pl.Float64()))]
     return pl.concat(parts)

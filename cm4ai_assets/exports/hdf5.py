@@ -16,10 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-import h5py
 import numpy as np
 
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import h5py
 
 _ARRAY: Final = {"encoding-type": "array", "encoding-version": "0.2.0"}
 _CHUNK: Final = (64, 16_384)

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from cm4ai_assets.heavy import cv2
 
 Plane = NDArray[np.uint8]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import cv2
 from cm4ai_assets.tables.images import CHANNELS, GREY, MIXED
 
 # In tensor order, which is the HPA order; yellow is painted as red and green alike.

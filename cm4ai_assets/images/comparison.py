@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
 from cm4ai_assets.drawing import webp, webp_unscaled
+from cm4ai_assets.heavy import Image, cv2
 from cm4ai_assets.images.pictures import stretched
 
 # Blur of two pixels still shows at this quality of WebP; at less, the encoder blurs by itself.

@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import cv2, simplejpeg
 from cm4ai_assets.images.colour import PAINTED_PLANES, colour_of, contradicts
 
 Plane = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import cv2
+from cm4ai_assets.heavy import cv2
 
 Result = TypeVar("Result")
 

@@ -13,12 +13,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import GRID, INK, LABEL, LIMIT, PAPER, centred, font, png, shortened, webp
+from cm4ai_assets.heavy import Image, ImageDraw, cv2
 from cm4ai_assets.images.colour import PAINTED_PLANES, full_level
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES

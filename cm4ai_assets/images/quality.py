@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import cv2
 from cm4ai_assets.images.averaging import Plane, area_average
 from cm4ai_assets.images.counting import LEVELS, Histogram
 

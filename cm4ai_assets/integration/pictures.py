@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 import polars as pl
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
+from cm4ai_assets.heavy import Image, ImageDraw
 from cm4ai_assets.tables.integration import MODALITIES, SIDES
 from cm4ai_assets.vocabulary import MODALITY_NAMES
 

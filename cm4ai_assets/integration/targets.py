@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from cm4ai_assets.heavy import sparse
 from cm4ai_assets.integration.mapping import GeneMapping, accession_of, ensembl_of
 
 LINKS = pl.Schema({"antibody_id": pl.String(), "node": pl.String()})
@@ -108,8 +107,10 @@ def components(graph: pl.DataFrame) -> pl.DataFrame:
     rows = graph["antibody_id"].replace_strict(antibodies, np.arange(len(antibodies)), return_dtype=pl.Int64)
     columns = graph["node"].replace_strict(nodes, np.arange(len(nodes)), return_dtype=pl.Int64) + len(antibodies)
     size = len(antibodies) + len(nodes)
-    edges = coo_array((np.ones(graph.height, np.int8), (rows.to_numpy(), columns.to_numpy())), shape=(size, size))
-    part = pl.Series("part", connected_components(edges, directed=False)[1][: len(antibodies)])
+    edges = sparse.coo_array(
+        (np.ones(graph.height, np.int8), (rows.to_numpy(), columns.to_numpy())), shape=(size, size)
+    )
+    part = pl.Series("part", sparse.csgraph.connected_components(edges, directed=False)[1][: len(antibodies)])
     of_antibody = pl.DataFrame({"antibody_id": antibodies, "part": part})
     genes = pl.col("node").filter(pl.col("node").str.starts_with("gene:")).min().str.strip_prefix("gene:")
     names = (

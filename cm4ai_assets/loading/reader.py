@@ -19,9 +19,9 @@ from typing import Any, Final
 import fsspec
 import google_crc32c
 import numpy as np
-from imagecodecs import zstd_decode
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.heavy import imagecodecs
 from cm4ai_assets.images.averaging import area_average, compiled
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
@@ -167,7 +167,7 @@ class ShardReader:
         if google_crc32c.value(body).to_bytes(4, "little") != checksum:
             raise self._changed(where, "its checksum (crc32c) differs")
         try:
-            decoded = zstd_decode(body, out=out)  # type: ignore[arg-type]  # it takes any buffer
+            decoded = imagecodecs.zstd_decode(body, out=out)  # type: ignore[arg-type]  # it takes any buffer
         except (RuntimeError, ValueError) as error:
             raise self._changed(where, f"it cannot be decompressed ({error})") from None
         if len(decoded) != len(out):

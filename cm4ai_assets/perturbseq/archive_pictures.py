@@ -6,9 +6,9 @@ Belongs here: drawing. Does not belong here: how it gets into a page, or what al
 from __future__ import annotations
 
 import polars as pl
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, message, png
+from cm4ai_assets.heavy import Image, ImageDraw
 
 _SIDE, _LEFT, _TOP, _GAP = 26, 120, 46, 26
 _PUBLIC, _CLOSED, _ABSENT = "#2a5fd0", "#a9c1f2", "#d62728"

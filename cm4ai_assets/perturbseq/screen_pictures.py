@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png, shortened
+from cm4ai_assets.heavy import Image, ImageDraw
 from cm4ai_assets.perturbseq.channels import BATCHES, CHANNELS_OF_CHIP, CHIPS, Channel, channel_of
 from cm4ai_assets.perturbseq.overview import Overview
 

@@ -17,10 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
+from cm4ai_assets.heavy import h5py
 from cm4ai_assets.perturbseq.counts import find_counts
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import cv2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LABEL, PAPER, centred, font, message, png, shortened
+from cm4ai_assets.heavy import Image, ImageDraw, cv2
 from cm4ai_assets.proteomics.correlation import PairCorrelation
 from cm4ai_assets.proteomics.elution import Elution, smoothed
 

@@ -23,8 +23,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
-from PIL import Image
-
+from cm4ai_assets.heavy import Image
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.publication.blocks import (
     ABSENT,

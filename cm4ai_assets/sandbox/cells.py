@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.heavy import cv2, simplejpeg
 from cm4ai_assets.sandbox import proteins, seeds
 from cm4ai_assets.sandbox.plates import Appearance, Field
 from cm4ai_assets.sandbox.stamps import Plane, Stamp, bank

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import simplejpeg
-from PIL import Image
 
+from cm4ai_assets.heavy import Image, simplejpeg
 from cm4ai_assets.sandbox.cells import EDGE, QUALITY
 from cm4ai_assets.sandbox.zipwriter import ENCRYPTED_FLAG, Packed, pack
 

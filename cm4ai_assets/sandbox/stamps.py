@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.heavy import cv2
 from cm4ai_assets.sandbox import seeds
 
 Plane = NDArray[np.uint8]  # grey levels

@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import google_crc32c
 import numpy as np
-from imagecodecs import zstd_encode
 from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import imagecodecs
 from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, Sharded
@@ -40,7 +40,7 @@ def compress(plane: NDArray[Any]) -> list[bytes]:
     for y in range(0, plane.shape[0], edge):
         for x in range(0, plane.shape[1], edge):
             square = np.ascontiguousarray(plane[y : y + edge, x : x + edge])
-            chunk = bytes(zstd_encode(square, level=ZSTD_LEVEL))  # type: ignore[arg-type]  # it takes any buffer
+            chunk = bytes(imagecodecs.zstd_encode(square, level=ZSTD_LEVEL))  # type: ignore[arg-type]  # it takes any buffer
             chunks.append(chunk + _checksum(chunk))
     return chunks
 

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from imagecodecs import DeflateError, deflate_crc32, deflate_decode
-
 from cm4ai_assets.errors import ArchiveDamagedError, Cm4aiError
+from cm4ai_assets.heavy import imagecodecs
 from cm4ai_assets.storage.bytes import ByteSource
 
 MIB = 1 << 20
@@ -175,14 +174,16 @@ def read_member(source: ByteSource, member: Member) -> bytes:
         data = packed
     elif member.method == DEFLATED:
         try:
-            data = bytes(deflate_decode(packed, raw=True, out=member.size))  # writes no more than the declared size
-        except DeflateError as error:
+            data = bytes(
+                imagecodecs.deflate_decode(packed, raw=True, out=member.size)
+            )  # writes no more than the declared size
+        except imagecodecs.DeflateError as error:
             raise MemberUnreadableError(member.name, f"does not inflate ({error})") from error
     else:
         raise MemberUnreadableError(member.name, f"compression method {member.method} is not supported")
     if len(data) != member.size:
         raise MemberUnreadableError(member.name, f"has {len(data)} bytes instead of {member.size}")
-    if (actual := deflate_crc32(data)) != member.crc32:
+    if (actual := imagecodecs.deflate_crc32(data)) != member.crc32:
         raise MemberUnreadableError(member.name, f"CRC-32 is {actual:08x} instead of {member.crc32:08x}")
     return data
 

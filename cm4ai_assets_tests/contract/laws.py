@@ -21,6 +21,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
+        "heavy",
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "causes conditions releases settings findings",
         "software",

@@ -1,0 +1,60 @@
+"""What is imported only where it is used: help and the code location load without heavy libraries."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cm4ai_assets import cli, heavy
+from cm4ai_assets.cli.commands import COMMANDS
+
+HEAVY = frozenset({
+    "PIL", "anndata", "cv2", "dask", "distributed", "h5py", "imagecodecs", "matplotlib", "mlcroissant", "numba",
+    "pandas", "scipy", "simplejpeg", "tensorstore", "torch", "zarr",
+})  # fmt: skip
+NOT_FOR_HELP = HEAVY | {"dagster", "fsspec", "httpx2", "numpy", "polars", "pyarrow", "pydantic", "sqlalchemy"}
+
+
+def imported_by(code: str) -> list[str]:
+    shown = f"import json, sys\n{code}\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", shown], check=True, capture_output=True, text=True)
+    modules: list[str] = json.loads(done.stdout.rsplit("\n", 2)[-2])
+    return modules
+
+
+def test_help_imports_no_command_and_nothing_slow() -> None:
+    helped = imported_by("from cm4ai_assets import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass")
+    assert not NOT_FOR_HELP & set(helped)
+    assert not {f"cm4ai_assets.cli.{module}" for module in COMMANDS} & set(helped)
+
+
+def test_the_code_location_loads_without_the_libraries_of_its_steps() -> None:
+    loaded = imported_by("import cm4ai_assets.definitions")
+    assert "dagster" in loaded
+    assert not HEAVY & set(loaded)
+
+
+def test_help_lists_the_commands_that_the_modules_add() -> None:
+    for module, named in COMMANDS.items():
+        commands = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(f"cm4ai_assets.cli.{module}").add_to(commands)
+        assert list(commands.choices) == list(named)
+        assert {one.dest: one.help for one in commands._choices_actions} == named
+    assert cli._parser(["--debug"]).format_help() == cli._parser().format_help()
+
+
+def test_a_lazy_module_answers_as_the_library_does() -> None:
+    for name in heavy.__all__:
+        module = getattr(heavy, name)
+        assert isinstance(module, heavy.LazyModule)
+        whole = importlib.import_module(module.__name__)
+        one = next(attribute for attribute in dir(whole) if not attribute.startswith("_"))
+        assert getattr(module, one) is getattr(whole, one)
+        assert vars(module)[one] is getattr(whole, one)
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = heavy.cv2.no_such_thing
