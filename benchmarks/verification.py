@@ -20,6 +20,7 @@ from cm4ai_assets.images.pixels import ImageWork
 from cm4ai_assets.storage import blocks
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.digests import digest_blocks
 from cm4ai_assets.storage.zips import Member, read_directory, read_member
 
 SIZES = (16, 32, 64, 128, 256)
@@ -76,11 +77,16 @@ def _in_turn(archive: Archive, members: list[Member], rounds: int) -> dict[int, 
             source: ByteSource = archive.source
             if kib:
                 blocks.BLOCK_SIZE = kib * 1024  # type: ignore[misc]
-                source = blocks.VerifiedBytes(archive.source, blocks.digest_blocks(iter([archive.path.read_bytes()])))
+                source = blocks.VerifiedBytes(archive.source, _digests(archive))
             started = time.process_time()
             _read(source, members)
             best[kib] = min(best.get(kib, 1e9), time.process_time() - started)
     return best
+
+
+def _digests(archive: Archive) -> blocks.BlockDigests:
+    with archive.path.open("rb") as file:
+        return digest_blocks(file.read)
 
 
 def _read(source: ByteSource, members: list[Member]) -> None:

@@ -30,11 +30,9 @@ from cm4ai_assets.storage.blocks import (
     BlockDigests,
     VerifiedBytes,
     altered,
-    digest_blocks,
-    read_chunks,
 )
 from cm4ai_assets.storage.bytes import ByteFile, LocalBytes, RemoteBytes
-from cm4ai_assets.storage.digests import BLOCK
+from cm4ai_assets.storage.digests import BLOCK, digest_blocks
 from cm4ai_assets.storage.disk import (
     fsync_file,
     fsync_folder,
@@ -83,7 +81,7 @@ class BlobStore:
         # The index is a claim about the store, not the store.
         return blob if blob and self._size(blob.sha256) == blob.size else None
 
-    def add(self, source: Path, sha256: str, digests: Mapping[str, str]) -> Blob:
+    def add(self, source: Path, sha256: str, digests: Mapping[str, str], *, blocks: BlockDigests | None = None) -> Blob:
         """Store verified bytes and index them under every digest known of them; done already, it does nothing again.
 
         The bytes appear under their name whole or not at all, before any index entry names them. `source` is left where
@@ -93,11 +91,12 @@ class BlobStore:
             source: A local file with exactly these bytes.
             sha256: Their digest.
             digests: Digest type ("MD5", "SHA-256", ...) to digest.
+            blocks: Those of its blocks, where they were computed in the pass that verified it; else it is read again.
         """
         size = source.stat().st_size
         stored = self._size(sha256)
         if stored is None:
-            blocks = _whole(source, sha256)
+            blocks = blocks if blocks and blocks.sha256 == sha256 else _whole(source, sha256)
             if self._is_local:
                 self._publish_locally(source, sha256, size)
             else:
@@ -239,7 +238,7 @@ class BlobStore:
     def _read_whole(self, sha256: str) -> BlockDigests:
         try:
             with self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file:
-                blocks = digest_blocks(read_chunks(file.read))
+                blocks = digest_blocks(file.read)
         except FileNotFoundError:
             raise NotMaterializedError(
                 f"{self.path(sha256)} is not stored.", remedy="Materialize the asset that fetches it."
@@ -337,7 +336,7 @@ def _whole(source: Path, sha256: str) -> BlockDigests:
         DigestMismatchError: It is not.
     """
     with source.open("rb", buffering=0) as file:
-        blocks = digest_blocks(read_chunks(file.read))
+        blocks = digest_blocks(file.read)
     if blocks.sha256 != sha256:
         raise DigestMismatchError(f"{source} changed before it was stored.", remedy="Nothing was stored. Try again.")
     return blocks

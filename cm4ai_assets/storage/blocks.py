@@ -5,15 +5,13 @@ A blob's name is the SHA-256 of all its bytes, which says nothing about a part o
 against the blocks that it touches. A blob of one block needs no record: its name is that block's digest.
 
 Belongs here: the list of digests, and the byte source that reads through it. Does not belong here: where the list
-stands (`blobs`).
+stands (`blobs`), and the pass in which it is made (`digests`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -23,7 +21,6 @@ from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
 
 BLOCK_SIZE: Final = 64 * 1024
 _DIGEST_SIZE: Final = hashlib.sha256().digest_size
-_PASS: Final = 64 * BLOCK_SIZE
 _KIND: Final = "sha256 of blocks"
 
 
@@ -89,38 +86,27 @@ class BlockDigests:
         return hashlib.sha256(f"{self.sha256} {self.size} ".encode() + self.digests).hexdigest()
 
 
-def digest_blocks(chunks: Iterator[bytes]) -> BlockDigests:
-    """The digests of a stream and of its blocks, in one pass; the whole is hashed in a thread of its own.
+class BlockHash:
+    """The digests of a stream's blocks, as the stream passes: like hashlib's objects, it takes pieces of any size."""
 
-    Args:
-        chunks: The stream, in chunks of a multiple of `BLOCK_SIZE`, except the last.
-    """
-    whole, parts, size = hashlib.sha256(), [], 0
-    with ThreadPoolExecutor(1, "hash-whole") as thread:
-        for chunk in chunks:
-            pending = thread.submit(whole.update, chunk)
-            view = memoryview(chunk)
-            parts += [hashlib.sha256(view[at : at + BLOCK_SIZE]).digest() for at in range(0, len(chunk), BLOCK_SIZE)]
-            size += len(chunk)
-            pending.result()
-    return BlockDigests(whole.hexdigest(), size, b"".join(parts))
+    def __init__(self) -> None:
+        self._closed, self._open, self._room = bytearray(), hashlib.sha256(), BLOCK_SIZE
 
+    def update(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        view = memoryview(data)
+        while view:
+            piece = view[: self._room]
+            self._open.update(piece)
+            self._room -= len(piece)
+            view = view[len(piece) :]
+            if not self._room:
+                self._closed += self._open.digest()
+                self._open, self._room = hashlib.sha256(), BLOCK_SIZE
 
-def read_chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """A file's bytes, in the chunks that `digest_blocks` takes.
-
-    Args:
-        read: The file's `read`. It may return less than was asked for, and nothing only at the end.
-    """
-    while True:
-        parts, missing = [], _PASS
-        while missing and (data := read(missing)):
-            parts.append(data)
-            missing -= len(data)
-        if parts:
-            yield b"".join(parts)
-        if missing:
-            return
+    def digest(self) -> bytes:
+        """SHA-256 of each block so far, one after the other; the last block may be shorter."""
+        return bytes(self._closed) + (self._open.digest() if self._room < BLOCK_SIZE else b"")
 
 
 class VerifiedBytes:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+from cm4ai_assets.storage.blocks import BlockDigests, BlockHash
 
 ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Digest types as the archive names them, and as hashlib does."""
 
 BLOCK = 1024 * 1024
 _AHEAD = 8
+_FEW = 4
+_BLOCKS = "blocks"
 
 
 def listing_digest(files: Mapping[str, str]) -> str:
@@ -25,8 +29,13 @@ def listing_digest(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{files[name]}  {name}\n" for name in sorted(files)).encode()).hexdigest()
 
 
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
 class Digests:
-    """SHA-256 and any other digests of one stream, each in a thread of its own.
+    """SHA-256, that of every block, and any other digests of one stream, each in a thread of its own.
 
     MD5 runs at 0.58 GB/s and SHA-256 at 1.39 on the machine measured (performance reference, 1): one after the other
     they would be the slowest part of a download. hashlib leaves the interpreter to other threads meanwhile.
@@ -34,11 +43,16 @@ class Digests:
 
     def __init__(self, digest_types: Iterable[str | None]) -> None:
         kinds = {"SHA-256", *(kind for kind in digest_types if kind)}
-        self._hashes = {kind: hashlib.new(ALGORITHMS[kind], usedforsecurity=False) for kind in sorted(kinds)}
+        self._kinds = sorted(kinds)
+        self._hashes = self._fresh()
         self._threads = {kind: ThreadPoolExecutor(1, f"hash-{kind}") for kind in self._hashes}
         self._pending: deque[Future[None]] = deque()
         self._waiting: list[bytes] = []
-        self._size = 0
+        self._size = self._passed = 0
+
+    def _fresh(self) -> dict[str, _Hash]:
+        named = {kind: hashlib.new(ALGORITHMS[kind], usedforsecurity=False) for kind in self._kinds}
+        return {**named, _BLOCKS: BlockHash()}
 
     def __enter__(self) -> Self:
         return self
@@ -57,23 +71,29 @@ class Digests:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        block = b"".join(self._waiting)
+        # Large chunks go on as they are. Many small ones are joined: each update asks for the interpreter again.
+        chunks = self._waiting if len(self._waiting) <= _FEW else [b"".join(self._waiting)]
+        self._passed += self._size
         self._waiting, self._size = [], 0
         for kind, value in self._hashes.items():
-            self._pending.append(self._threads[kind].submit(value.update, block))
+            self._pending.append(self._threads[kind].submit(_take, value, chunks))
         while len(self._pending) > _AHEAD * len(self._hashes):
             self._pending.popleft().result()
 
     def restart(self) -> None:
         """Begin again: the stream begins again."""
         self._finish()
-        for kind in self._hashes:
-            self._hashes[kind] = hashlib.new(ALGORITHMS[kind], usedforsecurity=False)
+        self._hashes, self._passed = self._fresh(), 0
 
     def digests(self) -> dict[str, str]:
         """Digest type to lower-case hexadecimal digest of everything so far."""
         self._finish()
-        return {kind: value.hexdigest() for kind, value in self._hashes.items()}
+        return {kind: self._hashes[kind].digest().hex() for kind in self._kinds}
+
+    def blocks(self) -> BlockDigests:
+        """The digests of the blocks of everything so far."""
+        self._finish()
+        return BlockDigests(self._hashes["SHA-256"].digest().hex(), self._passed, self._hashes[_BLOCKS].digest())
 
     def _finish(self) -> None:
         self._pass_on()
@@ -82,9 +102,25 @@ class Digests:
 
     def read(self, path: Path) -> int:
         """Take a whole file; its size."""
-        size = 0
         with path.open("rb", buffering=0) as file:
-            while block := file.read(BLOCK):
-                self.update(block)
-                size += len(block)
+            return self.drain(file.read)
+
+    def drain(self, read: Callable[[int], bytes]) -> int:
+        """Take all that a file's `read` gives, until it gives nothing; how much that was."""
+        size = 0
+        while block := read(BLOCK):
+            self.update(block)
+            size += len(block)
         return size
+
+
+def _take(value: _Hash, chunks: list[bytes]) -> None:
+    for chunk in chunks:
+        value.update(chunk)
+
+
+def digest_blocks(read: Callable[[int], bytes]) -> BlockDigests:
+    """The digests of what a file's `read` gives, and of its blocks, in one pass."""
+    with Digests([]) as digests:
+        digests.drain(read)
+        return digests.blocks()

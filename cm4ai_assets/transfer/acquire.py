@@ -137,7 +137,7 @@ def stored_or_fetched(
         fetched = _fetched(
             ways, _wanted(item, size, blobs), scratch, explain, counted=counted, progress=progress, retries=retries
         )
-        blob = blobs.add(fetched.path, fetched.sha256, fetched.digests)
+        blob = blobs.add(fetched.path, fetched.sha256, fetched.digests, blocks=fetched.blocks())
         if item.digest is None:
             blobs.index.note_first_use(item.identity, blob)
         fetched.forget()

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Protocol
 
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
+from cm4ai_assets.storage.blocks import BlockDigests
 from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.storage.disk import RESERVE, require_space
 from cm4ai_assets.transfer.errors import NetworkError, RangeError
-from cm4ai_assets.transfer.parts import Part
+from cm4ai_assets.transfer.parts import Part, State, state
 from cm4ai_assets.transfer.quarantine import Evidence
 from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
 from cm4ai_assets.transfer.wanted import Wanted
@@ -87,11 +88,17 @@ class Fetched:
     fetched_bytes: int
     requests: int
     _part: Part
+    _blocks: BlockDigests
+    _synced: State
 
     @property
     def sha256(self) -> str:
         """Our own digest, whatever was published."""
         return self.digests["SHA-256"]
+
+    def blocks(self) -> BlockDigests | None:
+        """The digests of its blocks, from the pass that verified it; None if the file was touched since."""
+        return self._blocks if state(self.path) == self._synced else None
 
     def forget(self) -> None:
         """Remove the part and its journal."""
@@ -142,10 +149,11 @@ def fetch(
                 )
                 digests.read(part.path)
             found = transfer.run(sleep)
-        part.sync()
+            blocks = digests.blocks()
+        synced = part.sync()
     finally:
         part.close()
-    return Fetched(part.path, wanted.size, found, transfer.fetched, transfer.requests, part)
+    return Fetched(part.path, wanted.size, found, transfer.fetched, transfer.requests, part, blocks, synced)
 
 
 @dataclass

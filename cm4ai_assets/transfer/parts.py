@@ -48,6 +48,19 @@ def forget(folder: Path, key: str) -> None:
     (folder / f"{key}.json").unlink(missing_ok=True)
 
 
+State = tuple[int, int, int]
+"""Inode, size and time of the last change of a file: another one was written to since, or replaced."""
+
+
+def state(path: Path) -> State:
+    """The state of a file now."""
+    return _state(path.stat())
+
+
+def _state(found: os.stat_result) -> State:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class Part:
     """The bytes of one wanted file that have arrived so far, on disk. One process at a time."""
 
@@ -125,11 +138,12 @@ class Part:
         self.length = 0
         return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
 
-    def sync(self) -> None:
-        """See that the bytes are on the disk."""
+    def sync(self) -> State:
+        """See that the bytes are on the disk; the state of the file that has them."""
         self._settle()
         with typed_disk_errors(self.path):
             os.fsync(self._descriptor)
+            return _state(os.fstat(self._descriptor))
 
     def close(self) -> None:
         """Close the file; the bytes stay."""

@@ -10,14 +10,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, NoSpaceError
+from cm4ai_assets.storage import blobs as blobs_module
 from cm4ai_assets.storage import disk
 from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.transfer import acquire as acquire_module
 from cm4ai_assets.transfer.acquire import Item, RemoteFiles, fetch_to, stored, stored_or_fetched
+from cm4ai_assets.transfer.download import Fetched, fetch
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError, ProtocolError, UnverifiableError
 from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.transfer.bench import DATA, FAST, files_below, md5, sha256
@@ -72,6 +76,36 @@ def test_bytes_are_fetched_once_and_found_again_by_digest(blobs: BlobStore, scra
     assert (first.verified, first.reused, first.requests, first.fetched_bytes) == ("digest", False, 1, len(DATA))
     assert (again.sha256, again.reused, again.requests, again.fetched_bytes) == (sha256(DATA), True, 0, 0)
     assert files_below(scratch) == []
+
+
+def test_what_was_verified_while_it_arrived_is_not_read_again_to_be_stored(
+    blobs: BlobStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(blobs_module, "_whole", lambda path, _: read.append(path))
+    with pytest.raises(ArchiveError, match=r"ended after 200,000"):
+        stored_or_fetched(NAMED, lambda: [Remote(cut=200_000)], blobs, scratch, retries=FAST)
+    made = stored_or_fetched(NAMED, lambda: [Remote()], blobs, scratch)
+    assert read == []
+    with blobs.open(made.sha256) as source:
+        assert source.read_at(0, len(DATA)) == DATA
+    recorded = blobs.recorded_blocks(made.sha256)
+    assert recorded is not None
+    assert recorded.fault(0, DATA) is None
+
+
+def test_bytes_that_are_touched_before_they_are_stored_are_read_again(
+    blobs: BlobStore, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def touched(*args: Any, **more: Any) -> Fetched:
+        fetched = fetch(*args, **more)
+        fetched.path.write_bytes(b"x" + DATA[1:])
+        return fetched
+
+    monkeypatch.setattr(acquire_module, "fetch", touched)
+    with pytest.raises(DigestMismatchError, match="changed before it was stored"):
+        stored_or_fetched(NAMED, lambda: [Remote()], blobs, scratch)
+    assert stored(NAMED, blobs) is None
 
 
 def test_without_a_digest_the_first_use_is_noted_and_held_against(blobs: BlobStore, scratch: Path) -> None:

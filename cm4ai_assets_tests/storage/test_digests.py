@@ -1,0 +1,68 @@
+"""Digests of a stream in one pass: the same whatever its pieces, with bounded memory, and no thread left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from cm4ai_assets.storage import digests as module
+from cm4ai_assets.storage.blocks import BLOCK_SIZE, BlockDigests, BlockHash
+from cm4ai_assets.storage.digests import BLOCK, Digests, digest_blocks
+from cm4ai_assets_tests.transfer.bench import bytes_of, md5, sha256
+
+
+def of_blocks(data: bytes) -> bytes:
+    return b"".join(hashlib.sha256(data[at : at + BLOCK_SIZE]).digest() for at in range(0, len(data), BLOCK_SIZE))
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 2 * BLOCK + 77])
+@pytest.mark.parametrize("piece", [999, BLOCK_SIZE, 700_000, 3 * BLOCK])
+def test_one_pass_gives_the_digests_of_the_whole_and_of_its_blocks(size: int, piece: int, tmp_path: Path) -> None:
+    data = bytes_of(size, seed=size)
+    with Digests(["MD5"]) as digests:
+        for at in range(0, size, piece):
+            digests.update(data[at : at + piece])
+        assert digests.blocks() == BlockDigests(sha256(data), size, of_blocks(data))
+        assert digests.digests() == {"MD5": md5(data), "SHA-256": sha256(data)}
+        digests.restart()
+        digests.update(b"other")
+        assert digests.blocks() == BlockDigests(sha256(b"other"), 5, of_blocks(b"other"))
+    (tmp_path / "file").write_bytes(data)
+    with (tmp_path / "file").open("rb") as file:
+        assert digest_blocks(lambda _: file.read(piece)) == BlockDigests(sha256(data), size, of_blocks(data))
+
+
+def test_a_stream_that_is_faster_than_its_digests_waits_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, given = threading.Event(), []
+    monkeypatch.setattr(BlockHash, "update", lambda *_: go_on.wait(30))
+    with Digests([]) as digests:
+        chunk = bytes(BLOCK)
+
+        def stream() -> None:
+            for number in range(100):
+                digests.update(chunk)
+                given.append(number)
+
+        sender = threading.Thread(target=stream)
+        sender.start()
+        sender.join(0.5)
+        waiting = len(given)
+        go_on.set()
+        sender.join()
+    assert waiting <= module._AHEAD * 3 + 1  # three kinds of work each, and those are counted together
+    assert len(given) == 100
+
+
+def test_a_download_that_breaks_off_leaves_no_thread() -> None:
+    def broken() -> None:
+        with Digests(["MD5"]) as digests:
+            digests.update(bytes(3 * BLOCK))
+            raise OSError("cut")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="cut"):
+        broken()
+    assert threading.active_count() == before
