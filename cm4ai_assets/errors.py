@@ -63,6 +63,10 @@ class SelectionError(Cm4aiError):
     """Something was asked for by a name that nothing has: a gene, plate or split; a table, a row, a published file."""
 
 
+class DatabaseError(Cm4aiError):
+    """The database that several machines share does not answer, or refuses."""
+
+
 class RunError(Cm4aiError):
     """A run cannot start, or did not end within the time that it is waited for."""
 

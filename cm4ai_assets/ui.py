@@ -24,6 +24,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from cm4ai_assets import causes
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err, out
+from cm4ai_assets.defs.home import describe
 from cm4ai_assets.defs.instance import open_instance, sync_partitions
 from cm4ai_assets.demo import demo_archive
 from cm4ai_assets.errors import ConfigurationError
@@ -67,7 +68,7 @@ def serve(port: int, *, read_only: bool) -> None:
         )
         app = Documents(create_app_from_workspace_process_context(context), store)
         config = uvicorn.Config(Guard(app, Settings.from_env().ui_hosts), log_level="warning")
-        out.print(f"Storage {store.location('')}, instance {instance.root_directory}")
+        out.print(f"Storage {store.location('')}, instance {describe(instance)}")
         if archive:
             out.print(f"The embedded archive of `make demo` is served at {archive}.")
         kind = "look only, no daemon" if read_only else "with the daemon"

@@ -1,7 +1,8 @@
 """One Dagster instance belongs to one storage: its runs, checks and partitions are about what stands there.
 
-Belongs here: the note in DAGSTER_HOME that says which storage, and refusing another one. Does not belong here: the
-storage's own id (`storage.identity`).
+Belongs here: the note that says which storage, and refusing another one. An instance of one machine has the note in its
+DAGSTER_HOME; one in a database, which several machines open from homes of their own, has it in the database. Does not
+belong here: the storage's own id (`storage.identity`).
 """
 
 from __future__ import annotations
@@ -16,19 +17,33 @@ from cm4ai_assets.storage.identity import ensure_storage_id, storage_id
 from cm4ai_assets.storage.store import Store
 
 NOTE = "cm4ai_storage.json"
+_KEY = "cm4ai_storage"  # in the table of single values that Dagster keeps for its daemons
+_IN_DATABASE = "the database of CM4AI_DATABASE"
 
 
 def bind(home: Path, store: Store) -> None:
-    """Bind an instance to a storage, if it is bound to none.
+    """Bind an instance of this machine to a storage, if it is bound to none.
 
     Raises:
         ConfigurationError: It is bound to another storage.
     """
     note = home / NOTE
     if note.exists():
-        _refuse_other(note, store)
-        return
-    note.write_text(json.dumps({"id": ensure_storage_id(store), "location": store.location("")}) + "\n")
+        _refuse_other(note.read_text(), str(note), store)
+    else:
+        note.write_text(_note_of(store) + "\n")
+
+
+def bind_shared(instance: dg.DagsterInstance, store: Store) -> None:
+    """Bind an instance in a database to a storage, if it is bound to none. Only one process at a time may do it.
+
+    Raises:
+        ConfigurationError: It is bound to another storage.
+    """
+    if note := _shared_note(instance):
+        _refuse_other(note, _IN_DATABASE, store)
+    else:
+        instance.daemon_cursor_storage.set_cursor_values({_KEY: _note_of(store)})
 
 
 def require_bound(instance: dg.DagsterInstance, store: Store) -> None:
@@ -37,20 +52,41 @@ def require_bound(instance: dg.DagsterInstance, store: Store) -> None:
     Raises:
         ConfigurationError: It is bound to another storage.
     """
-    note = None if instance.is_ephemeral else Path(instance.root_directory) / NOTE
-    if note is not None and note.exists():
-        _refuse_other(note, store)
+    if instance.is_ephemeral:
+        return
+    note = Path(instance.root_directory) / NOTE
+    if shared := _shared_note(instance):
+        _refuse_other(shared, _IN_DATABASE, store)
+    elif note.exists():
+        _refuse_other(note.read_text(), str(note), store)
 
 
-def _refuse_other(note: Path, store: Store) -> None:
+def _note_of(store: Store) -> str:
+    return json.dumps({"id": ensure_storage_id(store), "location": store.location("")})
+
+
+def _shared_note(instance: dg.DagsterInstance) -> str | None:
+    return instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY)
+
+
+def _refuse_other(note: str, where: str, store: Store) -> None:
     try:
-        bound = json.loads(note.read_text())
+        bound = json.loads(note)
         expected, location = bound["id"], bound["location"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{note} cannot be read.", remedy="Remove it; the next command writes it.") from error
-    if storage_id(store) != expected:
-        raise ConfigurationError(
-            f"The Dagster instance in {note.parent} belongs to the storage {location}, not to {store.location('')}.",
-            remedy="Set CM4AI_STORAGE to that one, or DAGSTER_HOME to a folder of its own. If that storage was emptied "
-            f"on purpose, remove {note.parent} as well.",
+        raise ConfigurationError(f"{where} cannot be read.", remedy="Remove it; the next command writes it.") from error
+    if storage_id(store) == expected:
+        return
+    if where == _IN_DATABASE:
+        remedy = "Set CM4AI_STORAGE to that one, or CM4AI_DATABASE to another, empty database."
+        where = f"in {where}"
+    else:
+        folder = Path(where).parent
+        where = f"in {folder}"
+        remedy = (
+            "Set CM4AI_STORAGE to that one, or DAGSTER_HOME to a folder of its own. If that storage was emptied "
+            f"on purpose, remove {folder} as well."
         )
+    raise ConfigurationError(
+        f"The Dagster instance {where} belongs to the storage {location}, not to {store.location('')}.", remedy=remedy
+    )

@@ -1,28 +1,26 @@
 """Runs whose process has died: found by a lock that only a living process holds, ended, and their pool slots freed.
 
 Dagster takes a run for alive until its process says otherwise. One that was killed stays STARTED, fills the queue, and
-keeps its pool slots: the next run waits for ever. Here each run holds a lock on a file of the instance while it works.
-The kernel lets go of the lock when the process ends, however it ends.
+keeps its pool slots: the next run waits for ever. Here each run bears a mark while it works, which ends with the
+process, however it ends: a locked file of the instance, or a lock in the database that several machines share.
 
-Belongs here: that lock, ending dead runs, waiting for living ones. Does not belong here: starting runs (`launching`).
+Belongs here: that mark, ending dead runs, waiting for living ones. Does not belong here: starting runs (`launching`).
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
+from cm4ai_assets.coordination import Coordination, among
 from cm4ai_assets.errors import RunError
 
 _FOLDER = "processes"  # below DAGSTER_HOME
-_NEW, _NEW_FOR = ".new", 60.0  # a file that is not locked yet, and for how many seconds it may be
 _UNFINISHED = (
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -43,38 +41,29 @@ class Waiting:
 
 @contextmanager
 def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Hold the lock of a run while it works in this process."""
-    folder = _folder(instance)
-    if folder is None:
+    """Bear the mark of a run while it works in this process."""
+    marks = _marks(instance)
+    with marks.mark(run_id) if marks else nullcontext():
         yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    # Locked under another name first: a file that exists and is not locked means a dead process.
-    new, path = folder / f"{run_id}{_NEW}", folder / run_id
-    handle = os.open(new, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        new.rename(path)
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the record of every run whose process has died and free its pool slots; the ids of these runs."""
-    folder = _folder(instance)
-    dead = [] if folder is None or not folder.is_dir() else [path for path in folder.iterdir() if _is_dead(path)]
+    """End the record of every run whose process has died and free its pool slots; the ids of these runs.
+
+    With a database, a mark has to be missing for a minute: all are gone for a moment when its server restarts.
+    """
+    marks = _marks(instance)
     ended = []
-    for path in dead:
-        run = instance.get_run_by_id(path.name)
+    for run_id in marks.lost() if marks else []:
+        run = instance.get_run_by_id(run_id)
         if run is not None and run.status in _UNFINISHED:
             if run.status is dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, _ENDED)
             else:
                 instance.report_run_failed(run, _ENDED)
-            ended.append(path.name)
-        path.unlink(missing_ok=True)
+            ended.append(run_id)
+        if marks:
+            marks.forget(run_id)
     _free_slots(instance)
     return ended
 
@@ -125,23 +114,6 @@ def _free_slots(instance: dg.DagsterInstance) -> None:
             storage.free_concurrency_slots_for_run(run_id)
 
 
-def _is_dead(path: Path) -> bool:
-    """Whether no process holds the lock of a run. A file that is about to be locked counts as alive."""
-    try:
-        if path.suffix == _NEW and time.time() - path.stat().st_mtime < _NEW_FOR:
-            return False
-        handle = os.open(path, os.O_RDWR)
-    except OSError:
-        return False  # it ended in order just now
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return True
-
-
-def _folder(instance: dg.DagsterInstance) -> Path | None:
-    """Where the locks are; None where the instance has no folder of its own."""
-    return None if instance.is_ephemeral else Path(instance.root_directory) / _FOLDER
+def _marks(instance: dg.DagsterInstance) -> Coordination | None:
+    """Where runs are marked; None where the instance has no folder of its own."""
+    return None if instance.is_ephemeral else among(Path(instance.root_directory) / _FOLDER)

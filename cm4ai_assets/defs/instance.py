@@ -1,16 +1,15 @@
-"""The Dagster instance of this project: where it lives, how it is opened, and the release partitions it knows.
+"""The Dagster instance of this project: how it is opened, and the release partitions it knows.
 
-Belongs here: DAGSTER_HOME, opening it safely beside other processes, dynamic partitions. Does not belong here: runs
-(`launching`, `dead_runs`), and which storage it belongs to (`binding`).
+Belongs here: opening it safely beside other processes, dynamic partitions. Does not belong here: where it is and how it
+is configured (`home`), runs (`launching`, `dead_runs`), and which storage it belongs to (`binding`).
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -18,39 +17,18 @@ import filelock
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from cm4ai_assets.defs.binding import bind
+from cm4ai_assets.coordination import among
+from cm4ai_assets.defs.binding import bind, bind_shared
 from cm4ai_assets.defs.dead_runs import end_dead_runs
+from cm4ai_assets.defs.home import prepare_home
 from cm4ai_assets.defs.partitions import RELEASE
-from cm4ai_assets.errors import ConfigurationError, RunError
-from cm4ai_assets.settings import PROJECT, environment
+from cm4ai_assets.errors import RunError
+from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 PATIENCE = 30.0  # seconds that another process may hold a database, or the making of the instance
 Tell = Callable[[str], None]
-
-
-def prepare_home() -> Path:
-    """Set DAGSTER_HOME to its default where it is unset, and give it this project's dagster.yaml if it has none.
-
-    Raises:
-        ConfigurationError: It cannot be a folder.
-    """
-    home = Path(environment().get("DAGSTER_HOME") or PROJECT / ".dagster_home").expanduser().absolute()
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        config = home / "dagster.yaml"
-        if not config.exists() and (PROJECT / "dagster.yaml").exists():
-            config.unlink(missing_ok=True)  # a link that points nowhere any more
-            with suppress(FileExistsError):  # another first command was quicker
-                config.symlink_to(PROJECT / "dagster.yaml")
-    except OSError as error:
-        raise ConfigurationError(
-            f"DAGSTER_HOME={home} cannot be used: {error.strerror}.",
-            remedy="Set it to a folder that can be written, or leave it out.",
-        ) from error
-    os.environ["DAGSTER_HOME"] = str(home)
-    return home
 
 
 @contextmanager
@@ -67,18 +45,31 @@ def open_instance(store: Store, tell: Tell = lambda _message: None) -> Iterator[
     """
     home = prepare_home()
     with _made_by_one(home, tell):
-        bind(home, store)
-        _wait_for_databases(home, tell)
-        instance = dg.DagsterInstance.get()
-        # Dagster makes each database when it is first used. Two processes that do so at once leave two schema heads.
-        instance.get_runs_count()
-        instance.get_dynamic_partitions(RELEASE)
-        instance.all_instigator_state()
+        instance = _in_database(store) if Settings.from_env().database else _in_files(home, store, tell)
     with instance:
         ended = end_dead_runs(instance)
         if ended:
             tell(f"Ended the records of {len(ended)} runs whose process had died: {', '.join(ended)}.")
         yield instance
+
+
+def _in_database(store: Store) -> dg.DagsterInstance:
+    """The tables are made by one process of all machines: see `database`. So is the note of the storage."""
+    instance = dg.DagsterInstance.get()
+    with among(Path(instance.root_directory)).hold(["binding"], patience=PATIENCE):
+        bind_shared(instance, store)
+    return instance
+
+
+def _in_files(home: Path, store: Store, tell: Tell) -> dg.DagsterInstance:
+    bind(home, store)
+    _wait_for_databases(home, tell)
+    instance = dg.DagsterInstance.get()
+    # Dagster makes each database when it is first used. Two processes that do so at once leave two schema heads.
+    instance.get_runs_count()
+    instance.get_dynamic_partitions(RELEASE)
+    instance.all_instigator_state()
+    return instance
 
 
 @contextmanager

@@ -11,17 +11,16 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
+from cm4ai_assets.coordination import Files, machines
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.disk import RESERVE, make_folder, place, require_space, typed_disk_errors
+from cm4ai_assets.storage.disk import RESERVE, place, require_space
 from cm4ai_assets.transfer.download import Fetched, Progress, RemoteFile, fetch
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, UnverifiableError
 from cm4ai_assets.transfer.parts import forget, is_kept, outstanding
@@ -130,7 +129,7 @@ def stored_or_fetched(
         return _acquired(item, blob, blobs)
     ways = remotes()
     size = _stated_size(item)
-    with _alone(scratch, item.key):
+    with _alone(scratch, item.key, among_machines=True):
         if blob := stored(item, blobs):
             return _acquired(item, blob, blobs)
         blobs.require_room(size, beside=scratch)
@@ -228,26 +227,26 @@ def _fetched(
 def _clear(scratch: Path, key: str) -> None:
     """Remove what a process left that died after it had stored the bytes, unless one is just storing them."""
     if is_kept(scratch, key):
-        with suppress(Timeout), FileLock(_lock_path(scratch, key), timeout=0):
+        with suppress(TimeoutError), _locks(scratch).hold([key], patience=0):
             forget(scratch, key)
 
 
 @contextmanager
-def _alone(scratch: Path, key: str) -> Iterator[None]:
-    """Be the only process that fetches this key; another one's download is waited for and then found stored."""
-    path = _lock_path(scratch, key)
-    with typed_disk_errors(path.parent):
-        make_folder(path.parent)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+def _alone(scratch: Path, key: str, *, among_machines: bool = False) -> Iterator[None]:
+    """Be the only process that fetches this key; another one's download is waited for and then found stored.
+
+    Partial files are of one scratch folder, so who writes them locks there. Machines that store into the same place
+    agree as well. That saves a download; two that fetched the same bytes would store the same.
+    """
+
+    def waiting() -> None:
         _log.info("Another process is fetching %s; waiting for it.", key)
-        lock.acquire(poll_interval=0.2)
-    try:
+
+    with ExitStack() as stack:
+        stack.enter_context(_locks(scratch).hold([key], waiting=waiting))
+        if among_machines and (others := machines()):
+            stack.enter_context(others.hold([f"fetch {key}"], waiting=waiting))
         yield
-    finally:
-        lock.release()
 
 
 def _promised(scratch: Path, key: str) -> int:
@@ -255,14 +254,13 @@ def _promised(scratch: Path, key: str) -> int:
     missing = 0
     for other, bytes_missing in outstanding(scratch):
         if other != key:
-            lock = FileLock(_lock_path(scratch, other), timeout=0)
             try:
-                with lock:
+                with _locks(scratch).hold([other], patience=0):
                     continue
-            except Timeout:
+            except TimeoutError:
                 missing += bytes_missing
     return missing
 
 
-def _lock_path(scratch: Path, key: str) -> Path:
-    return scratch / "locks" / f"{key}.lock"
+def _locks(scratch: Path) -> Files:
+    return Files(scratch / "locks")

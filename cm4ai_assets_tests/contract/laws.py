@@ -27,6 +27,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "software",
         "tables",
         "storage",
+        "coordination",
         "transfer",
         "archives",
         "crates croissant",

@@ -14,7 +14,8 @@ import pytest
 
 from cm4ai_assets.defs import instance as opening
 from cm4ai_assets.defs.binding import bind, require_bound
-from cm4ai_assets.defs.instance import open_instance, prepare_home
+from cm4ai_assets.defs.home import prepare_home
+from cm4ai_assets.defs.instance import open_instance
 from cm4ai_assets.defs.updates.sensor import build_release_sensor
 from cm4ai_assets.errors import ConfigurationError, RunError
 from cm4ai_assets.platform import Platform

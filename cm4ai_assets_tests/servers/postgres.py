@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -79,10 +80,10 @@ class PostgresServer:
                 return
         raise RuntimeError(self.log)
 
-    def stop(self) -> None:
-        """End it as an administrator does in a hurry: every connection breaks."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it as an administrator does in a hurry ("fast shutdown"): every connection breaks."""
         if self._process is not None:
-            self._process.send_signal(2)  # SIGINT: "fast shutdown"
+            self._process.send_signal(how)
             self._process.wait(timeout=60)
             self._process = None
 
@@ -114,7 +115,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)  # nothing is to be kept
         shutil.rmtree(folder, ignore_errors=True)
 
 

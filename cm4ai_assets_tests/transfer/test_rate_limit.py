@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
+from cm4ai_assets.coordination import Files
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer import errors
 from cm4ai_assets.transfer.rate_limit import RateLimit
@@ -118,7 +119,7 @@ def test_24_one_rate_limit_holds_everybody_and_grows(tmp_path: Path) -> None:
         now[0] += seconds
 
     def rate_limit() -> RateLimit:
-        return RateLimit(tmp_path, retries=RETRIES, now=lambda: now[0], sleep=sleep)
+        return RateLimit(Files(tmp_path, now=lambda: now[0]), retries=RETRIES, sleep=sleep)
 
     rate_limit().wait("h")
     rate_limit().limited("h", None)
@@ -136,7 +137,7 @@ def test_24_one_rate_limit_holds_everybody_and_grows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"not_before": "x"}', '{"not_before": 1e300, "strikes": 1}'])
 def test_a_damaged_record_holds_nobody_for_long(tmp_path: Path, damage: str) -> None:
     slept: list[float] = []
-    rate_limit = RateLimit(tmp_path, retries=FAST, sleep=slept.append)
+    rate_limit = RateLimit(Files(tmp_path), retries=FAST, sleep=slept.append)
     (tmp_path / "h.json").write_text(damage)
     rate_limit.wait("h")
     assert sum(slept) <= FAST.limited_longest
@@ -147,7 +148,7 @@ def test_24_a_limited_client_holds_the_next_one(
     archive: Server, make_client: Callable[..., DataverseClient], tmp_path: Path
 ) -> None:
     slept: list[float] = []
-    rate_limit = RateLimit(tmp_path, retries=FAST, now=lambda: 1000.0, sleep=slept.append)
+    rate_limit = RateLimit(Files(tmp_path, now=lambda: 1000.0), retries=FAST, sleep=slept.append)
     limited, fine = refused("error_429_rate_limited.json", 429), body(200, fixture("info_version_6.9.json"))
     archive.on("/api/info/version", limited, limited, fine)
     once = make_client(rate_limit=rate_limit, retries=RetryPolicy(tries=1))
@@ -171,7 +172,7 @@ def test_no_more_transfers_at_once_than_there_are_slots(
     archive.on(FILE, held)
 
     def read(_: int) -> bytes:
-        with make_client(rate_limit=RateLimit(tmp_path, slots=2)).open_file(103725) as stream:
+        with make_client(rate_limit=RateLimit(Files(tmp_path), slots=2)).open_file(103725) as stream:
             return b"".join(stream.chunks())
 
     with ThreadPoolExecutor(5) as threads:
@@ -182,7 +183,7 @@ def test_no_more_transfers_at_once_than_there_are_slots(
 def test_32_the_object_store_is_left_alone_for_a_while_not_the_archive(
     archive: Server, store_host: Server, make_client: Callable[..., DataverseClient], tmp_path: Path
 ) -> None:
-    rate_limit = RateLimit(tmp_path, retries=FAST)
+    rate_limit = RateLimit(Files(tmp_path), retries=FAST)
     archive.on(FILE, redirect(lambda: f"{store_host.url}/bucket"))
     store_host.on("/bucket", refused("s3_503_slowdown.xml", 503))
     with pytest.raises(errors.RateLimitedError), make_client(rate_limit=rate_limit).open_file(103725):
@@ -209,7 +210,8 @@ def test_acquiring_shares_by_the_scratch_folder(
 def test_a_slot_is_free_again_when_its_process_dies(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from cm4ai_assets.transfer.rate_limit import RateLimit\n"
-        "with RateLimit(Path(sys.argv[1]), slots=1).slot('h'): print('held', flush=True); time.sleep(60)"
+        "from cm4ai_assets.coordination import Files\n"
+        "with RateLimit(Files(Path(sys.argv[1])), slots=1).slot('h'): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
@@ -217,7 +219,7 @@ def test_a_slot_is_free_again_when_its_process_dies(tmp_path: Path) -> None:
     got = threading.Event()
 
     def wait() -> None:
-        with RateLimit(tmp_path, slots=1).slot("h"):
+        with RateLimit(Files(tmp_path), slots=1).slot("h"):
             got.set()
 
     waiter = threading.Thread(target=wait)

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from cm4ai_assets.archives.dataverse.model import Dataset, Version, unknown_fields
+from cm4ai_assets.coordination import among
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
@@ -107,9 +108,9 @@ class DataverseClient(ApiClient):
         return self._http.has_token
 
     def share(self, folder: Path) -> None:
-        """Be one of the processes that share transfer slots and cool-downs by this folder, if of none so far."""
+        """Share transfer slots and cool-downs with all processes that agree `among` this folder, if not done so far."""
         if self._http.rate_limit is None:
-            self._http.rate_limit = RateLimit(folder, retries=self.retries)
+            self._http.rate_limit = RateLimit(among(folder), retries=self.retries)
 
     @property
     def drift(self) -> frozenset[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport, day_in, whole_number
+from cm4ai_assets.coordination import among
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.identifiers import SRA_RUN
 from cm4ai_assets.settings import NCBI_URL
@@ -46,7 +47,7 @@ class NcbiClient(ApiClient):
 
     Args:
         base_url: The server of the E-utilities; with another one than NCBI's own, that of the Data Locator too.
-        shared: Folder through which the processes of this machine share NCBI's allowance; None for one that is alone.
+        shared: Folder by which processes share NCBI's allowance, if no database does; None for one that is alone.
         retries: Retry policy.
         timeouts: Seconds to wait for a connection and for the next bytes.
         sleep: What to wait with.
@@ -63,7 +64,7 @@ class NcbiClient(ApiClient):
         sleep: Callable[[float], None] = time.sleep,
         per_second: float = PER_SECOND,
     ) -> None:
-        limit = RateLimit(shared, per_second=per_second, retries=retries, sleep=sleep) if shared else None
+        limit = RateLimit(among(shared), per_second=per_second, retries=retries, sleep=sleep) if shared else None
         locator = LOCATOR_URL if base_url.rstrip("/") == NCBI_URL else base_url
         self._utilities, self._locator = (
             HttpClient(url, rate_limit=limit, retries=retries, timeouts=timeouts, sleep=sleep, service=_SERVICE)

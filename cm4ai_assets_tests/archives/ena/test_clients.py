@@ -18,6 +18,7 @@ from cm4ai_assets.archives.ena.acquire import acquire
 from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.ncbi import NcbiClient, located
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport, address
+from cm4ai_assets.coordination import Files
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.errors import (
@@ -284,8 +285,9 @@ def test_a_rate_limit_in_json_is_obeyed_by_all(archive: Server, tmp_path: Path) 
 def test_three_requests_a_second_are_those_of_all_processes_together(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from cm4ai_assets.transfer.rate_limit import RateLimit\n"
+        "from cm4ai_assets.coordination import Files\n"
         "waits = []\n"
-        "limit = RateLimit(pathlib.Path(sys.argv[1]), per_second=3, now=lambda: 1000.0, sleep=waits.append)\n"
+        "limit = RateLimit(Files(pathlib.Path(sys.argv[1]), now=lambda: 1000.0), per_second=3, sleep=waits.append)\n"
         "for _ in range(4): limit.wait('eutils')\n"
         "print(repr(waits))"
     )
@@ -295,14 +297,14 @@ def test_three_requests_a_second_are_those_of_all_processes_together(tmp_path: P
         waits += json.loads(done.stdout)
     assert waits == pytest.approx([n / 3 for n in range(1, 8)], abs=1e-6)
     alone: list[float] = []
-    RateLimit(tmp_path, now=lambda: 1000.0, sleep=alone.append).wait("eutils")
+    RateLimit(Files(tmp_path, now=lambda: 1000.0), sleep=alone.append).wait("eutils")
     assert alone == []
 
 
 def test_a_turn_far_in_the_future_holds_nobody_for_ever(tmp_path: Path) -> None:
-    (tmp_path / "eutils.turn").write_text("1e18")
+    (tmp_path / "eutils-turn.json").write_text('{"turn": 1e18}')
     waits: list[float] = []
-    RateLimit(tmp_path, retries=FAST, per_second=3, now=lambda: 1000.0, sleep=waits.append).wait("eutils")
+    RateLimit(Files(tmp_path, now=lambda: 1000.0), retries=FAST, per_second=3, sleep=waits.append).wait("eutils")
     assert waits == pytest.approx([FAST.limited_longest])
 
 

@@ -1,0 +1,104 @@
+"""DAGSTER_HOME: the folder of this machine's instance, and the dagster.yaml that the settings ask for.
+
+Without a setting that concerns Dagster the file is a link to the project's own; with one it is composed of that file
+and what the setting adds. An operator's own file is read, never written. Belongs here: that folder and that file. Does
+not belong here: opening the instance (`instance`).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from cm4ai_assets.coordination.database import library, shown
+from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.settings import PROJECT, Settings, environment
+
+_COMPOSED = "# Composed by cm4ai of the project's dagster.yaml and its settings. Do not edit: it is written anew.\n"
+
+
+Overlays = dict[str, tuple[str, dict[str, Any]]]
+"""Per key of dagster.yaml, the setting that asks for it and the value."""
+
+
+def overlays(settings: Settings) -> Overlays:
+    """What the settings add to dagster.yaml."""
+    found: Overlays = {}
+    if settings.database is not None:
+        library()
+        kept_in = {"module": "cm4ai_assets.defs.database", "class": "InstanceDatabase", "config": {}}
+        found["storage"] = ("CM4AI_DATABASE", {"custom": kept_in})
+    return found
+
+
+def prepare_home() -> Path:
+    """Set DAGSTER_HOME to its default where it is unset, and give it the dagster.yaml that the settings ask for.
+
+    Raises:
+        ConfigurationError: It cannot be a folder, or has a dagster.yaml of the operator's that contradicts a setting.
+    """
+    home = Path(environment().get("DAGSTER_HOME") or PROJECT / ".dagster_home").expanduser().absolute()
+    wanted = overlays(Settings.from_env())
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _configure(home / "dagster.yaml", PROJECT / "dagster.yaml", wanted)
+    except OSError as error:
+        raise ConfigurationError(
+            f"DAGSTER_HOME={home} cannot be used: {error.strerror}.",
+            remedy="Set it to a folder that can be written, or leave it out.",
+        ) from error
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def _configure(config: Path, project: Path, wanted: Overlays) -> None:
+    if not _is_ours(config, project):
+        _refuse_contradictions(config, yaml.safe_load(config.read_text()), wanted)
+    elif wanted:
+        _compose(config, project, wanted)
+    elif project.exists() and not (config.is_symlink() and config.exists()):
+        config.unlink(missing_ok=True)  # composed before, or a link that points nowhere any more
+        with suppress(FileExistsError):  # another first command was quicker
+            config.symlink_to(project)
+
+
+def _is_ours(config: Path, project: Path) -> bool:
+    """Whether the file may be written: absent, a link to the project's, or composed before."""
+    if not config.exists() or (config.is_symlink() and project.exists() and config.samefile(project)):
+        return True
+    return config.read_text().startswith(_COMPOSED)
+
+
+def _compose(config: Path, project: Path, wanted: Overlays) -> None:
+    text = project.read_text() if project.exists() else ""
+    stated = yaml.safe_load(text) or {}
+    added = {key: value for key, (_, value) in wanted.items() if key not in stated}
+    _refuse_contradictions(project, stated, {key: wanted[key] for key in wanted.keys() - added})
+    composed = f"{_COMPOSED}{text}\n{yaml.safe_dump(added, sort_keys=False)}"
+    if config.is_symlink() or not config.exists() or config.read_text() != composed:
+        partial = config.with_name(f".dagster.{os.getpid()}.yaml")
+        partial.write_text(composed)
+        partial.replace(config)
+
+
+def _refuse_contradictions(config: Path, stated: object, wanted: Overlays) -> None:
+    """An own file has to say what the settings ask for."""
+    own = stated if isinstance(stated, dict) else {}
+    for key, (setting, value) in wanted.items():
+        if own.get(key) != value:
+            block = yaml.safe_dump({key: value}, default_flow_style=True, width=1000).strip()
+            raise ConfigurationError(
+                f"{config} is a file of your own, and does not say what {setting} asks for.",
+                remedy=f"Let it say `{block[1:-1]}`, remove the file, or leave {setting} out.",
+            )
+
+
+def describe(instance: dg.DagsterInstance) -> str:
+    """Where an instance is, for a person: its folder, and its database where it has one."""
+    url = Settings.from_env().database
+    return f"{instance.root_directory}" + (f", in the database {shown(url)}" if url else "")

@@ -1,0 +1,170 @@
+"""The instance in a database: configured by one setting, made by one of several, bound to one storage for all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import psycopg2
+import pytest
+import yaml
+
+from cm4ai_assets.defs.binding import require_bound
+from cm4ai_assets.defs.dead_runs import alive, end_dead_runs
+from cm4ai_assets.defs.home import describe, prepare_home
+from cm4ai_assets.defs.instance import open_instance
+from cm4ai_assets.defs.partitions import RELEASE
+from cm4ai_assets.errors import ConfigurationError, DatabaseError
+from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests.operate.test_instance import OPENS
+from cm4ai_assets_tests.servers.postgres import PASSWORD
+
+STORAGE = {"custom": {"module": "cm4ai_assets.defs.database", "class": "InstanceDatabase", "config": {}}}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CM4AI_DATABASE", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def url(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("CM4AI_DATABASE", database)
+    return database
+
+
+# --- dagster.yaml
+
+
+def test_without_the_setting_the_file_is_a_link_to_the_projects_own(home: Path) -> None:
+    prepare_home()
+    assert (home / "dagster.yaml").samefile(PROJECT / "dagster.yaml")
+    assert (home / "dagster.yaml").is_symlink()
+
+
+def test_with_it_the_file_is_the_projects_own_and_the_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_home()
+    monkeypatch.setenv("CM4AI_DATABASE", f"postgresql://me:{PASSWORD}@db/cm4ai")
+    for _ in range(2):
+        prepare_home()
+        text = (home / "dagster.yaml").read_text()
+        assert yaml.safe_load(text) == {**yaml.safe_load((PROJECT / "dagster.yaml").read_text()), "storage": STORAGE}
+        assert PASSWORD not in text
+    assert "storage" not in (PROJECT / "dagster.yaml").read_text()
+    monkeypatch.delenv("CM4AI_DATABASE")
+    prepare_home()
+    assert (home / "dagster.yaml").samefile(PROJECT / "dagster.yaml")
+    assert [path.name for path in home.iterdir()] == ["dagster.yaml"]
+
+
+@pytest.mark.parametrize("own", ["telemetry: {enabled: false}\n", "storage: {sqlite: {base_dir: /x}}\n", ""])
+def test_an_own_file_is_never_written_and_has_to_agree(own: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    config = home / "dagster.yaml"
+    config.write_text(own)
+    prepare_home()
+    assert config.read_text() == own
+    monkeypatch.setenv("CM4AI_DATABASE", "postgresql://me@db/cm4ai")
+    with pytest.raises(ConfigurationError, match="does not say what CM4AI_DATABASE asks for") as raised:
+        prepare_home()
+    assert config.read_text() == own
+    asked = str(raised.value).split("`")[1]
+    agreeing = f"{asked}\ntelemetry: {{enabled: false}}\n"
+    config.write_text(agreeing)
+    prepare_home()
+    assert config.read_text() == agreeing
+
+
+def test_without_the_libraries_the_remedy_is_to_install_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CM4AI_DATABASE", "postgresql://me@db/cm4ai")
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'cm4ai_assets\[postgres\]'"):
+        prepare_home()
+
+
+# --- the instance
+
+
+def test_two_machines_that_start_at_once_make_one_instance(tmp_path: Path, store: Store, url: str) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENS, store.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env={**os.environ, "DAGSTER_HOME": str(tmp_path / name)},
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for process in both:
+        assert process.stdout is not None
+        process.stdout.readline()
+    ends = [process.communicate(input="\n", timeout=240) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM alembic_version")
+        assert cursor.fetchone() == (1,)
+
+
+def test_partitions_of_one_machine_are_seen_by_another_and_so_is_the_storage(
+    home: Path, tmp_path: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(store) as instance:
+        instance.add_dynamic_partitions(RELEASE, ["2025-06-v2.0"])
+        assert describe(instance).endswith(f"/home, in the database 127.0.0.1:{url.rsplit(':', maxsplit=1)[-1]}")
+    assert list(home.rglob("*.db")) == []
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "another"))
+    with open_instance(store) as instance:
+        assert instance.get_dynamic_partitions(RELEASE) == ["2025-06-v2.0"]
+        require_bound(instance, store)
+        instance.upgrade()  # `dagster instance migrate`
+        other = Store(str(tmp_path / "other"), scratch=tmp_path / "scratch")
+        with pytest.raises(ConfigurationError, match="in the database of CM4AI_DATABASE belongs to the storage"):
+            require_bound(instance, other)
+    with pytest.raises(ConfigurationError, match="belongs to the storage"), open_instance(other):
+        pytest.fail("it is bound to another one")
+
+
+def test_a_run_that_another_machine_makes_is_alive_and_dead_when_it_has_not_been_seen_for_a_while(
+    home: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(store) as instance:
+        run = instance.create_run_for_job(_job, status=dg.DagsterRunStatus.STARTED)
+        with alive(instance, run.run_id):
+            assert end_dead_runs(instance) == []
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("INSERT INTO cm4ai_marks (name, key) VALUES (%s, 1)", (run.run_id,))
+        assert end_dead_runs(instance) == []
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE cm4ai_marks SET missing_since = now() - interval '61 s'")
+        assert end_dead_runs(instance) == [run.run_id]
+        assert end_dead_runs(instance) == []
+        ended = instance.get_run_by_id(run.run_id)
+        assert ended is not None
+        assert ended.status is dg.DagsterRunStatus.FAILURE
+
+
+@dg.job
+def _job() -> None: ...
+
+
+def test_a_database_that_cannot_be_reached_is_one_line(
+    home: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CM4AI_DATABASE", f"postgresql://me:{PASSWORD}@127.0.0.1:9/cm4ai")
+    unusable = r"127\.0\.0\.1:9/cm4ai of CM4AI_DATABASE cannot be used"
+    with pytest.raises(DatabaseError, match=unusable) as raised, open_instance(store):
+        pytest.fail("nobody answers there")
+    assert PASSWORD not in str(raised.value)
+
+
+def test_an_own_file_with_the_database_and_no_setting_says_what_is_missing(home: Path, store: Store) -> None:
+    home.mkdir()
+    (home / "dagster.yaml").write_text(yaml.safe_dump({"storage": STORAGE}))
+    missing = "the database of CM4AI_DATABASE, which is not set"
+    with pytest.raises(ConfigurationError, match=missing), open_instance(store):
+        pytest.fail("which database?")
