@@ -71,6 +71,10 @@ class RunError(Cm4aiError):
     """A run cannot start, or did not end within the time that it is waited for."""
 
 
+class ClusterError(Cm4aiError):
+    """The cluster that image work goes to does not answer, went away, or gave a task up."""
+
+
 class NotMaterializedError(Cm4aiError):
     """Something was asked for that has not been made yet."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import BinaryIO, cast
 
 from cm4ai_assets.archives import datacite
@@ -17,7 +17,8 @@ from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.ncbi import NcbiClient
 from cm4ai_assets.archives.figshare.client import FigshareClient
 from cm4ai_assets.archives.massive.client import MassiveClient
-from cm4ai_assets.settings import Settings
+from cm4ai_assets.images.cluster import Connect, connect
+from cm4ai_assets.settings import THREADS, Settings
 from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
@@ -64,6 +65,12 @@ class Platform:
     def absences(self) -> Absences:
         """Why tables were not made."""
         return Absences(self.store)
+
+    @property
+    def cluster(self) -> Connect | None:
+        """Leads to the cluster that image work goes to; None where threads of this process do it."""
+        address = self.settings.executor
+        return None if address == THREADS else partial(connect, address, self.store)
 
     @contextmanager
     def open_zip(self, sha256: str) -> Iterator[ByteSource]:

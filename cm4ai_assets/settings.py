@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ FIGSHARE_URL = "https://api.figshare.com"
 ENA_URL = "https://www.ebi.ac.uk"
 NCBI_URL = "https://eutils.ncbi.nlm.nih.gov"
 
+THREADS = "threads"
+"""The executor that is no cluster: image work is done by threads of the process that asks for it."""
 
 SERVICES = ("dataverse", "massive", "datacite", "figshare", "ena", "ncbi")
 """The services whose base URL is a setting: field `{service}_url`, variable `CM4AI_{SERVICE}_URL`."""
@@ -48,7 +51,7 @@ class Settings:
     storage: str = str(PROJECT / "storage")
     scratch: Path = field(default_factory=lambda: _default_scratch(os.environ))
     dataverse_token: str | None = field(default=None, repr=False)
-    executor: str = "threads"
+    executor: str = THREADS
     tensor_size: int = 1024
     poll_seconds: int = 300
     scrub_bytes: int = 10 * GB
@@ -84,7 +87,7 @@ class Settings:
             storage=env.get("CM4AI_STORAGE") or str(PROJECT / "storage"),
             scratch=Path(env["CM4AI_SCRATCH"]).expanduser() if env.get("CM4AI_SCRATCH") else _default_scratch(env),
             dataverse_token=env.get("DATAVERSE_API_TOKEN") or None,
-            executor=_executor(env.get("CM4AI_EXECUTOR") or "threads"),
+            executor=_executor(env.get("CM4AI_EXECUTOR") or THREADS),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
             poll_seconds=_poll_seconds(env.get("CM4AI_POLL_SECONDS") or "300"),
             scrub_bytes=_gigabytes(
@@ -141,9 +144,25 @@ def _database(value: str) -> str:
 
 
 def _executor(value: str) -> str:
-    if value != "threads":
+    if value == THREADS:
+        return value
+    parts = urlsplit(value)
+    if parts.username or parts.password:
         raise ConfigurationError(
-            f"CM4AI_EXECUTOR={value!r} is not supported.", remedy="Set it to `threads`, or leave it out."
+            "CM4AI_EXECUTOR holds a user or password, which a Dask scheduler does not know.",
+            remedy="Set it to something like tls://host:8786; certificates are a setting of Dask's own.",
+        )
+    if parts.scheme not in {"tcp", "tls"} or not re.fullmatch(
+        r"([\w.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}", parts.netloc + parts.path
+    ):
+        raise ConfigurationError(
+            f"CM4AI_EXECUTOR={value!r} is neither `threads` nor the address of a Dask scheduler.",
+            remedy="Set it to something like tcp://host:8786 or tls://host:8786, or leave it out.",
+        )
+    if find_spec("distributed") is None:
+        raise ConfigurationError(
+            f"CM4AI_EXECUTOR={value!r} needs Dask, which is not installed.",
+            remedy="Run pip install 'cm4ai_assets[dask]', or leave it out.",
         )
     return value
 

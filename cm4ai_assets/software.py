@@ -12,6 +12,7 @@ import io
 import platform
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, metadata, version
@@ -21,6 +22,10 @@ from cm4ai_assets.settings import PROJECT
 
 NAME = "cm4ai_assets"
 _SECONDS = 10
+_DECIDING = (
+    *("numpy", "opencv-python-headless", "imagecodecs", "simplejpeg", "numba", "google-crc32c"),
+    "distributed",  # whose processes speak to one another
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,28 @@ def source() -> bytes:
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
     return packed.getvalue()
+
+
+@cache
+def parts() -> Mapping[str, str]:
+    """What decides the bytes that this process makes of images, each part with its version.
+
+    Of this package that is a digest of its own files, be they in a commit or not. Processes that agree in all of it
+    make the same bytes, and may share the work on one product.
+    """
+    package, own = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        data = path.read_bytes()
+        own.update(f"{path.relative_to(package).as_posix()} {len(data)} ".encode() + data)
+    minor = ".".join(platform.python_version_tuple()[:2])
+    return {"Python": minor, NAME: own.hexdigest()[:16], **{name: _version(name) for name in _DECIDING}}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 @cache

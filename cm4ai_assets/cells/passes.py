@@ -13,7 +13,7 @@ The pass is a pure function of the pixels and the segmentation code.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +37,9 @@ from cm4ai_assets.storage.nuclei import (
     labels_digest,
 )
 from cm4ai_assets.storage.parquet import ROW_GROUP, write_stretches
-from cm4ai_assets.storage.recorded import RECORD
+from cm4ai_assets.storage.recorded import METADATA, RECORD
 from cm4ai_assets.storage.shard_names import NUCLEI
-from cm4ai_assets.storage.sharding import ShardFiles, array_metadata, compress, write_metadata
+from cm4ai_assets.storage.sharding import ShardFiles, Shards, array_metadata, compress, write_metadata
 from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, Pixels, StoreRecord, chunk_edge
 from cm4ai_assets.tables.cells import MEASURED
 
@@ -72,13 +72,13 @@ class CellsProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
-    """What is kept of one field."""
+class Field:
+    """What is kept of one field. `chunks` are its labels, or where on a cluster they are."""
 
     index: int
     segmented_as: tuple[int, int, int, str | None]
     columns: Columns
-    chunks: list[bytes]
+    chunks: Sequence[Any]
     digest: str
 
 
@@ -89,11 +89,11 @@ class FieldWork:
         self._fields = fields
         self._segmenter, self._meter = Segmenter(fields.edge), Meter(fields.edge)
 
-    def __call__(self, index: int) -> _Field:
+    def __call__(self, index: int) -> Field:
         """Read, segment, measure and compress one field."""
         planes = self._fields.read(index)
         found: Segmented = self._segmenter(planes[_BLUE])
-        return _Field(
+        return Field(
             index=index,
             segmented_as=(found.nuclei, found.specks, found.level, found.reason),
             columns=self._meter(planes, found.labels) if found.nuclei else {},
@@ -125,27 +125,59 @@ def run_pass(
         TensorStoreError: A part of the tensor is missing or changed.
     """
     workers = workers or cores()
-    report = _Reporter(progress, total=tensor.n_fields)
-    calls = ((index,) for index in range(tensor.n_fields))
-    per_field = (fields.edge // chunk_edge(fields.edge)) ** 2
+    work = FieldWork(fields)
     with (
         opencv_on_one_thread(),
-        closing(ShardFiles(folder, NUCLEI, chunks_per_field=per_field)) as shards,
-        closing(in_order(FieldWork(fields), calls, workers=workers, window=WINDOW_PER_WORKER * workers)) as results,
+        closing(in_order(work, field_calls(tensor), workers=workers, window=WINDOW_PER_WORKER * workers)) as results,
     ):
-        collector = _Collector(shards, report, edge=fields.edge)
+        shards = ShardFiles(folder, NUCLEI, chunks_per_field=chunks_per_field(tensor))
+        return collected(results, tensor, shards, folder, first_published_in=first_published_in, progress=progress)
+
+
+def field_calls(tensor: StoreRecord) -> Iterator[tuple[int]]:
+    """The calls of `FieldWork` in the order of the rows."""
+    return ((index,) for index in range(tensor.n_fields))
+
+
+def chunks_per_field(tensor: StoreRecord) -> int:
+    """Inner chunks of the labels of one field."""
+    return (tensor.edge // chunk_edge(tensor.edge)) ** 2
+
+
+def collected(
+    results: Iterable[Field],
+    tensor: StoreRecord,
+    shards: Shards,
+    folder: Path,
+    *,
+    first_published_in: Mapping[str, str],
+    progress: Callable[[CellsProgress], None] | None = None,
+) -> NucleiRecord:
+    """Put segmented fields together to the store: the one place that does, wherever they were segmented.
+
+    Args:
+        results: What `FieldWork` gave for each of `field_calls`, in their order.
+        tensor: See `run_pass`.
+        shards: Takes the labels; closed at the end.
+        folder: Where everything else of the store is written.
+        first_published_in: See `images.shards.group_metadata`.
+        progress: See `run_pass`.
+    """
+    report = _Reporter(progress, total=tensor.n_fields)
+    with closing(shards):
+        collector = _Collector(shards, report, edge=tensor.edge)
         frames = _regrouped(collector.frames(results))
         write_stretches(frames, folder / CELLS_FILE, like=pl.DataFrame(schema=_OF_CELLS), metadata={})
         report.show(collector.fields, collector.nuclei, last=True)
-        shards.finish()
+        sizes = {NUCLEI.key(number): size for number, size in enumerate(shards.finish())}
     write_stretches([collector.table()], folder / FIELDS_FILE, like=collector.table().clear(), metadata={})
-    return _finished(folder, tensor, collector, first_published_in)
+    return _finished(folder, tensor, collector, sizes, first_published_in)
 
 
 class _Collector:
     """Puts fields away in their order; what remains of each is a row."""
 
-    def __init__(self, shards: ShardFiles, report: _Reporter, *, edge: int) -> None:
+    def __init__(self, shards: Shards, report: _Reporter, *, edge: int) -> None:
         self._shards, self._report, self._edge = shards, report, edge
         self._rows: list[tuple[Any, ...]] = []
         self.nuclei = 0
@@ -155,7 +187,7 @@ class _Collector:
         """Fields that were taken."""
         return len(self._rows)
 
-    def frames(self, results: Iterable[_Field]) -> Iterator[pl.DataFrame]:
+    def frames(self, results: Iterable[Field]) -> Iterator[pl.DataFrame]:
         """The nuclei of each field, as it is put away."""
         for field in results:
             self._shards.append(field.chunks)
@@ -171,7 +203,7 @@ class _Collector:
         return pl.DataFrame(self._rows, schema=FIELDS_SCHEMA, orient="row")
 
 
-def _frame(field: _Field, edge: int) -> pl.DataFrame:
+def _frame(field: Field, edge: int) -> pl.DataFrame:
     """The nuclei of a field as they stand in the store."""
     wanted = {name: dtype for name, dtype in _OF_CELLS.items() if name not in _JUDGED}
     index = pl.lit(field.index, pl.Int32()).alias("tensor_index")
@@ -198,7 +230,11 @@ def _regrouped(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def _finished(
-    folder: Path, tensor: StoreRecord, collector: _Collector, first_published_in: Mapping[str, str]
+    folder: Path,
+    tensor: StoreRecord,
+    collector: _Collector,
+    shard_sizes: Mapping[str, int],
+    first_published_in: Mapping[str, str],
 ) -> NucleiRecord:
     """Write the metadata, the group's last: from here on the store is complete."""
     shape = (tensor.n_fields, tensor.edge, tensor.edge)
@@ -209,8 +245,10 @@ def _finished(
         "segmentation_version": SEGMENTATION_VERSION,
         "source_sha256": tensor.source_sha256,
     }
+    (folder / NUCLEI.array).mkdir(parents=True, exist_ok=True)
     write_metadata(folder / NUCLEI.array, array_metadata(shape, DIMENSIONS, "uint16", attributes))
-    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    beside = (CELLS_FILE, FIELDS_FILE, f"{NUCLEI.array}/{METADATA}")
+    files = {**shard_sizes, **{name: (folder / name).stat().st_size for name in beside}}
     record = NucleiRecord(
         source_sha256=tensor.source_sha256,
         edge=tensor.edge,

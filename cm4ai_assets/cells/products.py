@@ -10,14 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import fsspec
 import polars as pl
 
+from cm4ai_assets.cells.on_cluster import run_pass_on
 from cm4ai_assets.cells.passes import CellsProgress, run_pass
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
+from cm4ai_assets.images.cluster import Cluster, Connect
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout, tensors
+from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.nuclei import (
     CELLS_FILE,
     FIELDS_FILE,
@@ -29,6 +35,7 @@ from cm4ai_assets.storage.nuclei import (
     require_complete,
 )
 from cm4ai_assets.storage.recorded import METADATA
+from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.cells import IF_CELLS
 
@@ -81,6 +88,7 @@ def product_of(
     first_published_in: Mapping[str, str],
     workers: int | None = None,
     progress: Callable[[CellsProgress], None] | None = None,
+    connect: Connect | None = None,
 ) -> Iterator[Product]:
     """The nuclei of a tensor, reused from the store or found now. What was made and not published is gone at the end.
 
@@ -90,6 +98,7 @@ def product_of(
         first_published_in: Written into a store that is made now; see `images.shards.group_metadata`.
         workers: See `passes.run_pass`.
         progress: Likewise.
+        connect: Leads to the cluster that does it; threads of this process do, if not given.
 
     Raises:
         TensorStoreError: The tensor has lost a part, or under its name stand the nuclei of other pixels.
@@ -107,21 +116,51 @@ def product_of(
             )
         yield Product(store.fs, store.address(path), path, record, None, lambda: None)
         return
-    with store.staging.folder() as folder:
-        started = time.monotonic()
-        made = folder / "nuclei"
-        reader = ShardReader(store.url, address)
-        record = run_pass(
-            reader, tensor, made, first_published_in=first_published_in, workers=workers, progress=progress
-        )
+    started = time.monotonic()
+    stated: dict[str, Any] = {"first_published_in": first_published_in, "progress": progress}
+    with (
+        _in_threads(store, partial(run_pass, ShardReader(store.url, address), tensor, workers=workers, **stated))
+        if connect is None
+        else _on_cluster(store, partial(run_pass_on, tensor_path=tensor_path, tensor=tensor, **stated), connect)
+    ) as made:
         seconds = time.monotonic() - started
 
         def publish() -> None:
             if not _is_usable(store, path):  # another run may have found the same nuclei meanwhile
                 store.remove(path)
-            store.publish_tree(made, path, last=METADATA)
+            made.put(path)
 
-        yield Product(fsspec.filesystem("file"), str(made), path, record, seconds, publish)
+        yield Product(made.fs, made.store_path, path, made.record, seconds, publish)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Nuclei that were found now: where they stand, what of, and what puts them under their final path."""
+
+    fs: fsspec.AbstractFileSystem
+    store_path: str
+    record: NucleiRecord
+    put: Callable[[str], None]
+
+
+@contextmanager
+def _in_threads(store: Store, passing: Callable[[Path], NucleiRecord]) -> Iterator[_Made]:
+    with store.staging.folder() as folder:
+        made = folder / "nuclei"
+        record = passing(made)
+        put = partial(store.publish_tree, made, last=METADATA)
+        yield _Made(fsspec.filesystem("file"), str(made), record, put)
+
+
+@contextmanager
+def _on_cluster(
+    store: Store, passing: Callable[[Cluster, SharedFolder], tuple[NucleiRecord, Files]], connect: Connect
+) -> Iterator[_Made]:
+    with store.shared_folder() as shared:
+        with connect() as cluster:
+            record, files = passing(cluster, shared)
+        put = partial(store.publish_shared, shared, files=files, last=METADATA)
+        yield _Made(store.fs, shared.address, record, put)
 
 
 def path_for(source_sha256: str, edge: int, pixel_code_version: int) -> str:

@@ -10,15 +10,20 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import fsspec
 import polars as pl
 
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
+from cm4ai_assets.images.cluster import Connect
 from cm4ai_assets.images.fields import FieldPlan
-from cm4ai_assets.images.pixels import PassProgress, run_pass
+from cm4ai_assets.images.on_cluster import run_pass_on
+from cm4ai_assets.images.pixels import Passed, PassProgress, PassResult, run_pass
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ARRAY
 from cm4ai_assets.storage.store import Store
@@ -34,7 +39,7 @@ class Product:
     Attributes:
         fs: Filesystem the products are on.
         array_path: The Zarr store.
-        statistics_path: The Parquet file of `if_quality` without its partition columns.
+        statistics: Reads the Parquet file of `if_quality` without its partition columns.
         path: Where the Zarr store stands, or will stand, relative to the storage root.
         record: What the store tells of itself.
         images: Images decoded for it now; 0 if it was reused.
@@ -44,7 +49,7 @@ class Product:
 
     fs: fsspec.AbstractFileSystem
     array_path: str
-    statistics_path: str
+    statistics: Callable[[], bytes]
     path: str
     record: StoreRecord
     images: int
@@ -58,7 +63,7 @@ class Product:
 
     def quality(self, *, release: str, condition: str) -> pl.DataFrame:
         """The table `if_quality` of a release that carries this ZIP."""
-        rows = pl.read_parquet(io.BytesIO(self.fs.cat_file(self.statistics_path)))
+        rows = pl.read_parquet(io.BytesIO(self.statistics()))
         return IF_QUALITY.place(rows, release=release, condition=condition)
 
 
@@ -73,9 +78,11 @@ def product_of(
     edge: int,
     first_published_in: Mapping[str, str],
     progress: Callable[[PassProgress], None] | None = None,
+    connect: Connect | None = None,
 ) -> Iterator[Product]:
     """The product of a ZIP, reused from the store or made now. What was made and not published is gone at the end.
 
+    It is made by threads of this process, or by the cluster to which `connect` leads; the bytes are the same.
     `first_published_in` is written into a store that is made now; one that is reused keeps what it says; see
     `shards.group_metadata`.
 
@@ -93,38 +100,72 @@ def product_of(
                 remedy="Report this: the name of a tensor no longer tells ZIPs apart.",
             )
         yield Product(
-            store.fs, published, store.address(statistics), tensor, record, images=0, seconds=0, publish=_nothing
+            store.fs, published, partial(store.read, statistics), tensor, record, images=0, seconds=0, publish=_nothing
         )
         return
-    with store.staging.folder() as folder:
-        made = run_pass(
-            source,
-            members,
-            plans,
-            folder / "pass",
-            edge=edge,
-            source_sha256=source_sha256,
-            progress=progress,
-            first_published_in=first_published_in,
-        )
+    stated = _Stated(edge, source_sha256, first_published_in, progress)
+    making = (
+        _in_threads(store, stated, partial(run_pass, source, members, plans))
+        if connect is None
+        else _on_cluster(store, stated, partial(run_pass_on, members=members, plans=plans), connect)
+    )
+    with making as made:
 
         def publish() -> None:
             # Statistics first: the complete tensor store is what later releases look for.
-            store.publish_file(made.quality_path, statistics)
+            store.publish_file(made.passed.quality_path, statistics)
             if not _is_usable(store, tensor):  # another run may have made the same pixels meanwhile
                 store.remove(tensor)
-            store.publish_tree(made.tensor_path, tensor, last=METADATA)
+            made.put(tensor)
 
         yield Product(
-            fsspec.filesystem("file"),
-            str(made.tensor_path),
-            str(made.quality_path),
+            made.fs,
+            made.array_path,
+            made.passed.quality_path.read_bytes,
             tensor,
-            made.record,
-            made.images,
-            made.seconds,
+            made.passed.record,
+            made.passed.images,
+            made.passed.seconds,
             publish,
         )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A tensor that was made now: where it stands, how its pass went, and what puts it under its final path."""
+
+    fs: fsspec.AbstractFileSystem
+    array_path: str
+    passed: Passed
+    put: Callable[[str], None]
+
+
+class _Stated(NamedTuple):
+    """What is the same for both passes."""
+
+    edge: int
+    source_sha256: str
+    first_published_in: Mapping[str, str]
+    progress: Callable[[PassProgress], None] | None
+
+
+@contextmanager
+def _in_threads(store: Store, stated: _Stated, passing: Callable[..., PassResult]) -> Iterator[_Made]:
+    with store.staging.folder() as folder:
+        passed = passing(folder / "pass", **stated._asdict())
+        put = partial(store.publish_tree, passed.tensor_path, last=METADATA)
+        yield _Made(fsspec.filesystem("file"), str(passed.tensor_path), passed, put)
+
+
+@contextmanager
+def _on_cluster(
+    store: Store, stated: _Stated, passing: Callable[..., tuple[Passed, Files]], connect: Connect
+) -> Iterator[_Made]:
+    with store.staging.folder() as folder, store.shared_folder() as shared:
+        with connect() as cluster:
+            passed, files = passing(cluster, shared, quality_path=folder / "quality.parquet", **stated._asdict())
+        put = partial(store.publish_shared, shared, files=files, last=METADATA)
+        yield _Made(store.fs, shared.address, passed, put)
 
 
 def _is_usable(store: Store, path: str) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +84,15 @@ class FileDigests:
         self._fs, self._root = fs, root
 
     @contextmanager
-    def publishing(self, target: str, staged: Path) -> Iterator[Publication]:
+    def publishing(self, target: str, staged: Path | Files) -> Iterator[Publication]:
         """Record what is staged around its publication, which is the block's business.
 
         Args:
             target: Where it will stand, relative to the storage root.
-            staged: The file or folder.
+            staged: The file or folder, or what is in it, where others have written it.
         """
-        files, known, publication = _staged(staged), self._known(target), Publication()
+        files = staged_files(staged) if isinstance(staged, Path) else staged
+        known, publication = self._known(target), Publication()
         if known == Recorded(files):
             yield publication  # the same again; what stands there may be damaged
             return
@@ -201,12 +202,15 @@ def summary(problems: list[str]) -> str:
     return "; ".join(problems[:_SHOWN]) + more
 
 
-def _staged(path: Path) -> Files:
+def staged_files(path: Path, *, without: Container[str] = ()) -> Files:
+    """The digests of a local file, or of the files of a local folder but some, by reading them."""
     found = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
     digests = {}
     for one in found:
-        with one.open("rb", buffering=0) as file:
-            digests["" if one == path else one.relative_to(path).as_posix()] = FileDigest.of(file.read)
+        name = "" if one == path else one.relative_to(path).as_posix()
+        if name not in without:
+            with one.open("rb", buffering=0) as file:
+                digests[name] = FileDigest.of(file.read)
     return digests
 
 

@@ -1,7 +1,7 @@
 """How a file gets under its final name on any filesystem: whole or not at all, and what stood there stays until then.
 
-Belongs here: what a filesystem can do (local, atomic upload, conditional create), decided once, and the three ways to
-place bytes. Does not belong here: fsync and the local disk (`disk`), temporary folders (`staging`), paths (`layout`).
+Belongs here: what a filesystem can do (local, atomic upload, conditional create), decided once, and the ways to place
+bytes. Does not belong here: fsync and the local disk (`disk`), temporary folders (`staging`), paths (`layout`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str) -> None
     finally:
         if fs.exists(partial):
             fs.rm_file(partial)
+
+
+def move_file(fs: fsspec.AbstractFileSystem, source: str, target: str) -> None:
+    """Make a file of a filesystem that is not local appear under `target` of the same one, replacing what stands there.
+
+    At an object store it is copied there, without passing through this machine, and `source` stays.
+    """
+    if is_object_store(fs):
+        fs.cp_file(source, target)
+        return
+    fs.makedirs(_parent(target), exist_ok=True)
+    fs.mv(source, target)
 
 
 def place_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Final
 
 import filelock
 import fsspec
@@ -18,6 +20,8 @@ import fsspec
 from cm4ai_assets.storage.disk import fsync_folder, make_folder, typed_disk_errors
 from cm4ai_assets.storage.layout import STAGING
 from cm4ai_assets.storage.placing import create_bytes, is_local, place_bytes, place_file
+
+_LEFTOVER_AGE: Final = timedelta(days=1)
 
 
 class Staging:
@@ -48,6 +52,24 @@ class Staging:
             finally:
                 shutil.rmtree(path, ignore_errors=True)
                 Path(lock.lock_file).unlink(missing_ok=True)
+
+    @contextmanager
+    def shared_folder(self) -> Iterator[tuple[str, Path]]:
+        """A fresh folder that other machines see, gone at the end, and a local one for what this process writes.
+
+        Its path is relative to the storage root. Where the storage is local, the two are one. What a killed process has
+        left in storage that is not local is removed by a later one, a day after the last file came into it.
+        """
+        with self.folder() as local:
+            path = f"{STAGING}/{local.name}"
+            if self._local:
+                yield path, local
+                return
+            self._sweep_shared()
+            try:
+                yield path, local
+            finally:
+                self._remove(path)
 
     def publish_file(self, staged: Path, target: str) -> None:
         """Make a staged file appear under its final path, whole or not at all, replacing what stood there."""
@@ -104,3 +126,29 @@ class Staging:
                 Path(lock.lock_file).unlink(missing_ok=True)
             finally:
                 lock.release()
+
+    def _sweep_shared(self) -> None:
+        prefix, newest = f"{self._root}/{STAGING}/", dict[str, datetime]()
+        for name, info in self._found(STAGING).items():
+            folder, at = name.removeprefix(prefix).split("/", 1)[0], _modified(info)
+            newest[folder] = max(newest.get(folder, at), at)
+        for folder, at in newest.items():
+            if datetime.now(UTC) - at > _LEFTOVER_AGE:
+                self._remove(f"{STAGING}/{folder}")
+
+    def _remove(self, path: str) -> None:
+        if self._found(path):
+            self._fs.rm(f"{self._root}/{path}", recursive=True)
+
+    def _found(self, path: str) -> dict[str, dict[str, Any]]:
+        try:
+            return dict(self._fs.find(f"{self._root}/{path}", detail=True))
+        except FileNotFoundError:
+            return {}
+
+
+def _modified(info: Mapping[str, Any]) -> datetime:
+    """When a remote file was written, by whatever name its filesystem has for it; now, where it does not say."""
+    stated = (info.get(name) for name in ("LastModified", "last_modified", "mtime", "created"))
+    found = next((at for at in stated if isinstance(at, datetime)), datetime.now(UTC))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

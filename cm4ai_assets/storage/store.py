@@ -22,9 +22,10 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
-from cm4ai_assets.storage.file_digests import FileDigests
+from cm4ai_assets.storage.file_digests import FileDigests, Files
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
 
@@ -248,6 +249,31 @@ class Store:
             return
         with self.digests.publishing(path, staged) as publication:
             publication.placed = self.staging.publish_tree(staged, path, last=last)
+
+    @contextmanager
+    def shared_folder(self) -> Iterator[SharedFolder]:
+        """A folder in the making that processes of other machines write into, too. It is gone at the end."""
+        with self.staging.shared_folder() as (path, local):
+            yield SharedFolder(self.fs, self.root, path, local)
+
+    def publish_shared(self, staged: SharedFolder, path: str, *, files: Files, last: str) -> None:
+        """Make a shared folder appear under a path of this store, and record its files' digests.
+
+        As with `publish_tree` a folder that stands there is kept, and so is its record.
+
+        Args:
+            staged: The folder, complete (`SharedFolder.complete`).
+            path: Its final path.
+            files: What is in it.
+            last: The file without which no reader takes the folder for complete.
+        """
+        if self.exists(f"{path}/{last}"):
+            return
+        with self.digests.publishing(path, files) as publication:
+            if self.is_local:
+                publication.placed = self.staging.publish_tree(staged.local, path, last=last)
+            else:
+                staged.move(path, files, last=last)
 
     def statistics(self, path: str) -> pl.DataFrame:
         """The statistics of a pass over pixels (`layout.statistics_path`), held against their digest.

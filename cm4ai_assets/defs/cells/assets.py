@@ -58,6 +58,7 @@ def if_cells(
             tensor,
             first_published_in=credit(platform.store, IF_CELLS.name, partition),
             progress=CellsLog(context.log),
+            connect=platform.cluster,
         ) as product,
     ):
         frame = product.table(fields, release=partition.release, condition=partition.treatment)

@@ -16,6 +16,7 @@ from cm4ai_assets.archives.dataverse.lock import image_zips
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, read_again, skipped, source_of
 from cm4ai_assets.defs.images import pages as image_metadata
+from cm4ai_assets.defs.inputs import errors_for_dagster
 from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.partitions import condition_releases, partition_of
 from cm4ai_assets.defs.products import check_spec, schema_check, table_asset, table_spec
@@ -253,7 +254,7 @@ def if_pixels(
     partition = partition_of(context.partition_key)
     where = {"release": partition.release, "condition": partition.treatment}
     images, archive = if_images.collect(), if_archive.collect().row(0, named=True)
-    with ExitStack() as stack:
+    with errors_for_dagster(context), ExitStack() as stack:
         source = stack.enter_context(platform.open_zip(archive["sha256"]))
         directory = zips.read_directory(source)
         product = stack.enter_context(
@@ -266,6 +267,7 @@ def if_pixels(
                 edge=platform.settings.tensor_size,
                 first_published_in=credit(platform.store, IF_TENSORS.name, partition),
                 progress=PassLog(context.log),
+                connect=platform.cluster,
             )
         )
         frame = fields.assemble(
