@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from cm4ai_assets.sandbox import build
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests.servers.dask_cluster import Launcher
 from cm4ai_assets_tests.servers.postgres import database, postgres_server
 from cm4ai_assets_tests.shared import ABSENT, SHARED
 
@@ -50,6 +52,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     with filelock.FileLock(f"{folder}.lock"):
         build(folder, fields=SANDBOX_FIELDS)  # finds what another process has built
     return folder
+
+
+@pytest.fixture(scope="session")
+def dask_launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """What starts schedulers and workers of Dask; see `servers.dask_cluster`."""
+    pytest.importorskip("distributed", reason="Dask is not installed (extra: dask)")
+    launcher = Launcher(tmp_path_factory.mktemp("dask"))
+    yield launcher
+    launcher.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cm4ai_assets import settings
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.settings import PROJECT, Settings, environment
 
@@ -47,11 +48,29 @@ def test_what_is_no_database_is_refused_without_being_repeated(value: str) -> No
         ("CM4AI_DATAVERSE_URL", "https://user@dataverse.lib.virginia.edu"),
         ("CM4AI_TENSOR_SIZE", "1000"),
         ("CM4AI_EXECUTOR", "processes"),
+        ("CM4AI_EXECUTOR", "tcp://scheduler"),
+        ("CM4AI_EXECUTOR", "tcp://:8786"),
+        ("CM4AI_EXECUTOR", "http://scheduler:8786"),
+        ("CM4AI_EXECUTOR", "tcp://scheduler:8786/?x=1"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"{name}={value!r}")):
         Settings.from_env({name: value})
+
+
+@pytest.mark.parametrize("address", ["tcp://scheduler:8786", "tls://10.0.0.1:8786", "tcp://[::1]:8786"])
+def test_image_work_goes_to_the_scheduler_that_is_named(address: str) -> None:
+    assert Settings.from_env({"CM4AI_EXECUTOR": address}).executor == address
+
+
+def test_an_executor_that_cannot_be_used_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="holds a user or password") as refused:
+        Settings.from_env({"CM4AI_EXECUTOR": "tcp://me:pa55@scheduler:8786"})
+    assert "pa55" not in str(refused.value)
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'cm4ai_assets\[dask\]'"):
+        Settings.from_env({"CM4AI_EXECUTOR": "tcp://scheduler:8786"})
 
 
 def test_the_example_lists_every_variable_that_is_read_and_no_other() -> None:

@@ -20,7 +20,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -92,7 +92,7 @@ class Cluster:
 
     def __init__(self, client: Client, address: str, terms: Terms) -> None:
         self.client, self.address, self.terms = client, address, terms
-        self._seen = time.monotonic()
+        self._alone_since: float | None = None
 
     def require_workers(self) -> None:
         """See that there is a worker, and that all that are there agree.
@@ -133,23 +133,19 @@ class Cluster:
         Raises:
             ClusterError: The scheduler went away, or all workers did, or several died of this task.
         """
-        from distributed import wait  # noqa: PLC0415 - see `connect`
-
-        while True:
-            with self.errors():
-                try:
-                    wait(future, timeout=LOOK_SECONDS)  # type: ignore[no-untyped-call]
-                except TimeoutError:
-                    self._look()
-                    continue
-                self._seen = time.monotonic()
-                return future.result()
+        with self.errors():
+            while not future.done():  # type: ignore[no-untyped-call]
+                with suppress(TimeoutError):  # one that the task itself has raised comes again below
+                    return future.result(timeout=LOOK_SECONDS)
+                self._look()
+            return future.result()
 
     def _look(self) -> None:
-        now = time.monotonic()
         if self.threads():
-            self._seen = now
-        elif now - self._seen > NO_WORKER_SECONDS:
+            self._alone_since = None
+            return
+        self._alone_since = self._alone_since or time.monotonic()
+        if time.monotonic() - self._alone_since > NO_WORKER_SECONDS:
             raise self._nobody(NO_WORKER_SECONDS)
 
     def _nobody(self, seconds: float) -> ClusterError:
