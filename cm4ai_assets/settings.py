@@ -66,6 +66,7 @@ class Settings:
     ui_hosts: tuple[str, ...] = ()
     datasheets: str | None = None
     database: str | None = field(default=None, repr=False)
+    broker: str | None = field(default=None, repr=False)
 
     @classmethod
     def served_by(cls, url: str, **others: Any) -> Settings:  # noqa: ANN401 - the other fields
@@ -106,6 +107,7 @@ class Settings:
             ui_hosts=_hosts(env.get("CM4AI_UI_HOSTS") or ""),
             datasheets=env.get("CM4AI_DATASHEETS") or None,
             database=_database(env["CM4AI_DATABASE"]) if env.get("CM4AI_DATABASE") else None,
+            broker=_broker(env) if env.get("CM4AI_BROKER") else None,
         )
 
 
@@ -141,6 +143,22 @@ def _database(value: str) -> str:
             remedy="Set it to postgresql://user:password@host:5432/database, or leave it out.",
         )
     return parts._replace(scheme="postgresql").geturl()
+
+
+def _broker(env: Mapping[str, str]) -> str:
+    """The URL as redis-py reads it. It may hold a password, so no message repeats it."""
+    parts = urlsplit(env["CM4AI_BROKER"])
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or not re.fullmatch(r"/?\d*", parts.path):
+        raise ConfigurationError(
+            "CM4AI_BROKER is not the URL of a Redis server.",
+            remedy="Set it to redis://:password@host:6379/0, or leave it out; in a password @ is %40, / is %2F.",
+        )
+    if not env.get("CM4AI_DATABASE"):
+        raise ConfigurationError(
+            "CM4AI_BROKER is set, and CM4AI_DATABASE is not: workers on other machines share the records of runs.",
+            remedy="Set CM4AI_DATABASE to a PostgreSQL database, or leave CM4AI_BROKER out.",
+        )
+    return parts.geturl()
 
 
 def _executor(value: str) -> str:

@@ -16,9 +16,10 @@ from cm4ai_assets.sandbox import build
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.servers.dask_cluster import Launcher
 from cm4ai_assets_tests.servers.postgres import database, postgres_server
+from cm4ai_assets_tests.servers.redis import redis_server
 from cm4ai_assets_tests.shared import ABSENT, SHARED
 
-__all__ = ["database", "postgres_server"]  # fixtures, for every test package
+__all__ = ["database", "postgres_server", "redis_server"]  # fixtures, for every test package
 
 SANDBOX_FIELDS = 8
 

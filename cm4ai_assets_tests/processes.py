@@ -1,9 +1,10 @@
-"""Processes that tests start: nothing of them is left behind."""
+"""Processes that tests start: nothing of them is left behind, and none takes the port of another."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from contextlib import suppress
 
@@ -15,3 +16,10 @@ def end_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

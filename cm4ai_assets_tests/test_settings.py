@@ -40,6 +40,29 @@ def test_what_is_no_database_is_refused_without_being_repeated(value: str) -> No
     assert "secret" not in str(raised.value)
 
 
+SHARED_INSTANCE = {"CM4AI_DATABASE": "postgresql://db/cm4ai"}
+
+
+@pytest.mark.parametrize("url", ["redis://:p%40ss-secret@queue:6380/2", "rediss://queue", "redis://me:secret@queue/"])
+def test_a_broker_is_a_redis_server_and_its_password_is_never_shown(url: str) -> None:
+    settings = Settings.from_env({**SHARED_INSTANCE, "CM4AI_BROKER": url})
+    assert settings.broker == url
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["amqp://me:secret@queue", "redis://:secret@", "redis://:se/cret@queue", "secret"])
+def test_what_is_no_broker_is_refused_without_being_repeated(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="CM4AI_BROKER is not the URL") as raised:
+        Settings.from_env({**SHARED_INSTANCE, "CM4AI_BROKER": value})
+    assert "cret" not in str(raised.value)
+
+
+def test_a_broker_without_a_database_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="CM4AI_DATABASE is not") as raised:
+        Settings.from_env({"CM4AI_BROKER": "redis://:secret@queue"})
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+
+from cm4ai_assets_tests.processes import free_port
 
 PASSWORD = (
     "pa-55-word"  # of no use to anybody: the server trusts who connects. It shows up where a URL is not redacted.
@@ -43,18 +44,12 @@ def _user() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class PostgresServer:
     """A server that can be stopped and started again, as at an upgrade."""
 
     def __init__(self, folder: Path, binaries: Path) -> None:
         self._folder, self._bin, self._user = folder, binaries, _user()
-        self.port, self._numbers = _free_port(), itertools.count(1)
+        self.port, self._numbers = free_port(), itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         words = [binaries / "initdb", "-D", folder / "data", "-U", "cm4ai", "--auth=trust", "-E", "UTF8", "--no-sync"]
         subprocess.run(words, check=True, user=self._user, stdout=subprocess.DEVNULL, cwd=folder)
