@@ -24,6 +24,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from cm4ai_assets import causes
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err, out
+from cm4ai_assets.coordination import machines
 from cm4ai_assets.defs.home import describe
 from cm4ai_assets.defs.instance import open_instance, sync_partitions
 from cm4ai_assets.demo import demo_archive
@@ -55,6 +56,7 @@ def serve(port: int, *, read_only: bool) -> None:
         instance = stack.enter_context(open_instance(store, tell=err.print))
         os.chdir(instance.root_directory)
         if not read_only:
+            stack.enter_context(_only_daemon())
             sync_partitions(instance, ReleaseRegistry(store))
             stack.enter_context(_daemon(workspace))
         context = stack.enter_context(
@@ -91,6 +93,21 @@ def _listening(port: int) -> Iterator[socket.socket]:
                 remedy="End what uses it, or choose another one: CM4AI_UI_PORT=3001 make ui.",
             ) from error
         yield listening
+
+
+@contextmanager
+def _only_daemon() -> Iterator[None]:
+    """Refuse to run a second daemon beside another machine's: both would request the same."""
+    with ExitStack() as stack:
+        if others := machines():
+            try:
+                stack.enter_context(others.hold(["daemon"], patience=0))
+            except TimeoutError as error:
+                raise ConfigurationError(
+                    "Another machine runs the daemon of this instance.",
+                    remedy="Look only (--read-only, see docs/operations.md), or end that one first.",
+                ) from error
+        yield
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import psycopg2
 import pytest
 import yaml
 
+from cm4ai_assets import ui
+from cm4ai_assets.coordination import Postgres
 from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.dead_runs import alive, end_dead_runs
 from cm4ai_assets.defs.home import describe, prepare_home
@@ -168,3 +170,15 @@ def test_an_own_file_with_the_database_and_no_setting_says_what_is_missing(home:
     missing = "the database of CM4AI_DATABASE, which is not set"
     with pytest.raises(ConfigurationError, match=missing), open_instance(store):
         pytest.fail("which database?")
+
+
+def test_a_second_daemon_is_refused(
+    home: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CM4AI_STORAGE", store.url)
+    started = []
+    monkeypatch.setattr(ui, "_daemon", started.append)
+    with Postgres(url).hold(["daemon"]):
+        assert ui.main(["--port", "0"]) == 2
+    assert "Another machine runs the daemon of this instance." in capfd.readouterr().err.replace("\n", " ")
+    assert started == []
