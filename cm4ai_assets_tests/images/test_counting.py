@@ -23,3 +23,10 @@ def test_a_flat_plane_has_one_level(level: int) -> None:
 def test_a_plane_that_is_a_view_is_counted_as_it_looks() -> None:
     plane = np.arange(64, dtype=np.uint8).reshape(8, 8)[:, ::2]
     assert np.array_equal(histogram(plane), np.bincount(plane.ravel(), minlength=LEVELS))
+
+
+def test_black_stretches_are_counted_like_the_rest() -> None:
+    plane = np.random.default_rng(8).integers(0, 256, (64, 64), dtype=np.uint8)
+    plane.reshape(-1, 8)[::3] = 0
+    plane[:, 5] = 0
+    assert np.array_equal(histogram(plane), np.bincount(plane.ravel(), minlength=LEVELS))
