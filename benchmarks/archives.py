@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
@@ -17,6 +18,8 @@ from cm4ai_assets.storage.bytes import LocalBytes
 from cm4ai_assets.storage.zips import Member, read_directory, read_member
 
 CONDITION = Condition.PACLITAXEL
+PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "if_images" / "samples_0.1alpha"
+PAINTED = 24  # different fields; more are the same ones under other names
 Field = dict[str, bytes]
 
 
@@ -43,9 +46,25 @@ def opened(path: Path, fields: int | None = None) -> Archive:
     return Archive(path, source, read_directory(source).members, tuple(eligible_fields(images)[:fields]))
 
 
-def painted(path: Path, fields: int) -> None:
-    """A ZIP of painted cells."""
-    write_if_zip(path, condition=CONDITION, fields=fields)
+class Pictures:
+    """The fields that ZIPs are made of: those of `--jpegs`, else published ones beside the checkout, else painted."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
+        folder: Path | None = options.jpegs or (PUBLISHED if PUBLISHED.is_dir() else None)
+        if folder:
+            self.fields, kind = fields_in(folder), "given" if options.jpegs else "published"
+        else:
+            write_if_zip(scratch / "painted.zip", condition=CONDITION, fields=PAINTED)
+            self.fields, kind = fields_of(opened(scratch / "painted.zip")), "painted"
+        if not self.fields:
+            raise SystemExit(f"{folder} has no complete field: red/, green/, blue/ and yellow/ with the same names")
+        size = sum(len(data) for one in self.fields for data in one.values()) / len(self.fields) / len(PLANES)
+        self.inputs = f"{len(self.fields)} {kind} field(s) of {size / 1000:.0f} kB an image, repeated"
+
+    def archive(self, path: Path, fields: int) -> Archive:
+        """A ZIP of so many fields."""
+        repeated(path, self.fields, fields)
+        return opened(path)
 
 
 def repeated(path: Path, jpegs: Sequence[Field], fields: int) -> None:

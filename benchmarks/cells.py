@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fsspec
 
-from benchmarks.archives import fields_in, fields_of, opened, painted, repeated
+from benchmarks.archives import Pictures, opened
+from benchmarks.ratios import Findings, arguments, at_least, at_most, parsed
+from benchmarks.turns import child, in_turn, memory_mb
 from cm4ai_assets.cells.passes import run_pass as find_nuclei
 from cm4ai_assets.images.pixels import run_pass
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.tensors import read_record
 
-TARGET = 0.5
-GROWTH_MB = 25  # rows of the table are kept until a group of 65,536 is full: 10 MB
+RATE = at_least(0.5)
+GROWTH = at_most(25)  # MB: rows of the table are kept until a group of 65,536 is full, which takes 10
 TIMES = 5
 
 
@@ -32,45 +34,30 @@ def main() -> int:
     options = _options()
     if options.child:
         return _child(options)
+    findings = Findings()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         scratch = Path(folder)
+        pictures = Pictures(options, scratch)
         for name, count in (("small", options.fields), ("large", TIMES * options.fields)):
-            _archive(scratch, scratch / f"{name}.zip", options, count)
-        rates: dict[str, list[float]] = {"tensor": [], "cells": []}
-        for number in range(options.rounds):
-            for side, made in rates.items():
-                run = _in_a_process(side, scratch, "small", options)
-                made.append(run["fields"] / run["seconds"])
-                print(f"round {number + 1}  {side:7s} {made[-1]:6.1f} fields/s  {run['note']}", flush=True)
-        small = _in_a_process("cells", scratch, "small", options)
-        _in_a_process("tensor", scratch, "large", options)
-        large = _in_a_process("cells", scratch, "large", options)
-    return _report(rates, small, large)
+            pictures.archive(scratch / f"{name}.zip", count)
+        findings.inputs = f"{pictures.inputs} to {options.fields} and {TIMES * options.fields} fields"
+        sides = {side: partial(_run, side, scratch, "small", options) for side in ("tensor", "cells")}
+        turns = in_turn(
+            sides, options.rounds, lambda run: f"{run['fields'] / run['seconds']:6.1f} fields/s  {run['note']}"
+        )
+        _run("tensor", scratch, "large", options)
+        large = _run("cells", scratch, "large", options)
+    turns.compare(findings, "cells / tensor", ("cells", "tensor"), lambda run: run["fields"] / run["seconds"], RATE)
+    turns.compare(findings, "cells / tensor, CPU time", ("cells", "tensor"), lambda run: run["fields"] / run["cpu"])
+    if small := turns.runs.get("cells"):
+        growth = large["peak_mb"] - min(run["peak_mb"] for run in small)
+        findings.number(f"peak memory of {TIMES} times the fields: more", growth, GROWTH, "MB")
+        findings.fact("peak memory", f"{large['peak_mb']:.0f} MB for {large['fields']} fields")
+    return findings.finish(options)
 
 
-def _report(rates: dict[str, list[float]], small: dict[str, float], large: dict[str, float]) -> int:
-    best = max(rates["cells"]) / max(rates["tensor"])
-    rounds = statistics.median(one / other for one, other in zip(rates["cells"], rates["tensor"], strict=True))
-    met, flat = best >= TARGET, large["peak_mb"] - small["peak_mb"] <= GROWTH_MB
-    print(f"\ncells / tensor: {rounds:.2f} in the median of rounds, {best:.2f} best to best; target {TARGET}: ", end="")
-    print("met" if met else "MISSED")
-    print(f"peak memory: {small['peak_mb']} MB for {small['fields']} fields, {large['peak_mb']} MB for", end=" ")
-    print(f"{large['fields']}: {'flat' if flat else 'GROWS'}; {large['seconds']:.0f} s")
-    return 0 if met and flat else 1
-
-
-def _archive(scratch: Path, path: Path, options: argparse.Namespace, count: int) -> None:
-    sample = scratch / "sample.zip"
-    if not options.jpegs and not sample.exists():
-        painted(sample, 24)
-    repeated(path, fields_in(options.jpegs) if options.jpegs else fields_of(opened(sample)), count)
-
-
-def _in_a_process(side: str, scratch: Path, name: str, options: argparse.Namespace) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.cells", "--child", side, "--name", name]
-    command += ["--scratch", str(scratch), "--edge", str(options.edge)]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return dict(json.loads(out.splitlines()[-1]))
+def _run(side: str, scratch: Path, name: str, options: argparse.Namespace) -> dict[str, Any]:
+    return child("cells", "--child", side, "--name", name, "--scratch", scratch, "--edge", options.edge)
 
 
 def _child(options: argparse.Namespace) -> int:
@@ -78,7 +65,11 @@ def _child(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         if options.child == "tensor":
             archive = opened(options.scratch / f"{options.name}.zip")
-            target = Path(folder) / "pass"
+            images = archive.plans[:1]
+            run_pass(
+                archive.source, archive.members, images, Path(folder) / "compiled", edge=options.edge, source_sha256=""
+            )
+            target, spent = Path(folder) / "pass", time.process_time()
             made = run_pass(
                 archive.source, archive.members, archive.plans, target, edge=options.edge, source_sha256="ab" * 32
             )
@@ -87,31 +78,21 @@ def _child(options: argparse.Namespace) -> int:
             seconds, fields, note = made.seconds, made.record.n_fields, ""
         else:
             reader, record = ShardReader("/", str(tensor)), read_record(fsspec.filesystem("file"), str(tensor))
-            started = time.perf_counter()
+            started, spent = time.perf_counter(), time.process_time()
             found = find_nuclei(reader, record, Path(folder) / "made", first_published_in={})
             seconds, fields = time.perf_counter() - started, found.n_fields
             note = f"{found.nuclei:,} nuclei, {found.size / fields / 1000:.1f} kB a field"
-    print(json.dumps({"seconds": seconds, "fields": fields, "note": note, "peak_mb": _memory("VmHWM")}))
+        cpu = time.process_time() - spent
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "fields": fields, "note": note, "peak_mb": memory_mb()}))
     return 0
 
 
-def _memory(kind: str) -> int:
-    """Megabytes of this process, as the kernel counts them."""
-    return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0]) // 1024
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cells", description=__doc__)
-    parser.add_argument(
-        "--jpegs", type=Path, help="JPEGs in red/, green/, blue/, yellow/ of a folder, not painted ones"
-    )
+    parser = arguments("cells", __doc__, rounds=3, jpegs=True)  # scratch: 2 GB
     parser.add_argument("--fields", type=int, default=120)
     parser.add_argument("--edge", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scratch", type=Path, help="where to write: 2 GB")
-    parser.add_argument("--child", choices=("tensor", "cells"), help=argparse.SUPPRESS)
     parser.add_argument("--name", default="small", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parsed(parser, fields=4, rounds=1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A verified download against `curl | md5sum` and pooch, on loopback: `python -m benchmarks.download`.
+"""`python -m benchmarks.download`: a verified download against `curl | md5sum` and pooch, on loopback.
 
 Every side fetches the same file from the same server, round after round, each in a fresh process. The platform's side
 does all that it always does: MD5 and SHA-256, a journal, the file stored and synced under its digest.
@@ -11,56 +11,56 @@ import hashlib
 import json
 import os
 import re
-import resource
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
+from benchmarks.ratios import Findings, arguments, at_least, at_most, parsed
+from benchmarks.turns import SideFailedError, child, cpu_seconds, in_turn, memory_mb
+
 BLOCK = 1 << 20
+CURL = ("bash", "curl", "md5sum")
+NEEDS = {"curl | md5sum": CURL, "curl, stored": CURL, "pooch": ("pooch",)}
+OURS = "platform"
+TARGETS = {"curl | md5sum": at_least(0.95)}
+PEAK = at_most(100)
+Timed = dict[str, float]
 
 
-def main() -> None:
-    args = _arguments()
-    if args.side:
-        _run_side(args)
-        return
-    with tempfile.TemporaryDirectory(prefix="download-", dir=args.folder) as folder:
+def main() -> int:
+    options = _options()
+    if options.child:
+        return _child(options)
+    findings = Findings(f"a generated file of {options.megabytes:,} MB, served on loopback")
+    with tempfile.TemporaryDirectory(prefix="download-", dir=options.scratch) as folder:
         source = Path(folder) / "source.zip"
-        md5 = _make(source, args.megabytes)
-        port = _serve(source)
-        rounds: dict[str, list[float]] = {side: [] for side in ("platform", "curl | md5sum", "curl, stored", "pooch")}
-        peak = 0
-        for number in range(args.rounds):
-            for side, times in rounds.items():
-                seconds, memory = _time(side, port, md5, args.megabytes, Path(folder))
-                if number or args.rounds == 1:  # the first round warms the cache
-                    times.append(seconds)
-                if side == "platform":
-                    peak = max(peak, memory)
-        ours = rounds["platform"]
-        for side, times in rounds.items():
-            ratios = [theirs / mine for theirs, mine in zip(times, ours, strict=True)]
-            rate = f"{side:<14} {args.megabytes / statistics.median(times):5.0f} MB/s (median of {len(times)})"
-            shares = f"{statistics.median(ratios):.2f} of its rate (best to best {min(times) / min(ours):.2f})"
-            print(f"{rate}; the platform has {shares}")
-        print(f"peak memory of the platform's process: {peak / 1024:.0f} MB for a file of {args.megabytes:,} MB")
+        md5 = _make(source, options.megabytes)
+        source.read_bytes()  # every side finds it in the page cache
+        words = ["--port", _serve(source), "--md5", md5, "--megabytes", options.megabytes]
+        sides = {side: partial(_run, side, words, Path(folder)) for side in (OURS, *options.peers)}
+        turns = in_turn(sides, options.rounds, lambda run: f"{options.megabytes / run['seconds']:5.0f} MB/s", NEEDS)
+    for side in options.peers:
+        turns.compare(findings, f"{OURS} / {side}", (OURS, side), lambda run: 1 / run["seconds"], TARGETS.get(side))
+        turns.compare(findings, f"{OURS} / {side}, CPU time", (OURS, side), lambda run: 1 / run["cpu"])
+    if runs := turns.runs.get(OURS):
+        findings.number("peak memory", max(run["peak"] for run in runs), PEAK, "MB")
+        findings.fact(OURS, f"{options.megabytes / min(run['seconds'] for run in runs):.0f} MB/s")
+    return findings.finish(options)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def _options() -> argparse.Namespace:
+    parser = arguments("download", __doc__, rounds=4)
     parser.add_argument("--megabytes", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--folder", default=None, help="where files are made; a real disk")
-    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--peers", nargs="+", choices=list(NEEDS), default=list(NEEDS))
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--md5", help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parsed(parser, megabytes=200, rounds=2, peers=["curl | md5sum"])
 
 
 def _make(path: Path, megabytes: int) -> str:
@@ -100,55 +100,61 @@ def _serve(path: Path) -> int:
     return int(listener.getsockname()[1])
 
 
-def _time(side: str, port: int, md5: str, megabytes: int, folder: Path) -> tuple[float, int]:
-    """Seconds of one download, and the peak memory of the process in KB."""
+def _run(side: str, words: list[object], folder: Path) -> Timed:
+    """One download, in a process of its own and into a folder of its own."""
     with tempfile.TemporaryDirectory(dir=folder) as target:
-        url = f"http://127.0.0.1:{port}/api/access/datafile/1"
-        if side.startswith("curl"):
-            stored = f"tee {target}/file |" if side == "curl, stored" else ""
-            sync = f"; sync {target}/file" if stored else ""
-            started = time.monotonic()
-            told = subprocess.run(
-                ["bash", "-c", f"curl -sS {url} | {stored} md5sum{sync}"], capture_output=True, check=True
-            )
-            assert told.stdout.split()[0].decode() == md5
-            return time.monotonic() - started, 0
-        words = [sys.executable, "-m", "benchmarks.download", "--side", side, "--port", str(port), "--md5", md5]
-        words += ["--target", target, "--megabytes", str(megabytes)]
-        told = subprocess.run(words, capture_output=True, check=True, text=True)
-        answer = json.loads(told.stdout)
-        return answer["seconds"], answer["peak"]
+        return child("download", "--child", side, "--target", target, *words)
 
 
-def _run_side(args: argparse.Namespace) -> None:
-    url = f"http://127.0.0.1:{args.port}"
-    if args.side == "pooch":
-        import pooch
+def _child(options: argparse.Namespace) -> int:
+    fetch = {OURS: _platform, "pooch": _pooch}.get(options.child, _curl)
+    print(json.dumps(fetch(options, f"http://127.0.0.1:{options.port}")))
+    return 0
 
-        started = time.monotonic()
-        pooch.retrieve(f"{url}/api/access/datafile/1", f"md5:{args.md5}", path=args.target, progressbar=False)
-        seconds = time.monotonic() - started
-    else:
-        import fsspec
 
-        from cm4ai_assets.archives.dataverse.acquire import acquire
-        from cm4ai_assets.archives.dataverse.client import DataverseClient
-        from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-        from cm4ai_assets.storage.blobs import BlobStore
+def _curl(options: argparse.Namespace, url: str) -> Timed:
+    stored = f"tee {options.target}/file |" if options.child == "curl, stored" else ""
+    sync = f"; sync {options.target}/file" if stored else ""
+    started, spent = time.monotonic(), cpu_seconds()
+    pipe = f"curl -sS {url}/api/access/datafile/1 | {stored} md5sum{sync}"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, check=True, text=True)
+    if done.stdout.split()[0] != options.md5:
+        raise SideFailedError(f"curl fetched something else: {done.stderr}")
+    return _timed(started, spent)
 
-        file = LockedFile(
-            doi="doi:10.5072/FK2/BENCH1", version="1.0", directory="", label="source.zip", file_id=1,
-            size=args.megabytes * 1_000_000 // BLOCK * BLOCK, digest_type="MD5", digest=args.md5,
-            content_type="application/zip", is_ingested=False, access="public", available_on=None,
-            unavailable_from=None, license=None,
-        )  # fmt: skip
-        blobs = BlobStore(fsspec.filesystem("file"), str(args.target / "storage"))
-        started = time.monotonic()
-        with DataverseClient(url) as client:
-            acquire(file, client, blobs, args.target / "scratch")
-        seconds = time.monotonic() - started
-    print(json.dumps({"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+def _pooch(options: argparse.Namespace, url: str) -> Timed:
+    import pooch
+
+    started, spent = time.monotonic(), cpu_seconds()
+    pooch.retrieve(f"{url}/api/access/datafile/1", f"md5:{options.md5}", path=options.target, progressbar=False)
+    return _timed(started, spent)
+
+
+def _platform(options: argparse.Namespace, url: str) -> Timed:
+    import fsspec
+
+    from cm4ai_assets.archives.dataverse.acquire import acquire
+    from cm4ai_assets.archives.dataverse.client import DataverseClient
+    from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+    from cm4ai_assets.storage.blobs import BlobStore
+
+    file = LockedFile(
+        doi="doi:10.5072/FK2/BENCH1", version="1.0", directory="", label="source.zip", file_id=1,
+        size=options.megabytes * 1_000_000 // BLOCK * BLOCK, digest_type="MD5", digest=options.md5,
+        content_type="application/zip", is_ingested=False, access="public", available_on=None,
+        unavailable_from=None, license=None,
+    )  # fmt: skip
+    blobs = BlobStore(fsspec.filesystem("file"), str(options.target / "storage"))
+    started, spent = time.monotonic(), cpu_seconds()
+    with DataverseClient(url) as client:
+        acquire(file, client, blobs, options.target / "scratch")
+    return _timed(started, spent)
+
+
+def _timed(started: float, spent: float) -> Timed:
+    return {"seconds": time.monotonic() - started, "cpu": cpu_seconds() - spent, "peak": memory_mb()}
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

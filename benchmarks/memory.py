@@ -9,50 +9,45 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.archives import fields_in, fields_of, opened, painted, repeated
+from benchmarks.archives import Pictures, opened
+from benchmarks.ratios import Findings, arguments, at_most, parsed
+from benchmarks.turns import child, memory_mb
 from cm4ai_assets.images.pixels import run_pass
 
-LIMIT_MB = 450
-GROWTH_MB = 10  # between any two archives: the allocator is not the same every time
+LIMIT = at_most(450)
+GROWTH = at_most(10)  # between any two archives: the allocator is not the same every time
 
 
 def main() -> int:
     options = _options()
     if options.child:
         return _child(options)
+    findings, peaks, taken = Findings(), [], []
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        scratch, sample = Path(folder), Path(folder) / "sample.zip"
-        if not options.jpegs:
-            painted(sample, 8)
-        fields = fields_in(options.jpegs) if options.jpegs else fields_of(opened(sample))
-        peaks, taken = [], []
+        scratch = Path(folder)
+        pictures = Pictures(options, scratch)
         for count in options.fields:
-            path = scratch / f"{count}.zip"
-            repeated(path, fields, count)
-            command = [sys.executable, "-m", "benchmarks.memory", "--child", str(path), "--edge", str(options.edge)]
-            command += ["--scratch", str(scratch)]
-            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-            run = json.loads(told.splitlines()[-1])
+            archive = pictures.archive(scratch / f"{count}.zip", count)
+            run = child("memory", "--child", archive.path, "--edge", options.edge, "--scratch", scratch)
             peaks.append(run["peak_mb"])
             taken.append(run["peak_mb"] - run["before_mb"])
-            print(f"{count:6d} fields: peak {peaks[-1]} MB, of which the pass {taken[-1]} MB; {run['rate']:.0f} img/s")
-            path.unlink()
-    within = max(peaks) <= LIMIT_MB
-    flat = max(taken) - min(taken) <= GROWTH_MB
-    print(f"at most {LIMIT_MB} MB: {'met' if within else 'MISSED'}")
-    print(f"does not follow the archive: {'met' if flat else 'MISSED'}")
-    return 0 if within and flat else 1
+            said = f"peak {peaks[-1]:.0f} MB, of which the pass {taken[-1]:.0f} MB; {run['rate']:.0f} images/s"
+            print(f"{count:6d} fields: {said}", flush=True)
+            archive.path.unlink()
+    findings.inputs = f"{pictures.inputs} to {' and '.join(f'{count:,}' for count in options.fields)} fields"
+    findings.number("peak memory", max(peaks), LIMIT, "MB")
+    findings.number("growth between these archives", max(taken) - min(taken), GROWTH, "MB")
+    return findings.finish(options)
 
 
 def _child(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        archive = opened(options.child)
-        before = _memory("VmRSS")
+        archive = opened(Path(options.child))
+        before = memory_mb("VmRSS")
         made = run_pass(
             archive.source,
             archive.members,
@@ -62,25 +57,15 @@ def _child(options: argparse.Namespace) -> int:
             source_sha256="ab" * 32,
             workers=2,
         )
-    print(json.dumps({"before_mb": before, "peak_mb": _memory("VmHWM"), "rate": made.images_per_second}))
+    print(json.dumps({"before_mb": before, "peak_mb": memory_mb(), "rate": made.images_per_second}))
     return 0
 
 
-def _memory(kind: str) -> int:
-    """Megabytes of this process, as the kernel counts them."""
-    return int(Path("/proc/self/status").read_text().split(f"{kind}:")[1].split()[0]) // 1024
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser = arguments("memory", __doc__, rounds=1, jpegs=True)  # scratch: 2 GB for each thousand fields
     parser.add_argument("--fields", type=int, nargs="+", default=[400, 4000], help="sizes of the archives")
     parser.add_argument("--edge", type=int, default=1024)
-    parser.add_argument("--jpegs", type=Path, help="JPEGs in red/, green/, blue/, yellow/ of a folder")
-    parser.add_argument(
-        "--scratch", type=Path, help="where to write: 1 GB for each thousand fields, with real images 2"
-    )
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parsed(parser, fields=[16, 64])
 
 
 if __name__ == "__main__":

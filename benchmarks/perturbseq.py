@@ -11,82 +11,69 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+
+from benchmarks.ratios import Findings, arguments, at_least, at_most, parsed
+from benchmarks.turns import child, in_turn, memory_mb
 
 CELLS = (20_000, 100_000, 400_000)
 GENES, TARGETS = 5_000, 1_000
-LIMIT_MB, GROWTH_MB = 1024, 300
-LINEAR, READING, SCANPY, EQUAL = 1.35, 0.5, 3.0, 1e-6
+LIMIT, GROWTH = at_most(1024), at_most(300)
+LINEAR, READING, SCANPY, EQUAL = at_most(1.35), at_least(0.5), at_least(3), at_most(1e-6)
+NEEDS = {"scanpy": ("scanpy", "anndata")}
+Run = dict[str, float]
 
 
 def main() -> int:
     options = _options()
     if options.child:
-        print(json.dumps(globals()[f"_{options.child}"](options.path, options.scratch)))
+        print(json.dumps(SIDES[options.child](options.path, options.scratch)))
         return 0
+    cells = [f"{count:,}" for count in options.cells]
+    findings = Findings(
+        f"generated counts of {', '.join(cells)} cells by {options.genes:,} genes, {options.compression}"
+    )
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        return _report(Path(folder), options)
+        ours = [_measure(Path(folder), count, options, findings) for count in sorted(options.cells)]
+    _together([run for run in ours if run], findings)
+    return findings.finish(options)
 
 
-def _report(folder: Path, options: argparse.Namespace) -> int:
-    runs = []
-    for cells in options.cells:
-        path = folder / f"{cells}.h5ad"
-        stored = _written(path, cells, options.genes, options.targets, options.compression)
-        size = path.stat().st_size
-        sides: dict[str, list[dict[str, float]]] = {"reading": [], "ours": []}
-        for _ in range(options.rounds):
-            for side, found in sides.items():
-                found.append(_measured(side, path, folder))
-        reading, ours = (min(one, key=lambda run: run["seconds"]) for one in sides.values())
-        runs.append((cells, stored, ours, reading))
-        print(
-            f"{cells:9,d} cells x {options.genes:,} genes, {stored / 1e6:8.1f} million values, {size / 1e9:5.2f} GB: "
-            f"pass {ours['pass']:7.2f} s, whole {ours['seconds']:7.2f} s, peak {ours['peak_mb']:4.0f} MB; h5py in "
-            f"{reading['seconds']:7.2f} s: {reading['seconds'] / ours['pass']:.2f} of its rate",
-            flush=True,
-        )
-        if cells == min(options.cells):
-            scanpy = _measured("scanpy", path, folder)
-            print(
-                f"{'':9s} scanpy {scanpy['seconds']:.2f} s, peak {scanpy['peak_mb']:.0f} MB: "
-                f"{scanpy['seconds'] / ours['seconds']:.1f} times ours; largest relative difference "
-                f"{scanpy['difference']:.1e}",
-                flush=True,
-            )
-        path.unlink()
-    return _verdicts(runs, scanpy, ours_small=runs[0][2])
+def _measure(folder: Path, cells: int, options: argparse.Namespace, findings: Findings) -> Run | None:
+    """One file: reading, ours, and scanpy on the smallest. The best run of ours, with the number of stored values."""
+    path = folder / f"{cells}.h5ad"
+    stored = _written(path, cells, options.genes, options.targets, options.compression)
+    names = [name for name in options.sides if name != "scanpy" or cells == min(options.cells)]
+    sides = {name: partial(child, "perturbseq", "--child", name, "--path", path, "--scratch", folder) for name in names}
+    turns = in_turn(sides, options.rounds, lambda run: f"{run['seconds']:7.2f} s  {run['peak_mb']:5.0f} MB", NEEDS)
+    path.unlink()
+    turns.compare(findings, f"{cells:,}: pass / h5py reading", ("ours", "reading"), lambda r: 1 / r["pass_s"], READING)
+    turns.compare(findings, f"{cells:,}: pass / h5py reading, CPU", ("ours", "reading"), lambda r: 1 / r["pass_cpu"])
+    if "scanpy" in names:
+        turns.compare(findings, f"{cells:,}: ours / scanpy", ("ours", "scanpy"), lambda r: 1 / r["seconds"], SCANPY)
+        for run in turns.runs.get("scanpy", [])[:1]:
+            findings.number("largest relative difference to scanpy", run["difference"], EQUAL)
+    runs = turns.runs.get("ours")
+    return {**min(runs, key=lambda run: run["pass_s"]), "stored": stored} if runs else None
 
 
-def _verdicts(
-    runs: list[tuple[int, int, dict[str, float], dict[str, float]]],
-    scanpy: dict[str, float],
-    *,
-    ours_small: dict[str, float],
-) -> int:
-    marginal = [
-        (later[2]["pass"] - earlier[2]["pass"]) / (later[1] - earlier[1])
-        for earlier, later in itertools.pairwise(sorted(runs, key=lambda run: run[1]))
-    ]
-    peaks = [ours["peak_mb"] for _, _, ours, _ in runs]
-    verdicts = {
-        f"linear: seconds of each further value differ by {LINEAR} at most": max(marginal) / min(marginal) <= LINEAR,
-        f"peak below {LIMIT_MB} MB": max(peaks) <= LIMIT_MB,
-        f"peak grows by {GROWTH_MB} MB at most": max(peaks) - min(peaks) <= GROWTH_MB,
-        f"{READING} of the rate of h5py reading": all(r["seconds"] / o["pass"] >= READING for _, _, o, r in runs),
-        f"{SCANPY:.0f} times scanpy": scanpy["seconds"] / ours_small["seconds"] >= SCANPY,
-        f"equal to {EQUAL}": scanpy["difference"] <= EQUAL,
-    }
-    for what, met in verdicts.items():
-        print(f"{what}: {'met' if met else 'MISSED'}")
-    return 0 if all(verdicts.values()) else 1
+def _together(runs: list[Run], findings: Findings) -> None:
+    """What follows from several sizes: whether each further value costs the same, and whether memory is flat."""
+    pairs = list(itertools.pairwise(runs))
+    each = [(late["pass_s"] - early["pass_s"]) / (late["stored"] - early["stored"]) for early, late in pairs]
+    if len(each) > 1 and min(each) > 0:
+        findings.number("cost of a further value, dearest / cheapest", max(each) / min(each), LINEAR)
+    if runs:
+        peaks = [run["peak_mb"] for run in runs]
+        findings.number("peak memory", max(peaks), LIMIT, "MB")
+        findings.number("growth of peak memory", max(peaks) - min(peaks), GROWTH, "MB")
 
 
-def _written(path: Path, cells: int, genes: int, targets: int, compression: str | None) -> int:
+def _written(path: Path, cells: int, genes: int, targets: int, compression: str) -> int:
     """An h5ad of random counts by genes, some 12 % of them stored, with obs and var as published; its stored values."""
     import h5py
     import numpy as np
@@ -98,7 +85,11 @@ def _written(path: Path, cells: int, genes: int, targets: int, compression: str 
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         matrix = file.create_group("X")
         matrix.attrs.update({"encoding-type": "csc_matrix", "encoding-version": "0.1.0", "shape": (cells, genes)})
-        make = {"maxshape": (None,), "chunks": (131_072,), "compression": compression}
+        make = {
+            "maxshape": (None,),
+            "chunks": (131_072,),
+            "compression": None if compression == "none" else compression,
+        }
         data = matrix.create_dataset("data", (0,), np.float32, **make)
         indices = matrix.create_dataset("indices", (0,), np.int32, **make)
         for gene in range(genes):
@@ -159,26 +150,20 @@ def _texts(group, name, values):  # type: ignore[no-untyped-def] # noqa: ANN001,
     made.attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})
 
 
-def _measured(side: str, path: Path, scratch: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.perturbseq", "--child", side, "--path", str(path)]
-    done = subprocess.run([*command, "--scratch", str(scratch)], check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def _reading(path: Path, _: Path) -> dict[str, float]:
     """h5py alone: the values and indices of the matrix, in the blocks of the pass."""
     import h5py
 
     from cm4ai_assets.perturbseq.matrix import BLOCK_ENTRIES
 
-    begin = time.perf_counter()
+    begin, spent = time.perf_counter(), time.process_time()
     with h5py.File(path, "r") as file:
         data, indices = file["X/data"], file["X/indices"]
         for at in range(0, len(data), BLOCK_ENTRIES):
             data[at : at + BLOCK_ENTRIES]
             indices[at : at + BLOCK_ENTRIES]
-    return {"seconds": time.perf_counter() - begin, "peak_mb": _peak()}
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - spent
+    return {"seconds": seconds, "pass_s": seconds, "pass_cpu": cpu, "peak_mb": memory_mb()}
 
 
 def _ours(path: Path, scratch: Path) -> dict[str, float]:
@@ -193,20 +178,21 @@ def _ours(path: Path, scratch: Path) -> dict[str, float]:
     _compile()
     folder = scratch / "ours"
     shutil.rmtree(folder, ignore_errors=True)
-    begin, inside = time.perf_counter(), 0.0
+    begin, inside, cpu = time.perf_counter(), 0.0, 0.0
     run = passes.Pass.run
 
     def timed(self: passes.Pass) -> passes.Sums:
-        nonlocal inside
-        start = time.perf_counter()
+        nonlocal inside, cpu
+        start, spent = time.perf_counter(), time.process_time()
         sums = run(self)
-        inside += time.perf_counter() - start
+        inside, cpu = inside + time.perf_counter() - start, cpu + time.process_time() - spent
         return sums
 
     passes.Pass.run = timed  # type: ignore[method-assign]
     source = profiles.Source(path.name, "ab" * 32, lambda: H5ad(path))
     profiles.make_store(source, folder / "store", folder / "checkpoints", {})
-    return {"seconds": time.perf_counter() - begin, "pass": inside, "peak_mb": _peak()}
+    seconds = time.perf_counter() - begin
+    return {"seconds": seconds, "pass_s": inside, "pass_cpu": cpu, "peak_mb": memory_mb()}
 
 
 def _compile() -> None:
@@ -250,25 +236,23 @@ def _scanpy(path: Path, scratch: Path) -> dict[str, float]:
         ours, theirs = zarr.open_array(store / name, mode="r")[:], np.asarray(found[names].layers[layer])
         with np.errstate(invalid="ignore", divide="ignore"):
             worst = max(worst, float(np.nanmax(np.where(theirs > 0, np.abs(ours - theirs) / theirs, 0.0))))
-    return {"seconds": seconds, "peak_mb": _peak(), "difference": worst}
-
-
-def _peak() -> float:
-    """Megabytes at most, as the kernel counts them."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return {"seconds": seconds, "peak_mb": memory_mb(), "difference": worst}
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.perturbseq", description=__doc__)
+    parser = arguments("perturbseq", __doc__, rounds=1)  # scratch: 3 GB at 400,000 cells
     parser.add_argument("--cells", type=int, nargs="+", default=list(CELLS))
     parser.add_argument("--genes", type=int, default=GENES)
     parser.add_argument("--targets", type=int, default=TARGETS)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--compression", choices=("gzip", "lzf"), help="none if not given, as the published files have")
-    parser.add_argument("--scratch", type=Path, help="where to write: 3 GB at 400,000 cells")
-    parser.add_argument("--child", choices=("reading", "ours", "scanpy"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--compression", choices=("gzip", "lzf", "none"), default="gzip", help="published files have none"
+    )
+    parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parsed(parser, cells=[20_000], genes=500, targets=100, rounds=2, sides=["reading", "ours"])
+
+
+SIDES = {"reading": _reading, "ours": _ours, "scanpy": _scanpy}
 
 
 if __name__ == "__main__":

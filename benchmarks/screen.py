@@ -7,7 +7,6 @@ table, whose place is reserved and never written, so that it takes no room on di
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +15,8 @@ import h5py
 import numpy as np
 import polars as pl
 
+from benchmarks.ratios import Findings, Lost, arguments, at_most, parsed
+from benchmarks.turns import memory_mb
 from cm4ai_assets.perturbseq.cells import CellsRead, read_cells
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.sandbox.perturbseq import CHANNELS
@@ -28,6 +29,7 @@ from cm4ai_assets.tables.screen import PERTURB_CELLS
 CELLS, GENES, ENTRIES = 2_659_209, 38_606, 15_782_000_000
 TARGETS, CONTROLS = 11_691, 947
 MIB = 1 << 20
+READ = at_most(1.2)
 # What scanpy and the authors' pipeline add to obs beside the columns that the reference names.
 OTHERS = (
     "n_genes_by_counts", "log1p_n_genes_by_counts", "log1p_total_counts", "pct_counts_in_top_20_genes",
@@ -37,26 +39,28 @@ OTHERS = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    options = _options()
+    findings = Findings(f"a generated table of {options.cells:,} cells in the published layout")
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        path = Path(folder) / "cells.h5ad"
+        write(path, options.cells, options.entries, options.compression)
+        state, before = path.stat(), memory_mb()
+        findings.fact(
+            "file", f"{state.st_size / 1e9:.1f} GB, of which {state.st_blocks * 512 / 1e9:.2f} GB are written"
+        )
+        measure(path, Path(folder), options, findings)
+        findings.fact("peak memory", f"{memory_mb():.0f} MB, {before:.0f} MB before the file was opened")
+    return findings.finish(options)
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments("screen", __doc__, rounds=1)
     parser.add_argument("--cells", type=int, default=CELLS)
     parser.add_argument("--entries", type=int, default=ENTRIES, help="counts of the matrix that are not zero")
-    parser.add_argument("--folder", type=Path, help="where the file is written, and kept")
     parser.add_argument("--block", type=int, default=1, help="MiB of a block")
     parser.add_argument("--blocks", type=int, default=64, help="blocks that are kept")
     parser.add_argument("--compression", choices=["gzip"], help="of the table's columns")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        path = folder / f"cells-{options.cells}-{options.compression}.h5ad"
-        if not path.exists():
-            write(path, options.cells, options.entries, options.compression)
-        state = path.stat()
-        print(f"{path.name}: {state.st_size / 1e9:.1f} GB, of which {state.st_blocks * 512 / 1e9:.2f} GB are written")
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        measure(path, folder, options.block * MIB, options.blocks)
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"peak memory {after:.0f} MiB, {before:.0f} MiB before the file was opened")
-    return 0
+    return parsed(parser, cells=50_000, entries=300_000_000)
 
 
 class Counted(LocalBytes):
@@ -71,23 +75,25 @@ class Counted(LocalBytes):
         return super().read_at(offset, length)
 
 
-def measure(path: Path, folder: Path, block: int, blocks: int) -> None:
+def measure(path: Path, folder: Path, options: argparse.Namespace, findings: Findings) -> None:
+    """What is asked for and read, against what the table takes: requests and bytes, which no busy machine changes."""
     source, found = Counted(path), CellsRead()
     store = Store(str(folder / "storage"), scratch=Settings.from_env().scratch)
+    cached = CachedBytes(source, block=options.block * MIB, blocks=options.blocks)
     began = time.perf_counter()
-    with ByteFile(CachedBytes(source, block=block, blocks=blocks), close=source.close) as file, H5ad(file) as h5ad:
-        opened = (source.requests, source.read)
+    with ByteFile(cached, close=source.close) as file, H5ad(file) as h5ad:
+        findings.fact("opening", f"{source.requests} requests, {source.read / MIB:.1f} MiB")
         rows = (PERTURB_CELLS.place(one, release="2026-06-v2.0") for one in read_cells(h5ad, found))
         with store.stage_stretches(PERTURB_CELLS.name, Partition("2026-06-v2.0"), rows) as staged:
-            wrote = time.perf_counter()
-            print(f"opening: {opened[0]} requests, {opened[1] / MIB:.1f} MiB")
-            print(
-                f"reading: {source.requests} requests, {source.read / 1e6:,.0f} MB, {wrote - began:.1f} s with writing"
-            )
-            print(f"{found.rows:,} rows, {len(found.unknown)} columns kept as text")
-            print(f"published table: {staged.path.stat().st_size / 1e6:,.0f} MB")
-            problems = staged.violations()
-            print(f"held against its schema: {problems or 'as declared'}, {time.perf_counter() - wrote:.1f} s")
+            seconds = time.perf_counter() - began
+            said = f"{source.requests} requests, {source.read / 1e6:,.0f} MB, {seconds:.1f} s"
+            findings.fact("reading", f"{said}; {found.rows:,} rows, {len(found.unknown)} columns kept as text")
+            table = path.stat().st_blocks * 512
+            findings.number("bytes read / bytes of the table", source.read / table, READ)
+            findings.number("bytes of a request / a block", source.read / source.requests / (options.block * MIB))
+            findings.fact("published table", f"{staged.path.stat().st_size / 1e6:,.0f} MB")
+            if problems := staged.violations():
+                findings.without("as its schema declares", Lost(str(problems), failed=True))
 
 
 def write(path: Path, cells: int, entries: int, compression: str | None) -> None:

@@ -1,10 +1,7 @@
-"""SEC-MS reports to Parquet: nine reports of 8,000 protein groups by 72 fractions, against pandas melt.
+"""`python -m benchmarks.secms`: SEC-MS reports to Parquet: nine reports of 8,000 protein groups by 72 fractions.
 
-    python benchmarks/secms.py [--groups 8000] [--rounds 5]
-
-Each measurement is a process of its own, ours and pandas' in turn, so that both see the same machine. Both read the
-same files and write one Parquet file per condition with the same rows; that they are the same is checked. Needs the
-extra `bench` (pandas).
+Ours and pandas' `melt` read the same files and write one Parquet file per condition with the same rows; that they are
+the same is checked.
 """
 
 from __future__ import annotations
@@ -12,16 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-TARGET = 2.5
+from benchmarks.ratios import Findings, Lost, arguments, at_least, parsed
+from benchmarks.turns import child, in_turn, memory_mb
+
+TARGET = at_least(2.5)
+NEEDS = {"pandas melt": ("pandas",)}
 CONDITIONS = {"untreated": "CTRL", "paclitaxel": "PTXL", "vorinostat": "VRST"}
 
 
@@ -80,24 +79,18 @@ def pandas(reports: Path, target: Path) -> None:
 WAYS: dict[str, Callable[[Path, Path], None]] = {"ours": ours, "ours, both tables": both_tables, "pandas melt": pandas}
 
 
-def work(way: str, reports: Path, target: Path) -> None:
+def work(way: str, reports: Path, target: Path) -> dict[str, float]:
     """One measurement, without imports."""
     if way == "pandas melt":
         import pandas as pd  # noqa: F401
         import pyarrow.parquet as pq  # noqa: F401
     else:
+        import cm4ai_assets.proteomics.rows
         import cm4ai_assets.proteomics.spectronaut  # noqa: F401
 
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     WAYS[way](reports, target)
-    seconds = time.perf_counter() - begin
-    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-
-
-def measured(way: str, reports: Path, target: Path) -> dict[str, float]:
-    command = [sys.executable, __file__, "--way", way, "--reports", str(reports), "--target", str(target)]
-    result: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return result
+    return {"seconds": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu, "mb": memory_mb()}
 
 
 def totals(target: Path) -> list[tuple[object, ...]]:
@@ -108,50 +101,51 @@ def totals(target: Path) -> list[tuple[object, ...]]:
     return [pl.read_parquet(target / f"{name}.parquet").select(columns).row(0) for name in CONDITIONS]
 
 
-def main(groups: int, rounds: int) -> int:
+def main() -> int:
+    options = _options()
+    if options.child:
+        print(json.dumps(work(options.child, options.reports, options.target)))
+        return 0
+    findings = Findings(f"9 generated reports of {options.groups:,} protein groups and 72 fractions")
+    same: set[str] = set()
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        reports = _reports(Path(folder), options.groups)
+        sides = {way: partial(_run, way, reports, Path(folder) / way, same) for way in options.ways}
+        turns = in_turn(sides, options.rounds, lambda run: f"{run['seconds']:6.2f} s  {run['mb']:5.0f} MB", NEEDS)
+    if len(same) > 1:
+        findings.without("equal totals", Lost(f"the ways do not agree: {same}", failed=True))
+    for way in [way for way in options.ways if way != "pandas melt"]:
+        target = TARGET if way == "ours" else None
+        turns.compare(findings, f"{way} / pandas melt", (way, "pandas melt"), lambda run: 1 / run["seconds"], target)
+        turns.compare(findings, f"{way} / pandas melt, CPU time", (way, "pandas melt"), lambda run: 1 / run["cpu"])
+    return findings.finish(options)
+
+
+def _reports(folder: Path, groups: int) -> Path:
     from cm4ai_assets.sandbox.proteomics import mda_reports
 
-    with tempfile.TemporaryDirectory() as folder:
-        reports = Path(folder) / "reports"
-        reports.mkdir()
-        for name, data in mda_reports(groups=groups).items():
-            (reports / name).write_bytes(data)
-        size = sum(file.stat().st_size for file in reports.iterdir()) / 1e6
-        print(
-            f"9 reports, {groups:,} protein groups, 72 fractions: {size:.1f} MB of text; {rounds} rounds, interleaved"
-        )
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-        same: set[str] = set()
-        for _ in range(rounds):
-            for way, results in found.items():
-                target = Path(folder) / way
-                target.mkdir(exist_ok=True)
-                results.append(measured(way, reports, target))
-                same.add(json.dumps(totals(target)))
-        if len(same) != 1:
-            print(f"The ways do not agree: {same}")
-            return 1
-    median = {way: statistics.median(one["seconds"] for one in results) for way, results in found.items()}
-    for way, results in found.items():
-        fastest = min(one["seconds"] for one in results)
-        peak = max(one["mb"] for one in results)
-        print(f"{way:18} median {median[way]:6.2f} s   fastest {fastest:6.2f} s   peak {peak:6.0f} MB")
-    ratios = [slow["seconds"] / fast["seconds"] for fast, slow in zip(found["ours"], found["pandas melt"], strict=True)]
-    ratio = statistics.median(ratios)
-    print(f"pandas melt / ours {ratio:.2f} (each round: {', '.join(f'{one:.2f}' for one in ratios)}); target {TARGET}")
-    print(f"pandas melt / ours, both tables {median['pandas melt'] / median['ours, both tables']:.2f}")
-    return 0 if ratio >= TARGET else 1
+    reports = folder / "reports"
+    reports.mkdir()
+    for name, data in mda_reports(groups=groups).items():
+        (reports / name).write_bytes(data)
+    return reports
+
+
+def _run(way: str, reports: Path, target: Path, same: set[str]) -> dict[str, float]:
+    target.mkdir(exist_ok=True)
+    run = child("secms", "--child", way, "--reports", reports, "--target", target)
+    same.add(json.dumps(totals(target)))
+    return run
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments("secms", __doc__, rounds=5)
+    parser.add_argument("--groups", type=int, default=8_000)
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--reports", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
+    return parsed(parser, groups=2_000, rounds=2, ways=["ours", "pandas melt"])
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--groups", type=int, default=8_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--reports", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.way:
-        work(chosen.way, chosen.reports, chosen.target)
-    else:
-        sys.exit(main(chosen.groups, chosen.rounds))
+    sys.exit(main())

@@ -12,7 +12,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -21,9 +21,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.archives import Archive, opened
+from benchmarks.turns import cpu_seconds
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.counting import histogram
-from cm4ai_assets.images.decode import PLANES, PlaneDecoder
+from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, PlaneDecoder
 from cm4ai_assets.images.pixels import ImageWork, run_pass
 from cm4ai_assets.images.quality import FocusMeter, statistics
 from cm4ai_assets.images.shards import StoreWriter, compress
@@ -39,16 +40,25 @@ STAGE_IMAGES = 48
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of one side."""
+    """One run of one side. `cpu` is in seconds, of all threads and processes; `measured` adds it."""
 
     images: int
     seconds: float
     stored: int = 0
     note: str = ""
+    cpu: float = 0.0
 
     @property
     def rate(self) -> float:
         return self.images / self.seconds
+
+
+def measured(side: str, archive: Archive, edge: int, scratch: Path) -> Measured:
+    """One run. What numba compiles, once a process, is compiled before."""
+    ImageWork(archive.source, edge, SOURCE_EDGE)(*_images(archive)[0])
+    before = cpu_seconds()
+    run = SIDES[side](archive, edge, scratch)
+    return replace(run, cpu=cpu_seconds() - before)
 
 
 def platform(archive: Archive, edge: int, scratch: Path) -> Measured:
@@ -80,7 +90,7 @@ def ceiling(archive: Archive, edge: int, _: Path) -> Measured:
 def _share(path: Path, fields: int, edge: int, number: int, barrier: Barrier) -> None:
     cv2.setNumThreads(1)
     archive = opened(path, fields)
-    work = ImageWork(archive.source, edge, 2048)
+    work = ImageWork(archive.source, edge, SOURCE_EDGE)
     tasks = _images(archive)
     work(*tasks[0])
     barrier.wait()
@@ -92,7 +102,7 @@ def stages(archive: Archive, edge: int, scratch: Path) -> Measured:
     """CPU time of each stage in a tight loop of its own, summed; the rate is that of all cores doing nothing else."""
     cv2.setNumThreads(1)
     tasks = _images(archive)[:STAGE_IMAGES]
-    decoder, meter, out = PlaneDecoder(2048), FocusMeter(2048), np.empty((edge, edge), np.uint8)
+    decoder, meter, out = PlaneDecoder(SOURCE_EDGE), FocusMeter(SOURCE_EDGE), np.empty((edge, edge), np.uint8)
     datas = [read_member(archive.source, member) for member, _ in tasks]
     planes = [decoder.plane(data, name).copy() for data, (_, name) in zip(datas, tasks, strict=True)]
     averaged = [area_average(plane, SMALL) for plane in planes]
@@ -142,8 +152,9 @@ def _cpu(work: Callable[[], object]) -> float:
 
 def notebook(archive: Archive, edge: int, scratch: Path) -> Measured:
     """N1, the notebook: unpack, Pillow, scikit-image resize, percentiles, torch.save of float32."""
-    resize, resizer = _resize()
-    save, saver = _save()
+    import torch
+    from skimage.transform import resize
+
     started = time.perf_counter()
     folder = _unpack(archive, scratch)
     for plan in archive.plans:
@@ -151,9 +162,9 @@ def notebook(archive: Archive, edge: int, scratch: Path) -> Measured:
         for place, channel in zip(plan.members, PLANES, strict=True):
             plane = np.array(Image.open(folder / archive.members[place].name))[:, :, PLANES[channel]]
             np.percentile(plane, [1, 50, 99, 99.9])
-            planes.append(plane if edge == plane.shape[0] else resize(plane, edge))
-        save(np.stack(planes).astype(np.float32), folder / plan.field_id)
-    return _baseline(archive, started, folder, f"{resizer}, {saver}")
+            planes.append(plane if edge == plane.shape[0] else resize(plane, (edge, edge), anti_aliasing=True))
+        torch.save(torch.from_numpy(np.stack(planes).astype(np.float32)), folder / f"{plan.field_id}.pt")
+    return _baseline(archive, started, folder)
 
 
 def lean(archive: Archive, edge: int, scratch: Path) -> Measured:
@@ -180,7 +191,7 @@ def _lean(archive: Archive, edge: int, scratch: Path, *, percentiles: bool) -> M
                 np.percentile(plane, [1, 50, 99, 99.9])
             planes.append(area(plane, edge))
         np.save(folder / plan.field_id, np.stack(planes))
-    return _baseline(archive, started, folder, "np.percentile" if percentiles else "no statistics")
+    return _baseline(archive, started, folder)
 
 
 def embedding_tool(archive: Archive, edge: int, scratch: Path) -> Measured:
@@ -188,7 +199,8 @@ def embedding_tool(archive: Archive, edge: int, scratch: Path) -> Measured:
 
     Unpack; Pillow; linear resize to 1536; JPEG of quality 85 to disk and back; linear resize to 1024; float32.
     """
-    save, saver = _save()
+    import torch
+
     started = time.perf_counter()
     folder = _unpack(archive, scratch)
     for plan in archive.plans:
@@ -200,8 +212,9 @@ def embedding_tool(archive: Archive, edge: int, scratch: Path) -> Measured:
             cv2.imwrite(names[-1], plane, [int(cv2.IMWRITE_JPEG_QUALITY), 85])
         image = np.stack([np.asarray(cv2.imread(name, cv2.IMREAD_GRAYSCALE)) for name in names], axis=-1)
         image = cv2.resize(image, (edge, edge), interpolation=cv2.INTER_LINEAR)
-        save((image / 255.0).astype(np.float32).transpose((2, 0, 1)), folder / plan.field_id)
-    return _baseline(archive, started, folder, saver)
+        made = (image / 255.0).astype(np.float32).transpose((2, 0, 1))
+        torch.save(torch.from_numpy(made), folder / f"{plan.field_id}.pt")
+    return _baseline(archive, started, folder)
 
 
 def _unpack(archive: Archive, scratch: Path) -> Path:
@@ -211,31 +224,11 @@ def _unpack(archive: Archive, scratch: Path) -> Path:
     return folder
 
 
-def _baseline(archive: Archive, started: float, folder: Path, note: str) -> Measured:
+def _baseline(archive: Archive, started: float, folder: Path) -> Measured:
     seconds = time.perf_counter() - started
     stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     shutil.rmtree(folder)
-    return Measured(len(archive.plans) * len(PLANES), seconds, stored, note)
-
-
-def _resize() -> tuple[Callable[[Pixels, int], Pixels], str]:
-    try:
-        from skimage.transform import resize
-    except ImportError:
-        return _pillow_resize, "SUBSTITUTE: Pillow's BOX instead of scikit-image, which is far slower"
-    return lambda plane, edge: resize(plane, (edge, edge), anti_aliasing=True), "scikit-image"
-
-
-def _pillow_resize(plane: Pixels, edge: int) -> Pixels:
-    return np.asarray(Image.fromarray(plane).resize((edge, edge), Image.Resampling.BOX)) / 255.0
-
-
-def _save() -> tuple[Callable[[Pixels, Path], None], str]:
-    try:
-        import torch
-    except ImportError:
-        return lambda array, path: np.save(path, array), "SUBSTITUTE: np.save instead of torch.save"
-    return lambda array, path: torch.save(torch.from_numpy(array), path.with_suffix(".pt")), "torch.save"
+    return Measured(len(archive.plans) * len(PLANES), seconds, stored)
 
 
 SIDES: dict[str, Callable[[Archive, int, Path], Measured]] = {
@@ -247,3 +240,5 @@ SIDES: dict[str, Callable[[Archive, int, Path], Measured]] = {
     "bare": bare,
     "embedding tool": embedding_tool,
 }
+
+NEEDS = {"notebook": ("skimage", "torch"), "embedding tool": ("torch",)}

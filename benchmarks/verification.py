@@ -5,7 +5,6 @@ CPU time, because it is what a busy machine changes least. Every ratio is betwee
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import tempfile
 import time
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import fsspec
 
-from benchmarks.archives import Archive, fields_in, opened, painted, repeated
+from benchmarks.archives import Archive, Pictures
+from benchmarks.ratios import Findings, arguments, at_most, parsed
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE
 from cm4ai_assets.images.pixels import ImageWork
 from cm4ai_assets.storage import blocks
@@ -24,54 +24,59 @@ from cm4ai_assets.storage.digests import digest_blocks
 from cm4ai_assets.storage.zips import Member, read_directory, read_member
 
 SIZES = (16, 32, 64, 128, 256)
+SHARE = at_most(0.02)
+FIELDS, SMALL_FIELDS = 24, 2
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fields", type=int, default=24)
-    parser.add_argument("--jpegs", type=Path, help="repeat the JPEGs of this folder (red/, green/, blue/, yellow/)")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "if.zip"
-        if options.jpegs:
-            repeated(path, fields_in(options.jpegs), options.fields)
-        else:
-            painted(path, options.fields)
-        _measure(opened(path), Path(folder), options.rounds)
-    return 0
+    options = parsed(arguments("verification", __doc__, rounds=5, jpegs=True), rounds=2)
+    findings = Findings()
+    with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+        pictures = Pictures(options, Path(folder))
+        archive = pictures.archive(Path(folder) / "if.zip", SMALL_FIELDS if options.small else FIELDS)
+        findings.inputs = f"{pictures.inputs} to {len(archive.plans)} fields"
+        print(findings.inputs, flush=True)
+        _by_blocks(archive, options.rounds, findings)
+        _by_store(archive, Path(folder), options.rounds, findings)
+    return findings.finish(options)
 
 
-def _measure(archive: Archive, folder: Path, rounds: int) -> None:
+def _by_blocks(archive: Archive, rounds: int, findings: Findings) -> None:
+    """What blocks of each size add to reading, as a share of the whole work on the images."""
     members = [archive.members[place] for plan in archive.plans for place in plan.members]
-    size, images = archive.path.stat().st_size, len(members)
-    print(f"{images} images, {size / 1e6:.0f} MB, members of {size / images / 1000:.0f} kB")
-    with archive.path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     work = ImageWork(archive.source, 1024, SOURCE_EDGE)
     calls = list(zip(members, list(PLANES) * len(archive.plans), strict=True))
+    work(*calls[0])  # what numba compiles is compiled
     whole = _best(2, lambda: [work(*call) for call in calls])
-    print(f"an image, decoded and averaged and compressed: {1000 * whole / images:.2f} ms of CPU")
     times = _in_turn(archive, members, rounds)
-    plain = times[0]
-    print(f"reading, inflating and CRC of it: {1000 * plain / images:.3f} ms")
+    findings.fact("an image, decoded, averaged, compressed", f"{1000 * whole / len(members):.2f} ms of CPU")
+    findings.fact("an image read, inflated, with its CRC", f"{1000 * times[0] / len(members):.3f} ms of CPU")
     for kib in SIZES:
-        cost = times[kib] - plain
-        print(f"blocks of {kib:3d} KiB: {1000 * cost / images:+.3f} ms an image, {100 * cost / whole:+.1f} % of it")
-    blocks.BLOCK_SIZE = 64 * 1024  # type: ignore[misc]
+        share = max(0.0, times[kib] - times[0]) / whole
+        target = SHARE if kib * 1024 == blocks.BLOCK_SIZE else None
+        findings.number(f"blocks of {kib} KiB: share of an image's work", share, target)
+
+
+def _by_store(archive: Archive, folder: Path, rounds: int, findings: Findings) -> None:
+    """What acquisition, and reading all of it again, cost."""
+    size = archive.path.stat().st_size
+    with archive.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     store = BlobStore(fsspec.filesystem("file"), str(folder / "storage"))
     added = _best(1, lambda: store.add(archive.path, sha256, {}))
-    print(f"at acquisition, once: {1e9 * added / size:.2f} s of CPU for each GB")
-    print(f"all of it read again: {1e9 * _best(rounds, lambda: store.verify(sha256)) / size:.2f} s of CPU for each GB")
+    again = _best(rounds, lambda: store.verify(sha256))
+    findings.fact("at acquisition, once", f"{1e9 * added / size:.2f} s of CPU for each GB")
+    findings.fact("all of it read again", f"{1e9 * again / size:.2f} s of CPU for each GB")
     with store.open(sha256) as source:
         verified = _best(rounds, lambda: read_directory(source))
     plain = _best(rounds, lambda: read_directory(archive.source))
-    print(f"the central directory alone: {1000 * verified:.1f} ms, unverified {1000 * plain:.1f} ms")
+    findings.fact("the central directory alone", f"{1000 * verified:.1f} ms, unverified {1000 * plain:.1f} ms")
 
 
 def _in_turn(archive: Archive, members: list[Member], rounds: int) -> dict[int, float]:
     """CPU seconds of reading all members: unverified (0), and by blocks of so many KiB; the best of rounds in turn."""
     best: dict[int, float] = {}
+    size = blocks.BLOCK_SIZE
     for _ in range(rounds):
         for kib in (0, *SIZES):
             source: ByteSource = archive.source
@@ -81,6 +86,7 @@ def _in_turn(archive: Archive, members: list[Member], rounds: int) -> dict[int, 
             started = time.process_time()
             _read(source, members)
             best[kib] = min(best.get(kib, 1e9), time.process_time() - started)
+            blocks.BLOCK_SIZE = size  # type: ignore[misc]
     return best
 
 
