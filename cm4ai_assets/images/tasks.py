@@ -108,7 +108,7 @@ def _store() -> Store:
     return Store.from_settings(Settings.from_env())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)  # each thread has large buffers of its own in each
 def _work(recipe: Recipe) -> Callable[..., Any]:
     return recipe.open(_store())
 
