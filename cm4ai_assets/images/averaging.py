@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cm4ai_assets.compiling import machine_code
 from cm4ai_assets.heavy import cv2
 
 Plane = NDArray[np.uint8]
@@ -49,10 +50,8 @@ def area_average(plane: Plane, edge: int, out: Plane | None = None) -> Plane:
 
 @cache
 def compiled() -> Callable[[Plane, Plane, int], None]:
-    """The loop as machine code; it takes some seconds the first time in a process."""
-    import numba  # noqa: PLC0415 - slow to import
-
-    loop: Callable[[Plane, Plane, int], None] = numba.njit(nogil=True)(_average)
+    """The loop as machine code; it takes some seconds the first time on a machine."""
+    loop: Callable[[Plane, Plane, int], None] = machine_code(_average)
     loop(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), 2)
     return loop
 

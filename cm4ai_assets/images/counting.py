@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cm4ai_assets.compiling import machine_code
 from cm4ai_assets.images.averaging import Plane
 
 LEVELS: Final = 256
@@ -39,10 +40,8 @@ def histogram(plane: Plane) -> Histogram:
 
 @cache
 def compiled() -> Callable[[NDArray[np.uint64]], Histogram]:
-    """The loop as machine code; it takes a second the first time in a process."""
-    import numba  # noqa: PLC0415 - slow to import
-
-    loop: Callable[[NDArray[np.uint64]], Histogram] = numba.njit(nogil=True)(_counts)
+    """The loop as machine code; it takes a second the first time on a machine."""
+    loop: Callable[[NDArray[np.uint64]], Histogram] = machine_code(_counts)
     loop(np.zeros(1, np.uint64))
     return loop
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cm4ai_assets.compiling import machine_code
+
 FINE: Final = 0
 OUT_OF_RANGE: Final = 1
 REPEATED: Final = 2
@@ -116,11 +118,8 @@ def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 -
 
 @cache
 def accumulate() -> Callable[..., tuple[int, int]]:
-    """The compiled loop. It lets other threads run. Compiling takes some two seconds, once in a process."""
-    import numba  # noqa: PLC0415 - slow to import
-
-    compiled: Callable[..., tuple[int, int]] = numba.njit(nogil=True)(_accumulate)
-    return compiled
+    """The compiled loop. Compiling takes some two seconds, once on a machine."""
+    return machine_code(_accumulate)
 
 
 def logarithms(depths: npt.NDArray[np.float64], per_cell: float, unit: float, most: int = 4) -> Array:
