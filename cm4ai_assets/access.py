@@ -22,7 +22,7 @@ from cm4ai_assets.storage.choice import release_to_read
 from cm4ai_assets.storage.layout import Partition, partitions_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.availability import missing
-from cm4ai_assets.updates.inputs import published_as
+from cm4ai_assets.updates.inputs import published_as, published_as_each
 
 if TYPE_CHECKING:
     import zarr
@@ -48,7 +48,7 @@ class Release:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions whose tensors are published."""
-        return tuple(c for c in Condition if self._partition("if_tensors", c) is not None)
+        return tuple(c for c, part in self._of_conditions("if_tensors").items() if part is not None)
 
     @property
     def shared(self) -> dict[str, str]:
@@ -57,8 +57,8 @@ class Release:
         A version that only renames files carries the same bytes as the one before. Nothing is made for it unasked, and
         what was made from those bytes holds for it too.
         """
-        found = {str(c): self._partition("if_tensors", c) for c in Condition}
-        return {c: part.release for c, part in found.items() if part is not None and part.release != self.key}
+        found = self._of_conditions("if_tensors")
+        return {str(c): part.release for c, part in found.items() if part is not None and part.release != self.key}
 
     def table(self, name: str) -> pl.LazyFrame:
         """A table of this release; those that know a condition hold all published ones, in the column `condition`.
@@ -71,11 +71,16 @@ class Release:
         if tables.table(name).partitioning is Partitioning.NONE:
             return self.store.release_table(name, self.key)
         wanted = partitions_of(tables.table(name), Partition(self.key))
-        found = [part for one in wanted if (part := published_as(self.store, name, one)) is not None]
+        found = [part for part in published_as_each(self.store, name, wanted) if part is not None]
         if not found:
             raise missing(self.store, name, self.key)
         own = pl.lit(self.key).alias("release")
         return pl.concat([self.store.table(name, part).with_columns(own) for part in found])
+
+    def _of_conditions(self, name: str) -> dict[Condition, Partition | None]:
+        """Where each condition of a table of this release stands."""
+        wanted = [Partition(self.key, condition) for condition in Condition]
+        return dict(zip(Condition, published_as_each(self.store, name, wanted), strict=True))
 
     def _partition(self, name: str, condition: Condition | None) -> Partition | None:
         """Where a partition of a table of this release stands; None if nowhere."""

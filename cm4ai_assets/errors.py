@@ -115,6 +115,10 @@ class TensorStoreError(Cm4aiError):
     """A tensor store that is missing, incomplete or disagrees with its table."""
 
 
+class StorageUnavailableError(Cm4aiError, OSError):
+    """The server of the storage cannot be reached, or answered for too long that it cannot now."""
+
+
 class ArchiveError(Cm4aiError):
     """A failure of an archive, of the way to it, or of what it sent.
 

@@ -6,7 +6,7 @@ bytes may be stored. Does not belong here: reading what is referred to (`verific
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,7 +121,8 @@ def _software(store: Store, paths: Iterable[str]) -> Iterator[Reference]:
 
 def _all(store: Store, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:
     yield from _records(store, release)
-    published = [one for table in tables.ALL for one in _tables(store, table, release, unreadable)]
+    there = store.all_partitions()
+    published = [one for table in tables.ALL for one in _tables(store, table, there, release, unreadable)]
     yield from published
     yield from _documents(store, release)
     held = _Held(store, BlobStore(store.fs, store.root))
@@ -153,8 +154,14 @@ def _records(store: Store, release: str | None) -> Iterator[Reference]:
             yield Reference(Kind.RECORD, path, key, Partition(key))
 
 
-def _tables(store: Store, table: Table, release: str | None, unreadable: Unreadable) -> Iterator[Reference]:
-    own = [partition for partition in store.partitions(table.name) if release in {None, partition.release}]
+def _tables(
+    store: Store,
+    table: Table,
+    there: Mapping[str, Sequence[Partition]],
+    release: str | None,
+    unreadable: Unreadable,
+) -> Iterator[Reference]:
+    own = [partition for partition in there.get(table.name, ()) if release in {None, partition.release}]
     for partition in own:
         yield _table(table, partition)
     feed = feed_of(table.name)

@@ -151,16 +151,12 @@ def _altered(store: Store, reference: Reference) -> list[str]:
     return [f"It {summary(problems)}. {_remedy(reference)}"] if problems else []
 
 
-def _size(store: Store, path: str) -> int:
-    return sum(int(store.fs.size(store.address(one)) or 0) for one in store.find(path))
-
-
 def _held(store: Store, reference: Reference, detail: str) -> str:
     return detail if store.digests.read(reference.path) is not None else _NO_DIGEST + detail
 
 
 def _record(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     problems = _altered(store, reference)
     if not problems:
         ReleaseRegistry(store).get(reference.name)
@@ -168,7 +164,7 @@ def _record(store: Store, reference: Reference) -> _Read:
 
 
 def _table(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     table = tables.table(reference.name)
@@ -225,7 +221,7 @@ def _sha256(reference: Reference) -> str:
 
 
 def _tensor(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     address = store.address(reference.path)
@@ -267,7 +263,7 @@ def _pixel_digests(store: Store, partition: Partition) -> list[list[str]]:
 
 
 def _statistics(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if not size:
         return _Read("missing", [f"It is missing. {_remedy(reference)}"], 0)
     if problems := _altered(store, reference):
@@ -283,7 +279,7 @@ def _statistics(store: Store, reference: Reference) -> _Read:
 
 
 def _profiles(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     address = store.address(reference.path)
@@ -301,7 +297,7 @@ def _profiles(store: Store, reference: Reference) -> _Read:
 
 
 def _nuclei(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     address = store.address(reference.path)
@@ -322,7 +318,7 @@ def _nuclei(store: Store, reference: Reference) -> _Read:
 
 
 def _level(store: Store, reference: Reference) -> _Read:
-    size = _size(store, reference.path)
+    size = store.size(reference.path)
     if problems := _altered(store, reference):
         return _Read("not as stored", problems, size)
     require_complete(store.fs, store.address(reference.path))

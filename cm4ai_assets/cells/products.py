@@ -36,7 +36,7 @@ from cm4ai_assets.storage.nuclei import (
 )
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shared import SharedFolder
-from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.store import Put, Store
 from cm4ai_assets.tables.cells import IF_CELLS
 
 
@@ -126,9 +126,8 @@ def product_of(
         seconds = time.monotonic() - started
 
         def publish() -> None:
-            if not _is_usable(store, path):  # another run may have found the same nuclei meanwhile
-                store.remove(path)
-            made.put(path)
+            # Another run may have found the same nuclei meanwhile.
+            made.put(path, replace=not _is_usable(store, path))
 
         yield Product(made.fs, made.store_path, path, made.record, seconds, publish)
 
@@ -140,7 +139,7 @@ class _Made:
     fs: fsspec.AbstractFileSystem
     store_path: str
     record: NucleiRecord
-    put: Callable[[str], None]
+    put: Put
 
 
 @contextmanager

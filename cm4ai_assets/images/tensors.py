@@ -26,7 +26,7 @@ from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ARRAY
-from cm4ai_assets.storage.store import Store
+from cm4ai_assets.storage.store import Put, Store
 from cm4ai_assets.storage.tensors import StoreRecord, is_complete, read_record, tensor_id
 from cm4ai_assets.storage.zips import Member
 from cm4ai_assets.tables.images import IF_QUALITY
@@ -114,9 +114,8 @@ def product_of(
         def publish() -> None:
             # Statistics first: the complete tensor store is what later releases look for.
             store.publish_file(made.passed.quality_path, statistics)
-            if not _is_usable(store, tensor):  # another run may have made the same pixels meanwhile
-                store.remove(tensor)
-            made.put(tensor)
+            # Another run may have made the same pixels meanwhile.
+            made.put(tensor, replace=not _is_usable(store, tensor))
 
         yield Product(
             made.fs,
@@ -137,7 +136,7 @@ class _Made:
     fs: fsspec.AbstractFileSystem
     array_path: str
     passed: Passed
-    put: Callable[[str], None]
+    put: Put
 
 
 class _Stated(NamedTuple):

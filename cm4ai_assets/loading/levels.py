@@ -71,8 +71,7 @@ def store_level(store: Store, tensor: str, size: int) -> str:
     if stored_level(store, tensor, size) is None:
         with store.staging.folder() as folder:
             _write(ShardReader(store.url, tensor, size=size), record, _first_published(store, tensor), folder / "level")
-            store.remove(path)
-            store.publish_tree(folder / "level", path, last=METADATA)
+            store.publish_tree(folder / "level", path, last=METADATA, replace=True)
         if stored_level(store, tensor, size) is None:
             raise TensorStoreError(f"{path} was not stored whole.", remedy="Store the level again.")
     return path

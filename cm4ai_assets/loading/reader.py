@@ -23,6 +23,7 @@ import numpy as np
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.heavy import imagecodecs
 from cm4ai_assets.images.averaging import area_average, compiled
+from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
@@ -249,5 +250,4 @@ def default_threads(storage: str, share: int = 1) -> int:
 
 
 def _filesystem(storage: str) -> fsspec.AbstractFileSystem:
-    fs, _ = fsspec.url_to_fs(storage)
-    return fs
+    return open_filesystem(storage)[0]

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import fsspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from cm4ai_assets.errors import ConfigurationError, SelectionError
 from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.reader import CHANNELS, ShardReader
 from cm4ai_assets.loading.transforms import Drawn, Form, Transform, leading_channels
+from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD
 
@@ -131,7 +131,7 @@ class FieldSource:
     @property
     def is_local(self) -> bool:
         """The tensors stand on a disk of this machine."""
-        return is_local(fsspec.url_to_fs(self.storage)[0])
+        return is_local(open_filesystem(self.storage)[0])
 
     def read_ahead(self, position: int) -> None:
         """Bring the shard of a field into the page cache: see `ShardReader.read_ahead`."""

@@ -139,9 +139,8 @@ def product_of(
         record = make_store(source, folder / "profiles", checkpoints, first_published_in, progress)
 
         def publish() -> None:
-            if not _is_usable(store, path):  # another run may have made the same profiles meanwhile
-                store.remove(path)
-            store.publish_tree(folder / "profiles", path, last=METADATA)
+            # Another run may have made the same profiles meanwhile.
+            store.publish_tree(folder / "profiles", path, last=METADATA, replace=not _is_usable(store, path))
             passes.forget(checkpoints)
 
         local = fsspec.filesystem("file")

@@ -50,8 +50,6 @@ class Absences:
 
     def forget_release(self, release: str) -> None:
         """Remove every record of a release: it was locked again, so each question is open again."""
-        base = f"{self._store.root}/{layout.ABSENCES}"
-        found = self._store.fs.find(base) if self._store.fs.exists(base) else []
-        for path in found:
-            if {f"release={release}", f"release={release}.json"} & set(str(path).split("/")):
-                self._store.fs.rm_file(path)
+        for path in self._store.find(layout.ABSENCES):
+            if {f"release={release}", f"release={release}.json"} & set(path.split("/")):
+                self._store.fs.rm_file(self._store.address(path))

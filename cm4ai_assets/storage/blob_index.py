@@ -15,11 +15,13 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import fsspec
 
+from cm4ai_assets.errors import DigestMismatchError
 from cm4ai_assets.storage.digests import ALGORITHMS
-from cm4ai_assets.storage.placing import place_bytes
+from cm4ai_assets.storage.placing import create_bytes, files_at, place_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -60,9 +62,29 @@ class BlobIndex:
         hits = [one for one in identities if f"{_named(one)}.json" in there]
         return {one: blob for one in hits if (blob := self.first_use(one))}
 
-    def note_first_use(self, identity: str, blob: Blob) -> None:
-        """Remember what a file without a published digest consists of, to hold later bytes against."""
-        self._write(_path(_FIRST_USE, _named(identity)), blob)
+    def note_first_use(self, identity: str, blob: Blob, *, locks: Path) -> None:
+        """Remember what a file without a published digest consists of, to hold later bytes against.
+
+        Args:
+            identity: What stands for the file.
+            blob: Its bytes.
+            locks: Local folder; see `placing.create_bytes`.
+
+        Raises:
+            DigestMismatchError: Another process remembered other bytes a moment before: the first ones count.
+        """
+        path = _path(_FIRST_USE, _named(identity))
+        try:
+            create_bytes(self._fs, _rendered(blob), f"{self._root}/{path}", locks=locks)
+        except FileExistsError:
+            first = self._read(path)
+            if first is None:  # it cannot be read
+                self._write(path, blob)
+            elif first != blob:
+                raise DigestMismatchError(
+                    f"{identity} was stored at the same time with other bytes ({first.sha256}).",
+                    remedy="Fetch it again: it is held against those that came first.",
+                ) from None
 
     def ever_first_used(self) -> set[str]:
         """SHA-256 of everything that was ever stored without a published digest."""
@@ -96,8 +118,7 @@ class BlobIndex:
         return None
 
     def _find(self, folder: str) -> list[str]:
-        full = f"{self._root}/{folder}"
-        return [str(path)[len(self._root) + 1 :] for path in self._fs.find(full)] if self._fs.exists(full) else []
+        return [path[len(self._root) + 1 :] for path in files_at(self._fs, f"{self._root}/{folder}")]
 
     def _read(self, path: str) -> Blob | None:
         try:
@@ -110,8 +131,11 @@ class BlobIndex:
             return None
 
     def _write(self, path: str, blob: Blob) -> None:
-        data = json.dumps({"sha256": blob.sha256, "size": blob.size}).encode()
-        place_bytes(self._fs, data, f"{self._root}/{path}")
+        place_bytes(self._fs, _rendered(blob), f"{self._root}/{path}")
+
+
+def _rendered(blob: Blob) -> bytes:
+    return json.dumps({"sha256": blob.sha256, "size": blob.size}).encode()
 
 
 def _path(kind: str, digest: str) -> str:

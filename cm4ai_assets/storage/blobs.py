@@ -40,7 +40,7 @@ from cm4ai_assets.storage.disk import (
     require_space,
     typed_disk_errors,
 )
-from cm4ai_assets.storage.placing import is_local, place_bytes, place_file
+from cm4ai_assets.storage.placing import file_size, files_at, is_local, place_bytes, place_file
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -221,19 +221,21 @@ class BlobStore:
 
     def all(self) -> list[str]:
         """The digest of every stored blob, sorted."""
-        return sorted(name for path in self._find("blobs/sha256") if _DIGEST.fullmatch(name := path.rsplit("/", 1)[-1]))
+        return sorted(self._sizes())
 
     def without_digest(self) -> list[str]:
         """The stored blobs that are known by their first use alone, because no digest of them is published; sorted."""
-        return sorted(sha256 for sha256 in self.index.ever_first_used() if self.has(sha256))
+        return sorted(self.index.ever_first_used() & set(self._sizes()))
 
     def index_problems(self) -> list[str]:
         """Entries of the index that are not what was written, each in a sentence; see `BlobIndex.problems`."""
-        return self.index.problems(self.all(), self._size)
+        sizes = self._sizes()
+        return self.index.problems(sorted(sizes), sizes.get)
 
-    def _find(self, folder: str) -> list[str]:
-        full = self._full(folder)
-        return [str(path)[len(self._root) + 1 :] for path in self._fs.find(full)] if self._fs.exists(full) else []
+    def _sizes(self) -> dict[str, int]:
+        """Digest and size of every stored blob, by one listing."""
+        found = {path.rsplit("/", 1)[-1]: size for path, size in files_at(self._fs, self._full("blobs/sha256")).items()}
+        return {name: size for name, size in found.items() if _DIGEST.fullmatch(name)}
 
     def _read_whole(self, sha256: str) -> BlockDigests:
         try:
@@ -260,12 +262,7 @@ class BlobStore:
         return f"{self._root}/{path}"
 
     def _size(self, sha256: str) -> int | None:
-        try:
-            # Not from a listing that the filesystem has cached: another process may have stored it meanwhile.
-            self._fs.invalidate_cache(self._fs._parent(self._full(self.path(sha256))))  # noqa: SLF001
-            return int(self._fs.info(self._full(self.path(sha256)))["size"])
-        except FileNotFoundError:
-            return None
+        return file_size(self._fs, self._full(self.path(sha256)))
 
     def _publish_locally(self, source: Path, sha256: str, size: int) -> None:
         target = Path(self._full(self.path(sha256)))
@@ -307,7 +304,7 @@ class BlobStore:
 
     def _upload(self, source: Path, sha256: str, size: int) -> None:
         target = self._full(self.path(sha256))
-        place_file(self._fs, source, target)
+        place_file(self._fs, source, target, sha256=sha256)
         if self._size(sha256) != size:
             raise SizeMismatchError(
                 f"{self.path(sha256)} was stored with {self._size(sha256)} bytes, not {size:,}.",

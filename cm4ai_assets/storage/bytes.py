@@ -16,6 +16,7 @@ from typing import Protocol, Self
 import fsspec
 
 from cm4ai_assets.errors import ArchiveDamagedError, NotMaterializedError
+from cm4ai_assets.storage.placing import file_size
 
 
 class ByteSource(Protocol):
@@ -70,10 +71,10 @@ class RemoteBytes:
     def __init__(self, fs: fsspec.AbstractFileSystem, path: str, *, name: str | None = None) -> None:
         self.name = name or path.rsplit("/", 1)[-1]
         self._fs, self._path = fs, path
-        try:
-            self.size = int(fs.info(path)["size"])
-        except FileNotFoundError:
-            raise NotMaterializedError(f"{path} does not exist.", remedy="Materialize if_archive again.") from None
+        size = file_size(fs, path)
+        if size is None:
+            raise NotMaterializedError(f"{path} does not exist.", remedy="Materialize if_archive again.")
+        self.size = size
 
     def read_at(self, offset: int, length: int) -> bytes:
         """See `ByteSource.read_at`."""

@@ -115,7 +115,8 @@ def publish(store: Store, staged: StagedDocument) -> PublishedDocument:
     before = _version_of(store, base)
     folder = f"{base}/{version}"
     if not _is_whole(store, folder, files):
-        store.remove(folder)  # what an interrupted upload, or damage, has left
+        if store.is_local:
+            store.remove(folder)  # what damage has left
         store.staging.publish_tree(staged.folder, folder, last=staged.document.entry)
         if not _is_whole(store, folder, files):
             raise DocumentError(f"{folder} is not what was stored: another run published, too.", remedy=_REMEDY)
@@ -240,5 +241,7 @@ def _version_of(store: Store, base: str) -> str | None:
 
 def _is_whole(store: Store, folder: str, files: Mapping[str, DocumentFile]) -> bool:
     """The folder holds these files with these bytes, and no others."""
-    stored = PublishedDocument("", folder, files, "")
-    return store.exists(folder) and not damage(store, stored) and len(store.find(folder)) == len(files)
+    found = {path.removeprefix(f"{folder}/"): size for path, size in store.sizes(folder).items()}
+    return found == {n: file.size for n, file in files.items()} and not damage(
+        store, PublishedDocument("", folder, files, "")
+    )

@@ -14,6 +14,7 @@ blobs, whose names are digests (`blobs`), and documents, which list their own (`
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,9 +28,11 @@ from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.storage.closed import closed, content_of
 from cm4ai_assets.storage.digests import BLOCK
 from cm4ai_assets.storage.layout import file_digests_path
-from cm4ai_assets.storage.placing import place_bytes
+from cm4ai_assets.storage.placing import file_version, files_at, is_s3, place_bytes, replace_bytes
 
 _SHOWN = 5
+_SMALL = 8 * BLOCK
+_MOST_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,35 @@ class FileDigests:
         if known == Recorded(files):
             yield publication  # the same again; what stands there may be damaged
             return
-        begun = Recorded(files, self.present(target) if known is None or known.before is not None else known.files)
-        self._write(target, begun)
+        if known is None or known.before is not None:
+            before = self.present(target, is_file=set(files) == {""})
+        else:
+            before = known.files
+        begun = Recorded(files, before)
+        version = self._write(target, begun)
         yield publication
-        # Where another process published the same path at the same time, only a look tells which of the two stands.
-        mine = publication.placed and self._known(target) == begun
-        self._write(target, Recorded(files if mine else self.present(target)))
+        if publication.placed and self._replaced(target, begun, Recorded(files), version):
+            return
+        self._settle(target, begun)
+
+    def _replaced(self, target: str, begun: Recorded, final: Recorded, version: str | None) -> bool:
+        """Replace the record that was begun, if it still stands: another process may have begun its own meanwhile."""
+        if version is None and self._known(target) != begun:
+            return False
+        return replace_bytes(self._fs, _rendered(final), self._full(file_digests_path(target)), version=version)
+
+    def _settle(self, target: str, begun: Recorded) -> None:
+        """Record what stands, after another process published the same path at the same time: only a look tells it.
+
+        What the other has begun and not yet placed stays in the record, which it is about to replace.
+        """
+        path = self._full(file_digests_path(target))
+        for _ in range(_MOST_LOOKS):
+            version, known, stands = file_version(self._fs, path), self._known(target), self.present(target)
+            is_pending = known is not None and known.before is not None and known != begun and known.files != stands
+            settled = Recorded(known.files, stands) if known is not None and is_pending else Recorded(stands)
+            if settled == known or replace_bytes(self._fs, _rendered(settled), path, version=version):
+                return
 
     def note(self, target: str, data: bytes) -> None:
         """Record a file that was created with these bytes, and that nothing ever replaces."""
@@ -139,7 +165,7 @@ class FileDigests:
         recorded = self.read(target)
         if recorded is None:
             return []
-        actual = self.present(target, only)
+        actual = self.present(target, only, is_file=set(recorded.files) == {""})
         ways = [
             _differences(wanted, actual, only) for wanted in (recorded.files, recorded.before) if wanted is not None
         ]
@@ -165,11 +191,19 @@ class FileDigests:
                 remedy=f"Nothing is made of it. Run `cm4ai withdraw {target}`, then materialize it again.",
             )
 
-    def present(self, target: str, only: Iterable[str] | None = None) -> Files:
-        """The digests of what stands under a path now, by reading it; empty if nothing does."""
+    def present(self, target: str, only: Iterable[str] | None = None, *, is_file: bool = False) -> Files:
+        """The digests of what stands under a path now, by reading it; empty if nothing does.
+
+        Args:
+            target: Its path, relative to the storage root.
+            only: Names of the files to read, where not all of them matter.
+            is_file: It is known to be one file, if anything: no listing is needed.
+        """
         full = self._full(target)
         with suppress(FileNotFoundError):
-            names = [str(path)[len(full) :].lstrip("/") for path in self._fs.find(full)]
+            if is_file:
+                return {"": self._digest(full)}
+            names = [path[len(full) :].lstrip("/") for path in files_at(self._fs, full)]
             wanted = set(names if only is None else only) & set(names)
             return {name: self._digest(f"{full}/{name}".rstrip("/")) for name in sorted(wanted)}
         return {}
@@ -180,6 +214,10 @@ class FileDigests:
             self._fs.rm_file(self._full(file_digests_path(target)))
 
     def _digest(self, full: str) -> FileDigest:
+        if is_s3(self._fs):  # what one request can bring needs no other that asks how much it is
+            data = self._fs.cat_file(full, start=0, end=_SMALL)
+            if len(data) < _SMALL:
+                return FileDigest.of(io.BytesIO(data).read)
         with self._fs.open(full, "rb", block_size=8 * BLOCK) as file:
             return FileDigest.of(file.read)
 
@@ -189,8 +227,8 @@ class FileDigests:
         except RecordDamagedError:
             return None
 
-    def _write(self, target: str, recorded: Recorded) -> None:
-        place_bytes(self._fs, _rendered(recorded), self._full(file_digests_path(target)))
+    def _write(self, target: str, recorded: Recorded) -> str | None:
+        return place_bytes(self._fs, _rendered(recorded), self._full(file_digests_path(target)))
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

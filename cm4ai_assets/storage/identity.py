@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from cm4ai_assets.errors import ConfigurationError
@@ -20,10 +21,10 @@ def storage_id(store: Store) -> str | None:
     Raises:
         ConfigurationError: The file that holds it is not readable as such.
     """
-    if not store.exists(layout.IDENTITY):
-        return None
     try:
-        return str(json.loads(store.fs.cat_file(f"{store.root}/{layout.IDENTITY}"))["id"])
+        return str(json.loads(store.read(layout.IDENTITY))["id"])
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{store.location(layout.IDENTITY)} does not hold the id of this storage.",
@@ -40,9 +41,7 @@ def ensure_storage_id(store: Store) -> str:
     known = storage_id(store)
     if known is not None:
         return known
-    with store.staging.folder() as folder:
-        staged = folder / "storage.json"
-        made = {"id": uuid.uuid4().hex, "created": datetime.now(UTC).isoformat(timespec="seconds")}
-        staged.write_text(json.dumps(made) + "\n", encoding="utf-8")
-        store.staging.publish_file(staged, layout.IDENTITY)
-    return storage_id(store) or made["id"]  # of two that were written at once the last one counts, for both
+    made = {"id": uuid.uuid4().hex, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    with suppress(FileExistsError):  # of two that are given at once the first one counts, for both
+        store.staging.create((json.dumps(made) + "\n").encode(), layout.IDENTITY)
+    return storage_id(store) or made["id"]

@@ -118,7 +118,7 @@ class Makings:
         return making if digest in {None, making.digest} else None
 
     def _keep(self, place: str, data: bytes) -> None:
-        if not self._store.exists(place):
+        if not self._store.has_file(place):
             place_bytes(self._store.fs, data, self._store.address(place))
 
     def source(self, sha256: str) -> bytes:

@@ -33,13 +33,63 @@ def is_object_store(fs: fsspec.AbstractFileSystem) -> bool:
     return bool(protocols & _OBJECT_STORES)
 
 
-def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str) -> None:
+def is_s3(fs: fsspec.AbstractFileSystem) -> bool:
+    """The filesystem is `s3.PatientS3`, which has ways of its own to ask and to place."""
+    return is_object_store(fs) and hasattr(fs, "file_size")
+
+
+def file_size(fs: fsspec.AbstractFileSystem, path: str) -> int | None:
+    """Bytes of a file; None if there is none. At S3 one request; what stands below a path is not looked for."""
+    if is_s3(fs):
+        size: int | None = fs.file_size(path)
+        return size
+    try:
+        # Not from a listing that the filesystem has cached: another process may have published meanwhile.
+        fs.invalidate_cache(_parent(path))
+        info = fs.info(path)
+    except FileNotFoundError:
+        return None
+    return int(info["size"]) if info["type"] == "file" else None
+
+
+def file_version(fs: fsspec.AbstractFileSystem, path: str) -> str | None:
+    """Which version of a file stands, for `replace_bytes`; None if there is none, or no versions to ask for."""
+    version: str | None = fs.file_version(path) if is_s3(fs) else None
+    return version
+
+
+def files_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, int]:
+    """The file under a path, or every file below it, by its full path, with its size; empty if there is none.
+
+    At an object store one listing does it, a request for each thousand files, whether the path is a file's or not.
+    """
+    path = path.rstrip("/")
+    if is_object_store(fs) and "/" in path:
+        parent, _, name = path.rpartition("/")
+        listed = fs.find(parent, prefix=name, detail=True)
+        found = {at: info for at, info in listed.items() if at == path or at.startswith(f"{path}/")}
+    else:
+        try:
+            found = fs.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+    return {str(at): int(info["size"] or 0) for at, info in sorted(found.items()) if info["type"] == "file"}
+
+
+def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str, *, sha256: str | None = None) -> None:
     """Make a local file appear under `target`, replacing what stands there. A local `source` may be moved.
 
     Where an upload can be seen half done, it goes to a name beside the target and is renamed: an upload that breaks
     off leaves what stood there. The rename is then as atomic as the filesystem's own.
 
+    Args:
+        fs: The filesystem.
+        source: The file.
+        target: Its name there.
+        sha256: The digest that the bytes must have as they are sent; held where the filesystem can (S3).
+
     Raises:
+        DigestMismatchError: They have not, and nothing was stored.
         NoSpaceError: The local disk is full.
         ScratchError: A local folder cannot be written.
     """
@@ -51,7 +101,8 @@ def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str) -> None
             place(source, final)
         return
     if is_object_store(fs):
-        fs.put_file(str(source), target)
+        held = {"sha256": sha256} if is_s3(fs) else {}
+        fs.put_file(str(source), target, **held)
         return
     fs.makedirs(_parent(target), exist_ok=True)
     partial = f"{target}.{secrets.token_hex(4)}.new"
@@ -75,20 +126,44 @@ def move_file(fs: fsspec.AbstractFileSystem, source: str, target: str) -> None:
     fs.mv(source, target)
 
 
-def place_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> None:
-    """Make a small file appear under `target`, whole, replacing what stands there."""
+def place_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> str | None:
+    """Make a small file appear under `target`, whole, replacing what stands there.
+
+    Returns:
+        Which version it is, for `replace_bytes`; None where the filesystem has no versions to ask for.
+    """
     if is_local(fs):
         with typed_disk_errors(Path(target).parent):
             make_folder(Path(target).parent)
             write_whole(Path(target), data)
-        return
+        return None
     if is_object_store(fs):
-        fs.pipe_file(target, data)
-        return
+        answer = fs.pipe_file(target, data)
+        return str(answer["ETag"]) if is_s3(fs) else None
     fs.makedirs(_parent(target), exist_ok=True)
     partial = f"{target}.{secrets.token_hex(4)}.new"
     fs.pipe_file(partial, data)
     fs.mv(partial, target)
+    return None
+
+
+def replace_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str, *, version: str | None) -> bool:
+    """Replace a small file if it still is that version; False where it no longer is, and is left as it is.
+
+    At S3 it is one conditional put. Where there are no versions (`version` is None) it is always replaced.
+    """
+    if version is None:
+        place_bytes(fs, data, target)
+        return True
+    try:
+        fs.pipe_file(target, data, IfMatch=version)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if not _is_refused(error):
+            raise
+        return False
+    return True
 
 
 def create_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str, *, locks: Path) -> None:
@@ -121,10 +196,17 @@ def _create_object(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> N
         fs.pipe_file(target, data, mode="create")
     except FileExistsError:
         raise
-    except OSError as error:  # how servers word a refusal differs; two writers at one moment get a conflict
-        if not fs.exists(target):
+    except OSError as error:  # how servers word a refusal differs
+        if file_size(fs, target) is None:
             raise
         raise FileExistsError(target) from error
+
+
+def _is_refused(error: OSError) -> bool:
+    """The condition of a conditional put did not hold."""
+    from cm4ai_assets.storage.s3 import is_refused  # noqa: PLC0415 - an extra, which is installed where there is S3
+
+    return is_refused(error)
 
 
 def _parent(target: str) -> str:

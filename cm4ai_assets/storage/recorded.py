@@ -18,6 +18,7 @@ import fsspec
 import polars as pl
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.storage.placing import files_at
 
 METADATA: Final = "zarr.json"
 RECORD: Final = "cm4ai"
@@ -56,7 +57,7 @@ def stated_record(
 
 def absent_files(fs: fsspec.AbstractFileSystem, path: str, sizes: Mapping[str, int | None]) -> list[str]:
     """Files of a store that are missing or of another size (None: of any), by one listing however many there are."""
-    found = {name.removeprefix(f"{path}/"): int(info["size"]) for name, info in fs.find(path, detail=True).items()}
+    found = {name.removeprefix(f"{path}/"): size for name, size in files_at(fs, path).items()}
     return [name for name, size in sizes.items() if name not in found or size not in {None, found[name]}]
 
 

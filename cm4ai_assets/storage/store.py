@@ -13,18 +13,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 import fsspec
 import polars as pl
 
-from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files
+from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.placing import is_local
+from cm4ai_assets.storage.placing import file_size, files_at, is_local
 from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
@@ -38,6 +40,13 @@ def in_stretches(rows: pl.LazyFrame, size: int = STRETCH) -> Iterator[pl.DataFra
     height = rows.select(pl.len()).collect().item()
     for begin in range(0, max(1, height), size):
         yield rows.slice(begin, size).collect()
+
+
+class Put(Protocol):
+    """Puts a folder in the making under its final path, and records its digests; see `Store.publish_tree`."""
+
+    def __call__(self, path: str, *, replace: bool) -> None:
+        """`replace` what stands there."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +88,10 @@ class Store:
     """
 
     def __init__(self, url: str, *, scratch: Path, holds: bool = False) -> None:
-        try:
-            # Without its cache of listings: another process may have published meanwhile.
-            fs, root = fsspec.url_to_fs(url, use_listings_cache=False)
-        except (ValueError, ImportError) as error:
-            raise ConfigurationError(
-                f"CM4AI_STORAGE={url!r} cannot be opened: {error}.",
-                remedy="A path, or a URL such as s3://bucket/folder (pip install 'cm4ai_assets[s3]') or gs:// ([gcs]).",
-            ) from error
+        fs, root = open_filesystem(url)
         self.url = url
         self.fs: fsspec.AbstractFileSystem = fs
-        self.root: str = root.rstrip("/")
+        self.root: str = root
         self.is_local = is_local(fs)
         self.staging = Staging(fs, self.root, scratch)
         self.digests = FileDigests(fs, self.root)
@@ -112,6 +114,18 @@ class Store:
         """Something stands under this path of the store."""
         return bool(self.fs.exists(self.address(path)))
 
+    def has_file(self, path: str) -> bool:
+        """A file stands under this path of the store: by one request, where `exists` also asks for folders."""
+        return file_size(self.fs, self.address(path)) is not None
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """The file under a path of the store, or all below it, as paths of the store, sorted, with their bytes."""
+        return {found[len(self.root) + 1 :]: size for found, size in files_at(self.fs, self.address(path)).items()}
+
+    def size(self, path: str) -> int:
+        """Bytes of the file under this path of the store, or of all files below it; 0 if there are none."""
+        return sum(self.sizes(path).values())
+
     def read(self, path: str) -> bytes:
         """The bytes of a file of the store.
 
@@ -122,9 +136,7 @@ class Store:
 
     def find(self, path: str) -> list[str]:
         """Every file below a path of the store, as paths of the store, sorted; none if nothing stands there."""
-        if not self.exists(path):
-            return []
-        return sorted(str(found)[len(self.root) + 1 :] for found in self.fs.find(self.address(path)))
+        return list(self.sizes(path))
 
     def children(self, path: str) -> list[str]:
         """The names of what stands directly below a path of the store, sorted."""
@@ -132,15 +144,18 @@ class Store:
 
     def remove(self, path: str) -> None:
         """Take away what stands under a path of this store, if anything does, and the records of digests and run."""
-        if self.exists(path):
-            self.fs.rm(self.address(path), recursive=True)
+        if self.is_local:
+            if self.exists(path):
+                self.fs.rm(self.address(path), recursive=True)
+        elif found := list(files_at(self.fs, self.address(path))):
+            self.fs.rm(found)
         self.digests.forget(path)
         with suppress(FileNotFoundError):
             self.fs.rm_file(self.address(layout.making_path(path)))
 
     def has_table(self, name: str, partition: Partition) -> bool:
         """This partition of a table is published."""
-        return self.exists(layout.table_path(table(name), partition))
+        return self.has_file(layout.table_path(table(name), partition))
 
     def table(self, name: str, partition: Partition) -> pl.LazyFrame:
         """One published partition of a table.
@@ -150,13 +165,16 @@ class Store:
             StoredBytesDamagedError: Its file is not what was published; only where this store looks (`holds`).
         """
         path = layout.table_path(table(name), partition)
-        if not self.exists(path):
-            raise _not_materialized(name, partition)
         if self.is_local:
+            if not self.exists(path):
+                raise _not_materialized(name, partition)
             if self._holds:
                 self.digests.hold(path)
             return pl.scan_parquet(self.address(path), hive_partitioning=False)
-        data = self.read(path)
+        try:
+            data = self.read(path)
+        except FileNotFoundError:
+            raise _not_materialized(name, partition) from None
         if self._holds:
             self.digests.hold(path, data)
         return pl.read_parquet(io.BytesIO(data), hive_partitioning=False).lazy()
@@ -240,13 +258,19 @@ class Store:
         self.staging.create(data, path)
         self.digests.note(path, data)
 
-    def publish_tree(self, staged: Path, path: str, *, last: str) -> None:
+    def publish_tree(self, staged: Path, path: str, *, last: str, replace: bool = False) -> None:
         """Make a staged folder appear under a path of this store, and record its files' digests.
 
-        See `Staging.publish_tree`: a folder that stands there is kept, and so is its record.
+        Args:
+            staged: The folder.
+            path: Where it is to stand. A folder that is complete there, with the file `last`, is kept, and its record.
+            last: The file without which no reader takes the folder for complete.
+            replace: What stands there is of no use, and is replaced.
         """
-        if self.is_local and self.exists(f"{path}/{last}"):
+        if not replace and self.has_file(f"{path}/{last}"):
             return
+        if replace and self.is_local:  # elsewhere file by file: another writer may be at it
+            self.remove(path)
         with self.digests.publishing(path, staged) as publication:
             publication.placed = self.staging.publish_tree(staged, path, last=last)
 
@@ -256,7 +280,9 @@ class Store:
         with self.staging.shared_folder() as (path, local):
             yield SharedFolder(self.fs, self.root, path, local)
 
-    def publish_shared(self, staged: SharedFolder, path: str, *, files: Files, last: str) -> None:
+    def publish_shared(
+        self, staged: SharedFolder, path: str, *, files: Files, last: str, replace: bool = False
+    ) -> None:
         """Make a shared folder appear under a path of this store, and record its files' digests.
 
         As with `publish_tree` a folder that stands there is kept, and so is its record.
@@ -266,14 +292,25 @@ class Store:
             path: Its final path.
             files: What is in it.
             last: The file without which no reader takes the folder for complete.
+            replace: See `publish_tree`.
         """
-        if self.exists(f"{path}/{last}"):
+        if not replace and self.has_file(f"{path}/{last}"):
             return
+        if replace and self.is_local:
+            self.remove(path)
         with self.digests.publishing(path, files) as publication:
             if self.is_local:
                 publication.placed = self.staging.publish_tree(staged.local, path, last=last)
             else:
                 staged.move(path, files, last=last)
+
+    def all_partitions(self) -> dict[str, list[Partition]]:
+        """The published partitions of every table, by its name, sorted: see `partitions`. By one listing."""
+        found = [hit for path in self.find(layout.TABLES) if (hit := layout.table_partition(path)) is not None]
+        by_name: dict[str, list[Partition]] = {}
+        for name, partition in sorted(found, key=str):
+            by_name.setdefault(name, []).append(partition)
+        return by_name
 
     def statistics(self, path: str) -> pl.DataFrame:
         """The statistics of a pass over pixels (`layout.statistics_path`), held against their digest.
@@ -307,7 +344,7 @@ class Store:
 
     def has_document(self, document: Document, partition: Partition) -> bool:
         """This partition of a document is published."""
-        return self.exists(f"{layout.document_folder(document, partition)}/{layout.CURRENT}")
+        return self.has_file(f"{layout.document_folder(document, partition)}/{layout.CURRENT}")
 
     def document(self, document: Document, partition: Partition) -> PublishedDocument:
         """The published version of a document.

@@ -138,7 +138,7 @@ def stored_or_fetched(
         )
         blob = blobs.add(fetched.path, fetched.sha256, fetched.digests, blocks=fetched.blocks())
         if item.digest is None:
-            blobs.index.note_first_use(item.identity, blob)
+            blobs.index.note_first_use(item.identity, blob, locks=scratch / "locks")
         fetched.forget()
     return _acquired(item, blob, blobs, fetched)
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
 
 from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
@@ -173,10 +174,10 @@ def feed_of(table: str) -> Feed | None:
 
 def lock_of(store: Store, release: str) -> pl.DataFrame | None:
     """The lock of a release; None if it is not published."""
-    partition = Partition(release)
-    return (
-        store.table(RELEASE_FILES.name, partition).collect() if store.has_table(RELEASE_FILES.name, partition) else None
-    )
+    try:
+        return store.table(RELEASE_FILES.name, Partition(release)).collect()
+    except NotMaterializedError:
+        return None
 
 
 def twins(locks: Locks, feed: Feed, partition: Partition, among: Iterable[str]) -> Iterator[str]:
@@ -191,18 +192,33 @@ def twins(locks: Locks, feed: Feed, partition: Partition, among: Iterable[str]) 
 
 def holder(store: Store, feed: Feed, partition: Partition) -> str | None:
     """The newest release whose published tables hold for this partition too, because its bytes are the same."""
-    published = {part.release for part in store.partitions(feed.product) if part.condition == partition.condition}
-    newest_first = sorted(published, key=ReleaseKey.parse, reverse=True)
-    return next(twins(partial(lock_of, store), feed, partition, newest_first), None)
+    return _holder(feed, partition, store.partitions(feed.product), partial(lock_of, store))
 
 
 def published_as(store: Store, name: str, partition: Partition) -> Partition | None:
     """Where a partition of a table stands: its own place, or that of a release with the same bytes; None if nowhere."""
-    if store.has_table(name, partition):
-        return partition
+    return published_as_each(store, name, [partition])[0]
+
+
+def published_as_each(store: Store, name: str, partitions: Sequence[Partition]) -> list[Partition | None]:
+    """See `published_as`, of several partitions: what is published is listed once, and each lock read once."""
+    own = [store.has_table(name, partition) for partition in partitions]
     feed = feed_of(name)
-    release = holder(store, feed, partition) if feed else None
-    return Partition(release, partition.condition) if release else None
+    if feed is None or all(own):
+        return [partition if stands else None for partition, stands in zip(partitions, own, strict=True)]
+    published, locks = store.partitions(feed.product), cache(partial(lock_of, store))
+
+    def placed(partition: Partition) -> Partition | None:
+        release = _holder(feed, partition, published, locks)
+        return Partition(release, partition.condition) if release else None
+
+    return [one if stands else placed(one) for one, stands in zip(partitions, own, strict=True)]
+
+
+def _holder(feed: Feed, partition: Partition, published: Iterable[Partition], locks: Locks) -> str | None:
+    releases = {part.release for part in published if part.condition == partition.condition}
+    newest_first = sorted(releases, key=ReleaseKey.parse, reverse=True)
+    return next(twins(locks, feed, partition, newest_first), None)
 
 
 def _same(ones: Rows, others: Rows) -> bool:

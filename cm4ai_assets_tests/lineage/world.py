@@ -303,7 +303,7 @@ def _rows(world: World) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     }  # fmt: skip
     size = len(ANNOTATION)
     identity = f"massive MSV000000001 metadata/A_Sample_Annotation.tsv {size}"
-    world.blobs.index.note_first_use(identity, Blob(world.sha256["annotation"], size))
+    world.blobs.index.note_first_use(identity, Blob(world.sha256["annotation"], size), locks=world.folder)
     targets = {"mean/c/0/0": b"means", "zarr.json": b"{}"}
     for name, rows in every.items():
         if name == "perturb_targets":

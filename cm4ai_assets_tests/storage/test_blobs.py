@@ -155,7 +155,7 @@ def test_a_copy_is_held_against_its_digest_on_the_way(
 def test_first_use_is_remembered_even_without_the_bytes(store: BlobStore, source: Path) -> None:
     assert store.index.first_use("doi:x 1 2") is None
     blob = store.add(source, KEY, {})
-    store.index.note_first_use("doi:x 1 2", blob)
+    store.index.note_first_use("doi:x 1 2", blob, locks=source.parent)
     store.withdraw(KEY)
     assert store.index.first_use("doi:x 1 2") == blob
 
