@@ -26,6 +26,7 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import summary
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.makings import Makings
+from cm4ai_assets.storage.placing import file_size
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store, in_stretches
 from cm4ai_assets.storage.tensors import open_array, read_record, require_complete, tensor_digest, verify_store
@@ -156,7 +157,7 @@ def _held(store: Store, reference: Reference, detail: str) -> str:
 
 
 def _record(store: Store, reference: Reference) -> _Read:
-    size = store.size(reference.path)
+    size = file_size(store.fs, store.address(reference.path)) or 0
     problems = _altered(store, reference)
     if not problems:
         ReleaseRegistry(store).get(reference.name)
@@ -164,7 +165,7 @@ def _record(store: Store, reference: Reference) -> _Read:
 
 
 def _table(store: Store, reference: Reference) -> _Read:
-    size = store.size(reference.path)
+    size = file_size(store.fs, store.address(reference.path)) or 0
     if problems := _altered(store, reference):
         return _Read("not as published", problems, size)
     table = tables.table(reference.name)
@@ -263,7 +264,7 @@ def _pixel_digests(store: Store, partition: Partition) -> list[list[str]]:
 
 
 def _statistics(store: Store, reference: Reference) -> _Read:
-    size = store.size(reference.path)
+    size = file_size(store.fs, store.address(reference.path)) or 0
     if not size:
         return _Read("missing", [f"It is missing. {_remedy(reference)}"], 0)
     if problems := _altered(store, reference):

@@ -4,6 +4,8 @@ Belongs here: the job and its schedule. Does not belong here: what is read and h
 """
 
 # Dagster reads the annotations itself, not as strings: no `from __future__ import annotations` here.
+from datetime import timedelta
+
 import dagster as dg
 
 from cm4ai_assets.defs.executor import in_process
@@ -11,10 +13,12 @@ from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.updates.schedules import TIMEZONE
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.storage.placing import give_up_uploads
 from cm4ai_assets.verification import Verified, scrub
 
 CRON = "0 1 * * *"
 _SHOWN = 20
+_ABANDONED = timedelta(days=1)
 
 
 @dg.op(
@@ -23,6 +27,8 @@ _SHOWN = 20
 )
 def read_again(context: dg.OpExecutionContext, platform: dg.ResourceParam[Platform]) -> None:
     """One night's share of everything that is stored."""
+    for name in give_up_uploads(platform.store.fs, platform.store.root, age=_ABANDONED):
+        context.log.info(f"The upload of {name} was begun more than a day ago and never ended. It was given up.")
     budget = platform.settings.scrub_bytes
     if not budget:
         context.log.info("CM4AI_SCRUB_GB is 0: nothing is read.")

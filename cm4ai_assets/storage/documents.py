@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from urllib.parse import unquote, urlsplit
 from cm4ai_assets.errors import DocumentError
 from cm4ai_assets.storage.digests import listing_digest
 from cm4ai_assets.storage.layout import CURRENT, Partition, document_folder
+from cm4ai_assets.storage.placing import is_young
 from cm4ai_assets.tables import Document
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _VERSION_DIGITS = 16
 _REMEDY = "Materialize it again."
+_GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,21 @@ def publish(store: Store, staged: StagedDocument) -> PublishedDocument:
         "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in files.items()},
     }
     store.staging.publish_bytes(_rendered(record), f"{base}/{CURRENT}")
-    for old in store.children(base):
-        if old not in {CURRENT, version, before}:
-            store.remove(f"{base}/{old}")
+    _clear(store, base, kept={version, before})
     return PublishedDocument(f"{folder}/{staged.document.entry}", folder, files, digest)
+
+
+def _clear(store: Store, base: str, *, kept: set[str | None]) -> None:
+    """Remove the versions that nobody reads any more.
+
+    On an object store another machine may be publishing: what is young there may be its version, and is left.
+    """
+    versions: dict[str, str] = {}
+    for path in store.find(base):
+        versions.setdefault(path.removeprefix(f"{base}/").split("/", 1)[0], path)
+    for version, first in versions.items():
+        if version != CURRENT and version not in kept and not is_young(store.fs, store.address(first), _GRACE):
+            store.remove(f"{base}/{version}")
 
 
 def read_current(store: Store, base: str) -> PublishedDocument:

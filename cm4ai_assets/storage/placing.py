@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import filelock
@@ -56,6 +57,14 @@ def file_version(fs: fsspec.AbstractFileSystem, path: str) -> str | None:
     """Which version of a file stands, for `replace_bytes`; None if there is none, or no versions to ask for."""
     version: str | None = fs.file_version(path) if is_s3(fs) else None
     return version
+
+
+def is_young(fs: fsspec.AbstractFileSystem, path: str, age: timedelta) -> bool:
+    """The object was stored less than so long ago, perhaps by a writer on another machine; elsewhere never."""
+    if not is_object_store(fs):
+        return False
+    stored: datetime = fs.modified(path)
+    return datetime.now(UTC) - stored < age
 
 
 def files_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, int]:
@@ -164,6 +173,18 @@ def replace_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str, *, ve
             raise
         return False
     return True
+
+
+def give_up_uploads(fs: fsspec.AbstractFileSystem, root: str, *, age: timedelta) -> list[str]:
+    """End what processes that were killed left of uploads, which nobody sees and S3 charges for; the objects' names.
+
+    Args:
+        fs: The filesystem of a storage.
+        root: Its root.
+        age: How long ago an upload was begun that nobody is still at.
+    """
+    given_up: list[str] = fs.give_up_uploads(root, datetime.now(UTC) - age) if is_s3(fs) else []
+    return given_up
 
 
 def create_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str, *, locks: Path) -> None:

@@ -24,6 +24,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -268,6 +269,29 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
             there = await self._head(f"{parts_of['Bucket']}/{parts_of['Key']}")
             if there is None or there["ETag"].strip('"') != _etag(parts):
                 raise
+
+    async def _unfinished_uploads(self, root: str, before: datetime) -> list[dict[str, Any]]:
+        """The uploads below a root that were begun before a moment, and neither completed nor given up."""
+        bucket, key, _ = self.split_path(root)
+        found, marks = list[dict[str, Any]](), dict[str, str]()
+        while True:
+            prefix = f"{key}/" if key else ""
+            page = await self._call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **marks)
+            found += [one for one in page.get("Uploads", []) if one["Initiated"] < before]
+            if not page.get("IsTruncated"):
+                return found
+            marks = {name: page[f"Next{name}"] for name in ("KeyMarker", "UploadIdMarker")}
+
+    async def _give_up_uploads(self, root: str, before: datetime) -> list[str]:
+        """Give up the unfinished uploads below a root that were begun before a moment; their objects' names."""
+        bucket, _, _ = self.split_path(root)
+        found = await self._unfinished_uploads(root, before)
+        for one in found:
+            with suppress(FileNotFoundError):  # another did
+                await self._call_s3("abort_multipart_upload", Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
+        return [f"{bucket}/{one['Key']}" for one in found]
+
+    give_up_uploads = sync_wrapper(_give_up_uploads)
 
     async def _checksum_of(self, digest: bytes) -> dict[str, str]:
         """The argument that has the server hold what arrives against its SHA-256, unless such headers are unwanted."""

@@ -3,6 +3,9 @@
 Belongs here: seeing, at every read, that a shard exists and that its index knows every chunk it should hold. Does not
 belong here: what a tensor store consists of (`storage.tensors`), and whether all of one is there before it is opened.
 
+An index is read once for each time that the array is opened. A chunk is closed by its own checksum: an index that no
+longer fits is noticed.
+
 Zarr's rule is right for arrays that are written sparsely. Ours never are: a black field is stored as a black field. So
 a shard that was lost after the array was opened, and an index that says "no chunk here", are damage.
 """
@@ -35,6 +38,7 @@ class WholeShards(WrapperStore[Store]):
         super().__init__(store)
         self._kind = kind
         self._name, self._fields, self._chunks_per_field = name, fields, chunks_per_field
+        self._indexes: dict[tuple[str, int], Buffer] = {}
 
     def _with_store(self, store: Store) -> Self:
         chunks = self._chunks_per_field
@@ -46,6 +50,9 @@ class WholeShards(WrapperStore[Store]):
         Raises:
             TensorStoreError: A shard is missing, or its index does not know a chunk of a stored field.
         """
+        wanted = (key, byte_range.suffix) if isinstance(byte_range, SuffixByteRequest) else None
+        if wanted in self._indexes:  # zarr asks for it before each read: far away that is half of the requests
+            return self._indexes[wanted]
         data = await super().get(key, prototype, byte_range)
         shard = self._kind.number(key)
         if shard is None:
@@ -54,6 +61,8 @@ class WholeShards(WrapperStore[Store]):
             raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=self._kind.remedy)
         if byte_range is None or isinstance(byte_range, SuffixByteRequest):
             self._see_that_index_is_full(shard, data)
+        if wanted is not None:
+            self._indexes[wanted] = data
         return data
 
     def _see_that_index_is_full(self, shard: int, data: Buffer) -> None:

@@ -6,12 +6,14 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cm4ai_assets.errors import DigestMismatchError, StorageUnavailableError
+from cm4ai_assets.storage import placing
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets_tests.storage.s3 import (
     BUCKET,
@@ -228,3 +230,14 @@ def test_what_is_read_costs_one_request(fs: PatientS3, server: WatchedServer) ->
     with pytest.raises(FileNotFoundError):
         fs.cat_file(f"{BUCKET}/absent")
     assert server.requests.by_operation() == {"GET": 5, "HEAD": 2}
+
+
+def test_what_a_killed_process_left_of_an_upload_is_given_up(fs: PatientS3, server: WatchedServer, large: Path) -> None:
+    root = f"{BUCKET}/killed"
+    for name in ("blobs/x", "tables/y"):
+        fs.call_s3("create_multipart_upload", Bucket=BUCKET, Key=f"killed/{name}")
+    fs.call_s3("create_multipart_upload", Bucket=BUCKET, Key="killed-beside/z")
+    assert placing.give_up_uploads(fs, root, age=timedelta(days=1)) == []
+    assert placing.give_up_uploads(fs, root, age=timedelta(0)) == [f"{root}/blobs/x", f"{root}/tables/y"]
+    assert [one["Key"] for one in fs.list_multipart_uploads(BUCKET)] == ["killed-beside/z"]
+    fs.clear_multipart_uploads(BUCKET)
