@@ -274,6 +274,16 @@ def test_a_storage_out_of_reach_for_a_moment_ends_nothing(running: DaskCluster, 
     assert (tmp_path / "b").stat().st_size == 1 + clusters.RETRIES
 
 
+def test_what_two_ask_for_at_once_is_done_once(running: DaskCluster, store: Store, tmp_path: Path) -> None:
+    recipe, calls = Failing(str(tmp_path / "a"), 0), [(7,), (8,)]
+    with connect(running.address, store) as one, connect(running.address, store) as other:
+        first = work_of(one, recipe, calls).results()
+        assert next(first) == 7
+        assert list(work_of(other, recipe, calls).results()) == [7, 8]
+        assert next(first) == 8
+    assert (tmp_path / "a").stat().st_size == len(calls)
+
+
 def test_altered_bytes_are_no_finding_and_end_the_run(
     stored: Stored, running: DaskCluster, store: Store, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ NOT_RUN = {
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
     "pip install 'cm4ai_assets[s3]'": "changes the environment; the extra is looked up",
     "pip install 'cm4ai_assets[postgres]'": "changes the environment; the extra is looked up",
+    "pip install 'cm4ai_assets[dask]'": "changes the environment; the extra is looked up",
     "caddy hash-password": "a program of others",
     "cm4ai publish": "a name in a sentence, without arguments",
     "cm4ai pull": "a name in a sentence, without arguments",
