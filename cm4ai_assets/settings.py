@@ -23,6 +23,7 @@ DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
 COLLECTION = "CM4AI"
 GB = 10**9
 _MOST_GIGABYTES = 100_000
+_MOST_RUNS = 1000
 _LONGEST_POLL = 10_800  # a collection that nobody has looked at for six hours counts as stale
 MASSIVE_URL = "https://massive.ucsd.edu"
 DATACITE_URL = "https://api.datacite.org"
@@ -67,6 +68,7 @@ class Settings:
     datasheets: str | None = None
     database: str | None = field(default=None, repr=False)
     broker: str | None = field(default=None, repr=False)
+    runs: int | None = None
 
     @classmethod
     def served_by(cls, url: str, **others: Any) -> Settings:  # noqa: ANN401 - the other fields
@@ -108,6 +110,7 @@ class Settings:
             datasheets=env.get("CM4AI_DATASHEETS") or None,
             database=_database(env["CM4AI_DATABASE"]) if env.get("CM4AI_DATABASE") else None,
             broker=_broker(env) if env.get("CM4AI_BROKER") else None,
+            runs=_runs(env["CM4AI_RUNS"]) if env.get("CM4AI_RUNS") else None,
         )
 
 
@@ -159,6 +162,15 @@ def _broker(env: Mapping[str, str]) -> str:
             remedy="Set CM4AI_DATABASE to a PostgreSQL database, or leave CM4AI_BROKER out.",
         )
     return parts.geturl()
+
+
+def _runs(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= _MOST_RUNS:
+        raise ConfigurationError(
+            f"CM4AI_RUNS={value!r} is not a number of runs from 1 to {_MOST_RUNS}.",
+            remedy="Set it to how many runs may work at once on all machines together, or leave it out: 2.",
+        )
+    return int(value)
 
 
 def _executor(value: str) -> str:

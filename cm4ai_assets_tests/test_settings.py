@@ -70,6 +70,8 @@ def test_a_broker_without_a_database_is_refused() -> None:
         ("CM4AI_DATAVERSE_URL", "ftp://dataverse.lib.virginia.edu"),
         ("CM4AI_DATAVERSE_URL", "https://user@dataverse.lib.virginia.edu"),
         ("CM4AI_TENSOR_SIZE", "1000"),
+        ("CM4AI_RUNS", "0"),
+        ("CM4AI_RUNS", "many"),
         ("CM4AI_EXECUTOR", "processes"),
         ("CM4AI_EXECUTOR", "tcp://scheduler"),
         ("CM4AI_EXECUTOR", "tcp://:8786"),

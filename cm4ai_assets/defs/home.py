@@ -8,7 +8,9 @@ not belong here: opening the instance (`instance`).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,16 @@ import dagster as dg
 import yaml
 
 from cm4ai_assets.coordination.database import library, shown
+from cm4ai_assets.defs.broker import broker
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.settings import PROJECT, Settings, environment
 
 _COMPOSED = "# Composed by cm4ai of the project's dagster.yaml and its settings. Do not edit: it is written anew.\n"
+_AT_ONCE = "concurrency.runs.max_concurrent_runs"
 
 
-Overlays = dict[str, tuple[str, dict[str, Any]]]
-"""Per key of dagster.yaml, the setting that asks for it and the value."""
+Overlays = dict[str, tuple[str, Any]]
+"""Per place in dagster.yaml (its keys, with dots), the setting that asks for a value there, and the value."""
 
 
 def overlays(settings: Settings) -> Overlays:
@@ -33,6 +37,12 @@ def overlays(settings: Settings) -> Overlays:
         library()
         kept_in = {"module": "cm4ai_assets.defs.database", "class": "InstanceDatabase", "config": {}}
         found["storage"] = ("CM4AI_DATABASE", {"custom": kept_in})
+    if settings.broker is not None:
+        broker(settings)
+        launcher = {"module": "cm4ai_assets.defs.workers", "class": "WorkerLauncher", "config": {}}
+        found["run_launcher"] = ("CM4AI_BROKER", launcher)
+    if settings.runs is not None:
+        found[_AT_ONCE] = ("CM4AI_RUNS", settings.runs)
     return found
 
 
@@ -77,9 +87,10 @@ def _is_ours(config: Path, project: Path) -> bool:
 def _compose(config: Path, project: Path, wanted: Overlays) -> None:
     text = project.read_text() if project.exists() else ""
     stated = yaml.safe_load(text) or {}
-    added = {key: value for key, (_, value) in wanted.items() if key not in stated}
-    _refuse_contradictions(project, stated, {key: wanted[key] for key in wanted.keys() - added})
-    composed = f"{_COMPOSED}{text}\n{yaml.safe_dump(added, sort_keys=False)}"
+    _refuse_contradictions(project, stated, {key: one for key, one in wanted.items() if key in stated})
+    for place, (_, value) in wanted.items():
+        _put(stated, place.split("."), value)
+    composed = f"{_COMPOSED}{yaml.safe_dump(stated, sort_keys=False)}"
     if config.is_symlink() or not config.exists() or config.read_text() != composed:
         partial = config.with_name(f".dagster.{os.getpid()}.yaml")
         partial.write_text(composed)
@@ -88,14 +99,22 @@ def _compose(config: Path, project: Path, wanted: Overlays) -> None:
 
 def _refuse_contradictions(config: Path, stated: object, wanted: Overlays) -> None:
     """An own file has to say what the settings ask for."""
-    own = stated if isinstance(stated, dict) else {}
-    for key, (setting, value) in wanted.items():
-        if own.get(key) != value:
-            block = yaml.safe_dump({key: value}, default_flow_style=True, width=1000).strip()
+    for place, (setting, value) in wanted.items():
+        keys = place.split(".")
+        if reduce(lambda found, key: found.get(key) if isinstance(found, dict) else None, keys, stated) != value:
+            lacking: dict[str, Any] = {}
+            _put(lacking, keys, value)
+            block = yaml.safe_dump(lacking, default_flow_style=True, width=1000).strip()
             raise ConfigurationError(
                 f"{config} is a file of your own, and does not say what {setting} asks for.",
                 remedy=f"Let it say `{block[1:-1]}`, remove the file, or leave {setting} out.",
             )
+
+
+def _put(stated: dict[str, Any], keys: Sequence[str], value: object) -> None:
+    for key in keys[:-1]:
+        stated = stated.setdefault(key, {})
+    stated[keys[-1]] = value
 
 
 def describe(instance: dg.DagsterInstance) -> str:

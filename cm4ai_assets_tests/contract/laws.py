@@ -46,7 +46,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "definitions",
         "cli",
         "demo",
-        "ui",
+        "ui worker",
     )
 )
 

@@ -123,6 +123,13 @@ INTERNALS = {
         "dagster._core.execution.backfill.BulkActionStatus",
         "dagster._core.execution.backfill.BulkActionsFilter",
     },
+    # A launcher that knows where runs are: Dagster calls every launcher by these types.
+    "defs.workers": {
+        "dagster._core.launcher.CheckRunHealthResult",
+        "dagster._core.launcher.LaunchRunContext",
+        "dagster._core.launcher.WorkerStatus",
+        "dagster._serdes.ConfigurableClassData",
+    },
     # The webserver's own entry makes this context; it is made here to put a guard in front of the application.
     "ui": {
         "dagster._core.workspace.context.WorkspaceProcessContext",

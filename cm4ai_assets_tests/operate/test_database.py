@@ -15,6 +15,7 @@ import yaml
 
 from cm4ai_assets import ui
 from cm4ai_assets.coordination import Postgres
+from cm4ai_assets.defs import broker
 from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.dead_runs import alive, end_dead_runs
 from cm4ai_assets.defs.home import describe, prepare_home
@@ -24,15 +25,18 @@ from cm4ai_assets.errors import ConfigurationError, DatabaseError
 from cm4ai_assets.settings import PROJECT
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.test_instance import OPENS
+from cm4ai_assets_tests.servers import redis
 from cm4ai_assets_tests.servers.postgres import PASSWORD
 
+LAUNCHER = {"module": "cm4ai_assets.defs.workers", "class": "WorkerLauncher", "config": {}}
 STORAGE = {"custom": {"module": "cm4ai_assets.defs.database", "class": "InstanceDatabase", "config": {}}}
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("CM4AI_DATABASE", raising=False)
+    for name in ("CM4AI_DATABASE", "CM4AI_BROKER", "CM4AI_RUNS"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "home"
 
 
@@ -64,6 +68,40 @@ def test_with_it_the_file_is_the_projects_own_and_the_database(home: Path, monke
     prepare_home()
     assert (home / "dagster.yaml").samefile(PROJECT / "dagster.yaml")
     assert [path.name for path in home.iterdir()] == ["dagster.yaml"]
+
+
+def test_with_a_broker_runs_go_to_workers_and_no_address_is_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CM4AI_DATABASE", f"postgresql://me:{PASSWORD}@db/cm4ai")
+    monkeypatch.setenv("CM4AI_BROKER", f"redis://:{redis.PASSWORD}@queue")
+    monkeypatch.setenv("CM4AI_RUNS", "7")
+    prepare_home()
+    own, made = (yaml.safe_load((folder / "dagster.yaml").read_text()) for folder in (PROJECT, home))
+    assert made["run_launcher"] == LAUNCHER
+    assert made["concurrency"]["runs"].pop("max_concurrent_runs") == 7
+    assert own["concurrency"]["runs"].pop("max_concurrent_runs") == 2
+    assert made == {**own, "storage": STORAGE, "run_launcher": LAUNCHER}
+    assert "queue" not in (home / "dagster.yaml").read_text()
+
+
+@pytest.mark.parametrize("missing", ["dagster_celery", "redis"])
+def test_without_celery_the_remedy_is_to_install_it(missing: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CM4AI_DATABASE", "postgresql://me@db/cm4ai")
+    monkeypatch.setenv("CM4AI_BROKER", "redis://queue")
+    monkeypatch.setattr(broker, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(ConfigurationError, match=rf"{missing} is not installed.*\[celery\]'`"):
+        prepare_home()
+
+
+def test_an_own_file_has_to_say_how_many_runs_work_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    (home / "dagster.yaml").write_text("concurrency: {runs: {max_concurrent_runs: 3}}\n")
+    monkeypatch.setenv("CM4AI_RUNS", "3")
+    prepare_home()
+    monkeypatch.setenv("CM4AI_RUNS", "4")
+    with pytest.raises(ConfigurationError, match=r"`concurrency: {runs: {max_concurrent_runs: 4}}`"):
+        prepare_home()
 
 
 @pytest.mark.parametrize("own", ["telemetry: {enabled: false}\n", "storage: {sqlite: {base_dir: /x}}\n", ""])
