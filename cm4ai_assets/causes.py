@@ -25,6 +25,10 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         "Let this user write there, or set CM4AI_STORAGE, CM4AI_SCRATCH and DAGSTER_HOME to other folders.",
     ),
     (
+        r"Access ?Denied|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|request signature|Access Key Id",
+        "Let AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role, use the bucket of CM4AI_STORAGE.",
+    ),
+    (
         r"database is locked",
         f"Another process holds the database of {_INSTANCE}. Wait until it has ended, or end it; then run again.",
     ),

@@ -66,6 +66,7 @@ class ShardReader:
         self._per_plane = (self.edge // self._chunk) ** 2
         self._shard_sizes = record.shard_sizes
         self._indexes: dict[int, Entries] = {}
+        self._locks: dict[tuple[int, int], threading.Lock] = {}
         self._local = threading.local()
         if self.size < self.edge:
             compiled()  # before any fork, and before threads ask for it at once
@@ -119,18 +120,21 @@ class ShardReader:
                 os.close(descriptor)
 
     def _index(self, shard: int) -> Entries:
-        """The index of a shard, read once. Two threads that miss it at once both read the same."""
+        """The index of a shard, read once however many threads ask for it at once."""
         if shard not in self._indexes:
-            size, stated = index_size(CHANNEL_COUNT * self._per_plane), self._shard_sizes[shard]
-            index = self._read(shard, stated - size, size).tobytes()
-            self._indexes[shard] = sound_entries(
-                index,
-                name=self.path,
-                shard=shard,
-                fields=self.n_fields,
-                chunks_per_field=CHANNEL_COUNT * self._per_plane,
-            )
+            # A process that was forked has locks of its own: the parent's may be held, and are never released here.
+            with self._locks.setdefault((os.getpid(), shard), threading.Lock()):
+                if shard not in self._indexes:
+                    self._indexes[shard] = self._read_index(shard)
         return self._indexes[shard]
+
+    def _read_index(self, shard: int) -> Entries:
+        chunks_per_field = CHANNEL_COUNT * self._per_plane
+        size, stated = index_size(chunks_per_field), self._shard_sizes[shard]
+        index = self._read(shard, stated - size, size).tobytes()
+        return sound_entries(
+            index, name=self.path, shard=shard, fields=self.n_fields, chunks_per_field=chunks_per_field
+        )
 
     def _chunks(self, shard: int, entries: Sequence[Sequence[int]]) -> Iterator[Pixels]:
         """The bytes of chunks in the order of `entries`; those that stand next to each other by one read."""
@@ -217,10 +221,12 @@ class ShardReader:
         return kept[:length]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in {"_fs", "_local"}}
+        return {name: value for name, value in self.__dict__.items() if name not in {"_fs", "_local", "_locks"}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _owner=os.getpid(), _fs=_filesystem(state["storage"]), _local=threading.local())
+        self.__dict__.update(
+            state, _owner=os.getpid(), _fs=_filesystem(state["storage"]), _local=threading.local(), _locks={}
+        )
 
 
 _CAN_TELL: Final = hasattr(os, "RWF_NOWAIT")  # whether the system says what is in its page cache (Linux)

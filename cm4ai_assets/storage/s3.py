@@ -29,13 +29,19 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from fsspec.asyn import sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 from s3fs import S3FileSystem
 from s3fs.core import S3_RETRYABLE_ERRORS
 
-from cm4ai_assets.errors import DigestMismatchError, StorageUnavailableError
+from cm4ai_assets.errors import ConfigurationError, DigestMismatchError, StorageUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +100,7 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
 
         Raises:
             StorageUnavailableError: It could not for `PATIENCE` seconds, or cannot be reached.
+            ConfigurationError: There is no such bucket, or there are no credentials.
         """
         begun, wait = time.monotonic(), FIRST_WAIT
         while True:
@@ -102,6 +109,8 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
             except Exception as error:
                 passing = self._passing(error)
                 if passing is None:
+                    if (stated := _misconfigured(error, kwargs)) is not None:
+                        raise stated from error
                     raise
                 waited = time.monotonic() - begun
                 if waited + wait > PATIENCE or not (self._was_reached or _answer(error)):
@@ -313,6 +322,20 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
         return None
     stated = cause.response
     return str(stated.get("Error", {}).get("Code", "")), int(stated["ResponseMetadata"].get("HTTPStatusCode", 0))
+
+
+def _misconfigured(error: Exception, kwargs: dict[str, Any]) -> ConfigurationError | None:
+    """What an error says of the settings; None if it says nothing of them."""
+    if (_answer(error) or ("", 0))[0] == "NoSuchBucket":
+        return ConfigurationError(
+            f"The bucket {kwargs.get('Bucket')} does not exist.", remedy="Create it, or name another in CM4AI_STORAGE."
+        )
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return ConfigurationError(
+            f"The storage on S3 cannot be used: {error}.",
+            remedy="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else gives this machine credentials.",
+        )
+    return None
 
 
 def _unavailable(method: str, kwargs: dict[str, Any], said: str, waited: float) -> StorageUnavailableError:

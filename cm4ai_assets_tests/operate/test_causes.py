@@ -19,6 +19,7 @@ from cm4ai_assets.errors import NotMaterializedError
         (OSError(28, "No space left on device", "/data/x"), "OSError: No space left on device: '/data/x'", "Free some"),
         (OSError(30, "Read-only file system", "/mnt/x"), "OSError: Read-only file system: '/mnt/x'", "Mount it"),
         (PermissionError(13, "Permission denied", "/x"), "PermissionError: Permission denied: '/x'", "Let this user"),
+        (PermissionError("Access Denied."), "PermissionError: Access Denied.", "Let AWS_ACCESS_KEY_ID"),
         (sqlite3.OperationalError("database is locked"), "OperationalError: database is locked", "Another process"),
         (csv.Error("line contains NUL\nmore"), "csv.Error: line contains NUL", "--debug"),
         (ValueError(), "ValueError", "--debug"),

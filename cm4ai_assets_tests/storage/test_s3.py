@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cm4ai_assets.errors import DigestMismatchError, StorageUnavailableError
+from cm4ai_assets.errors import ConfigurationError, DigestMismatchError, StorageUnavailableError
 from cm4ai_assets.storage import placing
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets_tests.storage.s3 import (
@@ -134,6 +134,26 @@ def test_a_server_that_was_never_reached_is_an_error_at_once(
         fs.cat_file(f"{root}/x")
     assert time.monotonic() - begun < 20
     PatientS3.clear_instance_cache()
+
+
+def test_a_bucket_that_is_not_there_and_credentials_that_are_missing_are_named(
+    fs: PatientS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ask in (
+        lambda: fs.cat_file("no-such-bucket/x"),
+        lambda: fs.find("no-such-bucket/x"),
+        lambda: fs.pipe_file("no-such-bucket/x", b"x"),
+    ):
+        with pytest.raises(ConfigurationError, match=r"bucket no-such-bucket does not exist\. Create it"):
+            ask()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    type(fs).clear_instance_cache()
+    with pytest.raises(ConfigurationError, match="Set AWS_ACCESS_KEY_ID"):
+        open_filesystem(f"s3://{BUCKET}")[0].cat_file(f"{BUCKET}/x")
+    type(fs).clear_instance_cache()
 
 
 def test_connections_that_are_reset_in_mid_upload_are_tried_again(
