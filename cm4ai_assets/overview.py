@@ -17,7 +17,8 @@ from cm4ai_assets.storage.choice import LOCK
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.updates.inputs import feed_of, holder
+from cm4ai_assets.updates.holders import Holders
+from cm4ai_assets.updates.inputs import feed_of
 
 TENSORS, ARCHIVE = "if_tensors", "if_archive"
 
@@ -59,12 +60,17 @@ def overview(store: Store, seen: Sequence[ReleaseRecord] | None) -> list[Release
     registered = {(record.doi, record.version) for record in records}
     there = None if seen is None else {(record.doi, record.version) for record in seen}
     new = [record for record in seen or () if (record.doi, record.version) not in registered]
-    states = [_registered(store, record, there, published) for record in records]
+    holders = Holders(store)
+    states = [_registered(store, record, there, published, holders) for record in records]
     return [*states, *(ReleaseState(r, offered=True, conditions=_all(ConditionState("new"))) for r in new)]
 
 
 def _registered(
-    store: Store, record: ReleaseRecord, there: set[tuple[str, str]] | None, published: Mapping[str, set[Partition]]
+    store: Store,
+    record: ReleaseRecord,
+    there: set[tuple[str, str]] | None,
+    published: Mapping[str, set[Partition]],
+    holders: Holders,
 ) -> ReleaseState:
     whole = Partition(record.key)
     offered = None if there is None else (record.doi, record.version) in there
@@ -77,16 +83,16 @@ def _registered(
         files=len(sizes),
         size=int(sizes.sum()),
         tables=_names(published, whole),
-        conditions={str(c): _condition(store, Partition(record.key, c), published) for c in CONDITIONS},
+        conditions={str(c): _condition(Partition(record.key, str(c)), published, holders) for c in CONDITIONS},
     )
 
 
-def _condition(store: Store, partition: Partition, published: Mapping[str, set[Partition]]) -> ConditionState:
+def _condition(partition: Partition, published: Mapping[str, set[Partition]], holders: Holders) -> ConditionState:
     made = _names(published, partition)
     if TENSORS in made:
         return ConditionState("tensors", made)
     feed = feed_of(TENSORS)
-    shared = holder(store, feed, partition) if feed is not None else None
+    shared = holders.holder(feed, partition) if feed is not None else None
     if shared is not None:
         return ConditionState("shared", made, shared)
     if ARCHIVE in made:

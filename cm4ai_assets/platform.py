@@ -26,6 +26,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.transfer.http import HttpClient
 from cm4ai_assets.updates import watch
+from cm4ai_assets.updates.locked import LockedParts
 
 
 class Platform:
@@ -60,6 +61,11 @@ class Platform:
     def registry(self) -> ReleaseRegistry:
         """What each release key means."""
         return ReleaseRegistry(self.store)
+
+    @cached_property
+    def locked(self) -> LockedParts:
+        """What is remembered of the releases' locks."""
+        return LockedParts(self.store)
 
     @cached_property
     def absences(self) -> Absences:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import polars as pl
 
@@ -81,6 +82,11 @@ class _Held:
 
     store: Store
     blobs: BlobStore
+
+    @cached_property
+    def levels(self) -> list[str]:
+        """The names of the copies at a smaller edge length, of every tensor: listed once."""
+        return self.store.children(layout.LEVELS)
 
 
 Unreadable = Callable[[Reference, BaseException], None]
@@ -238,12 +244,11 @@ def _of_runs(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[
 
 def _of_tensors(rows: pl.DataFrame, partition: Partition, held: _Held) -> Iterator[Reference]:
     """The tensor, its statistics, and the copies at a smaller edge length that a reader has stored."""
-    levels = held.store.children(layout.LEVELS)
     for path in rows["path"]:
         name = path.rsplit("/", 1)[-1].removesuffix(".zarr")
         yield Reference(Kind.TENSOR, path, name, partition)
         yield Reference(Kind.STATISTICS, layout.statistics_path(name), name, partition)
-        for level in levels:
+        for level in held.levels:
             if level.startswith(f"{name}-"):
                 yield Reference(Kind.LEVEL, f"{layout.LEVELS}/{level}", level.removesuffix(".zarr"), partition)
 

@@ -11,7 +11,7 @@ Belongs here: these two. Does not belong here: the order of keys and what is rai
 from __future__ import annotations
 
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
-from cm4ai_assets.releases import choose
+from cm4ai_assets.releases import LATEST, choose
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
@@ -39,7 +39,7 @@ def release_to_read(store: Store, key: str) -> str:
     nothing = NotMaterializedError(
         f"No release is published in {store.location('')}.", remedy="Run `cm4ai materialize --release latest`."
     )
-    if key not in published and key in registered_releases(store):
+    if key not in {LATEST, *published} and key in registered_releases(store):
         raise NotMaterializedError(
             f"Release {key} is registered and not published in {store.location('')}.",
             remedy=f"Run `cm4ai materialize --release {key}`. Published: {', '.join(published) or 'none'}.",

@@ -37,10 +37,15 @@ class DamagedRecord:
 
 
 class ReleaseRegistry:
-    """The release records of one store. One that cannot be read is left out and reported, and harms no other."""
+    """The release records of one store. One that cannot be read is left out and reported, and harms no other.
+
+    What was read is kept while the listing says that it is the same: the release sensor asks every half minute, and a
+    storage may have a thousand records.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._kept: dict[str, tuple[str, ReleaseRecord | DamagedRecord]] = {}
 
     def all(self) -> list[ReleaseRecord]:
         """Every registered release whose record can be read, oldest first."""
@@ -69,7 +74,9 @@ class ReleaseRegistry:
                 f"{DamagedRecord(self._store.location(path), str(error))}", remedy=DAMAGED_REMEDY
             ) from error
 
-    def register(self, versions: Iterable[ReleaseRecord]) -> list[ReleaseRecord]:
+    def register(
+        self, versions: Iterable[ReleaseRecord], *, known: list[ReleaseRecord] | None = None
+    ) -> list[ReleaseRecord]:
         """Give each dataset version its key and write its record; the ones that were new.
 
         `key` of the given records is ignored. Versions that are already registered are left as they are. Datasets are
@@ -77,12 +84,16 @@ class ReleaseRegistry:
         register at once, each key is given once: a record is created, never replaced. A version whose key a damaged
         file holds is left out: `damaged` says which, and what it meant is not guessed.
 
+        Args:
+            versions: Dataset versions.
+            known: What `all` said just now, where one registers dataset by dataset; new records are added to it.
+
         Raises:
             ReleaseKeyError: A key would mean two datasets.
             ConfigurationError: Synthetic releases would stand among real ones, or the reverse.
         """
         versions = sorted(versions, key=lambda record: (record.published, record.doi, record.major, record.minor))
-        known = self.all()
+        known = self.all() if known is None else known
         _refuse_mixture(self._store.location(""), [*known, *versions])
         new = []
         for seen in versions:
@@ -109,16 +120,22 @@ class ReleaseRegistry:
         return None
 
     def _read(self) -> tuple[list[ReleaseRecord], list[DamagedRecord]]:
-        records, damaged = [], []
-        for path in self._store.find(layout.RELEASES):
+        found: dict[str, tuple[str, ReleaseRecord | DamagedRecord]] = {}
+        for path, stamp in self._store.stamps(layout.RELEASES).items():
             name = path.removeprefix(f"{layout.RELEASES}/")
             if name.startswith(".") or name.endswith(".new"):
                 continue  # what a killed process had not yet renamed
-            try:
-                records.append(_record(self._store.read(path), name.removesuffix(".json")))
-            except _UNREADABLE as error:
-                damaged.append(DamagedRecord(self._store.location(path), str(error)))
-        return records, damaged
+            kept = self._kept.get(path)
+            found[path] = kept if stamp and kept and kept[0] == stamp else (stamp, self._parsed(path, name))
+        self._kept = found
+        records = [one for _, one in found.values() if isinstance(one, ReleaseRecord)]
+        return records, [one for _, one in found.values() if isinstance(one, DamagedRecord)]
+
+    def _parsed(self, path: str, name: str) -> ReleaseRecord | DamagedRecord:
+        try:
+            return _record(self._store.read(path), name.removesuffix(".json"))
+        except _UNREADABLE as error:
+            return DamagedRecord(self._store.location(path), str(error))
 
 
 def _refuse_mixture(where: str, records: list[ReleaseRecord]) -> None:

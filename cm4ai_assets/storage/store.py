@@ -138,6 +138,16 @@ class Store:
         """Every file below a path of the store, as paths of the store, sorted; none if nothing stands there."""
         return list(self.sizes(path))
 
+    def stamps(self, path: str) -> dict[str, str]:
+        """Every file below a path of the store with its stamp: while it is the same, so is the file.
+
+        By one listing. Empty where the filesystem's listing tells contents of one size not apart.
+        """
+        if not self.exists(path):
+            return {}
+        found = self.fs.find(self.address(path), detail=True)
+        return {str(name)[len(self.root) + 1 :]: _stamp(info) for name, info in sorted(found.items())}
+
     def children(self, path: str) -> list[str]:
         """The names of what stands directly below a path of the store, sorted."""
         return sorted({name[len(path) + 1 :].split("/", 1)[0] for name in self.find(path)})
@@ -362,6 +372,14 @@ class Store:
         """Every published document: its name and partition, sorted."""
         found = (layout.document_partition(path) for path in self.find(layout.DOCUMENTS))
         return sorted((hit for hit in found if hit is not None), key=str)
+
+
+_STAMPS = ("mtime", "created", "ino", "ETag", "etag", "md5Hash", "generation", "LastModified")
+
+
+def _stamp(info: Mapping[str, object]) -> str:
+    said = [f"{name}={info[name]}" for name in _STAMPS if info.get(name)]
+    return " ".join([f"size={info.get('size')}", *said]) if said else ""
 
 
 def _not_materialized(name: str, partition: Partition) -> NotMaterializedError:

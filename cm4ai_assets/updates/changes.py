@@ -51,6 +51,11 @@ def same_bytes(one: Row, other: Row) -> bool:
     return _identity(one) == _identity(other)
 
 
+def marks(row: Row) -> frozenset[Hashable]:
+    """What rows can be looked up by: two that mean the same bytes (`same_bytes`) have at least one mark in common."""
+    return frozenset(mark for mark in (_digest(row), _identity(row)) if mark is not None)
+
+
 def summary(changes: pl.DataFrame) -> str:
     """What happened, in one sentence.
 

@@ -1,4 +1,4 @@
-"""What the release sensor remembers between two ticks, as JSON that people can read in the UI.
+"""What the release sensor remembers between two ticks, as JSON that people can read in the UI while it is short.
 
 Belongs here: that memory, and when the archive may be asked again. Losing it loses nothing: what is registered stands
 in the registry, what is made in the storage, what was tried in the runs. Does not belong here: the tick itself
@@ -7,6 +7,8 @@ in the registry, what is made in the storage, what was tried in the runs. Does n
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
@@ -20,6 +22,7 @@ from cm4ai_assets.updates.watch import Observation
 
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0  # seconds
 _LAUNCHED_WITHIN = timedelta(minutes=5)
+_READABLE, _PACKED = 4_000, "zlib:"  # characters; what a packed cursor begins with
 
 
 class Cursor(BaseModel):
@@ -59,14 +62,14 @@ class Cursor(BaseModel):
     def read(cls, text: str | None, *, archive: str) -> Self:
         """The memory in a cursor; an empty one where there is none, it is of another archive, or of another form."""
         try:
-            cursor = cls.model_validate_json(text or "{}")
+            cursor = cls.model_validate_json(_unpacked(text or "{}"))
         except ValidationError:
             cursor = cls()
         return cursor if cursor.archive == archive else cls(archive=archive)
 
     def text(self) -> str:
         """The cursor."""
-        return self.model_dump_json(indent=1)
+        return _packed(self.model_dump_json(indent=1))
 
     def is_due(self, now: datetime, every: timedelta) -> bool:
         """Whether the archive is to be asked now."""
@@ -124,6 +127,23 @@ class Cursor(BaseModel):
         """Remember what is requested now, until its runs exist."""
         kept = {key: at for key, at in self.requested.items() if self.is_launching(key, now)}
         self.requested = {**kept, **dict.fromkeys(run_keys, now)}
+
+
+def _packed(text: str) -> str:
+    """As it is where a person can read it; compressed where it is long, because Dagster keeps it with every tick."""
+    if len(text) <= _READABLE:
+        return text
+    return _PACKED + base64.b85encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _unpacked(text: str) -> str:
+    """What was packed. What is no such text is given back as it is: no valid cursor."""
+    if not text.startswith(_PACKED):
+        return text
+    try:
+        return zlib.decompress(base64.b85decode(text.removeprefix(_PACKED))).decode()
+    except (ValueError, zlib.error):
+        return text
 
 
 def _wait(error: Exception, failures: int) -> timedelta:

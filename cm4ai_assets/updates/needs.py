@@ -13,7 +13,7 @@ it does not matter what was missed, restarted or done by hand meanwhile. Does no
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, partial
@@ -26,10 +26,12 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
 from cm4ai_assets.updates.inputs import FEEDS, Feed, Rows, lock_of, twins
+from cm4ai_assets.updates.locked import LockedParts, partitions_of
 
 LOCK_JOB = "release_lock"
 _NAMED = 3  # files that a reason names
 Made = tuple[str, Partition]  # a job and a partition
+Published = Callable[[str], Collection[Partition]]  # the published partitions of a table
 _LOCK_TABLES = (RELEASE_FILES.name, RELEASE_CHANGES.name)
 
 
@@ -75,8 +77,11 @@ def plan(
     busy: Container[Made] = (),
     feeds: Sequence[Feed] = FEEDS,
     has_token: bool = False,
+    locked: LockedParts | None = None,
 ) -> Plan:
     """What the registered releases need now.
+
+    What is published is listed once, a table at a time, and not asked release by release: a storage may have thousands.
 
     Args:
         records: Every registered release.
@@ -86,23 +91,29 @@ def plan(
         busy: Jobs and partitions that are being made now.
         feeds: What the jobs read.
         has_token: Whether the fetcher asks as somebody, who may be given what guests are not.
+        locked: What is remembered of the locks, by one who asks again and again.
     """
     made, locks, absences = Plan(), cache(partial(lock_of, store)), Absences(store)
-    needs = list(_locks([record for record in records if record.key in offered], store))
-    for latest in _followed([record for record in records if record.key in offered], records, store, feeds):
-        lock = locks(latest.key)
-        if lock is None:
-            continue
-        versions = sorted((r for r in records if r.doi == latest.doi), key=_version, reverse=True)
+    there: Published = cache(lambda name: frozenset(store.partitions(name)))
+    locked = locked or LockedParts(store, feeds)
+    locked.look()
+    of_doi = _by_doi(records)
+    needs = list(_locks([record for record in records if record.key in offered], there))
+    for latest in _followed([record for record in records if record.key in offered], records, there, feeds):
+        wanted = locked.of(latest.key) or {}
+        versions = sorted(of_doi[latest.doi], key=_version, reverse=True)
         earlier = [record.key for record in versions if record is not latest]
         for feed in feeds:
-            for condition, inputs in feed.inputs(lock).items():
-                partition = Partition(latest.key, condition)
+            for partition in partitions_of(wanted, feed, latest.key):
+                if partition in there(feed.product):
+                    continue  # as nearly all are: then no lock is read
+                lock, condition = locks(latest.key), partition.condition
+                inputs = feed.inputs(lock).get(condition, ()) if lock is not None else ()
                 since = _opened(inputs, today)
-                if _answered(store, absences, feed, partition, since):
+                if not inputs or _answered(there, absences, feed, partition, since):
                     continue
                 same = [Partition(key, condition) for key in twins(locks, feed, partition, earlier)]
-                kept = next((t for t in same if _answered(store, absences, feed, t, since)), None)
+                kept = next((t for t in same if _answered(there, absences, feed, t, since)), None)
                 doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
                     made.shared[feed.job, partition] = kept.release
@@ -115,36 +126,43 @@ def plan(
     return Plan(tuple(needs), made.shared, made.waiting)
 
 
-def _answered(store: Store, absences: Absences, feed: Feed, partition: Partition, since: date | None) -> bool:
+def _answered(there: Published, absences: Absences, feed: Feed, partition: Partition, since: date | None) -> bool:
     """Whether a job's product is published, or it is on record that there is nothing to make.
 
     That is an answer too: an archive named like data may hold only metadata. What was refused before an embargo ended,
     on the day `since`, is none.
     """
-    if store.has_table(feed.product, partition):
+    if partition in there(feed.product):
         return True
     absence = absences.find(feed.first, partition)
     return absence is not None and (since is None or absence.noted.date() >= since)
 
 
-def _locks(records: Sequence[ReleaseRecord], store: Store) -> Iterator[Need]:
+def _locks(records: Sequence[ReleaseRecord], there: Published) -> Iterator[Need]:
     for record in records:
         partition = Partition(record.key)
-        missing = tuple(name for name in _LOCK_TABLES if not store.has_table(name, partition))
+        missing = tuple(name for name in _LOCK_TABLES if partition not in there(name))
         if missing:
             yield Need(LOCK_JOB, partition, record.doi, f"{' and '.join(missing)} not published", missing)
 
 
 def _followed(
-    offered: Sequence[ReleaseRecord], records: Sequence[ReleaseRecord], store: Store, feeds: Sequence[Feed]
+    offered: Sequence[ReleaseRecord], records: Sequence[ReleaseRecord], there: Published, feeds: Sequence[Feed]
 ) -> Iterator[ReleaseRecord]:
     """The releases whose bytes are fetched unasked: the newest version of each dataset that is followed."""
     newest = max(offered, key=lambda record: ReleaseKey.parse(record.key), default=None)
-    published = {partition.release for feed in feeds for partition in store.partitions(feed.product)}
+    published = {partition.release for feed in feeds for partition in there(feed.product)}
     kept = {record.doi for record in records if record.key in published}
-    for doi in dict.fromkeys(record.doi for record in offered):
+    for doi, versions in _by_doi(offered).items():
         if doi in kept or (newest is not None and doi == newest.doi):
-            yield max((record for record in offered if record.doi == doi), key=_version)
+            yield max(versions, key=_version)
+
+
+def _by_doi(records: Iterable[ReleaseRecord]) -> dict[str, list[ReleaseRecord]]:
+    found: dict[str, list[ReleaseRecord]] = {}
+    for record in records:
+        found.setdefault(record.doi, []).append(record)
+    return found
 
 
 def _version(record: ReleaseRecord) -> tuple[int, int]:

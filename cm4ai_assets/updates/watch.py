@@ -4,7 +4,8 @@ Belongs here: which questions are asked in one look, in what order, and what a f
 not belong here: how often that happens and what follows from it (`defs.updates.sensor`).
 
 The collection's contents are read from the archive's database; its search lags behind and is not asked (protocol
-reference, 2.6). Then the versions of each dataset, without files: the new ones first, then those not seen for longest.
+reference, 2.6). Then the versions of each dataset, without files: the new ones first, then those not seen for longest,
+as many as half of the budget is enough for; the others have their turn in the next look.
 At last, of one locked release in turn, the files: an embargo can come back without a new version.
 """
 
@@ -35,6 +36,8 @@ RETRIES = RetryPolicy(tries=1, first=0.5, stall_window=5.0, stall_floor=256.0)
 TIMEOUTS = Timeouts(connect=5.0, read=8.0)
 BUDGET = 20.0
 """Seconds for one look, far below the 60 after which Dagster ends a sensor's tick."""
+_TURNS = 0.5
+"""Share of the budget after which no further dataset that is known has its turn: there may be hundreds of them."""
 
 _UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, pl.exceptions.PolarsError)
 
@@ -55,6 +58,7 @@ class Observation:
         statuses: Whether the archive still offers locked releases, by release key.
         problems: What could not be read of single datasets, by DOI; by number where an entry has none.
         stopped: Why the look ended early; None if it did not.
+        left: Registered datasets that have their turn in a later look.
         requests: Questions asked.
         seconds: How long it took.
     """
@@ -66,6 +70,7 @@ class Observation:
     statuses: dict[str, UpstreamStatus] = field(default_factory=dict)
     problems: dict[str, Cm4aiError] = field(default_factory=dict)
     stopped: Cm4aiError | None = None
+    left: int = 0
     requests: int = 0
     seconds: float = 0.0
 
@@ -112,7 +117,10 @@ def observe(client: Callable[[], DataverseClient], watched: Watched, *, budget: 
     found, faults = Observation(), list[Exception]()
     started = time.monotonic()
     worker = threading.Thread(
-        target=_ask, args=(client, watched, found, started + budget, faults), name="look", daemon=True
+        target=_ask,
+        args=(client, watched, found, (started + budget * _TURNS, started + budget), faults),
+        name="look",
+        daemon=True,
     )
     worker.start()
     worker.join(budget)
@@ -122,7 +130,7 @@ def observe(client: Callable[[], DataverseClient], watched: Watched, *, budget: 
     seen = Observation(
         listed=None if found.listed is None else set(found.listed), read=set(found.read), found=list(found.found),
         missing=set(found.missing), statuses=dict(found.statuses), problems=dict(found.problems),
-        stopped=found.stopped, requests=found.requests, seconds=time.monotonic() - started,
+        stopped=found.stopped, left=found.left, requests=found.requests, seconds=time.monotonic() - started,
     )  # fmt: skip
     if worker.is_alive() and seen.stopped is None:
         seen.stopped = TooSlowError(f"The archive did not answer everything within {budget:.0f} s.")
@@ -130,18 +138,24 @@ def observe(client: Callable[[], DataverseClient], watched: Watched, *, budget: 
 
 
 def _ask(
-    client: Callable[[], DataverseClient], watched: Watched, seen: Observation, deadline: float, faults: list[Exception]
+    client: Callable[[], DataverseClient],
+    watched: Watched,
+    seen: Observation,
+    until: tuple[float, float],
+    faults: list[Exception],
 ) -> None:
     try:
         with client() as archive:
-            _questions(archive, watched, seen, deadline)
+            _questions(archive, watched, seen, *until)
     except Cm4aiError as error:
         seen.stopped = error
     except Exception as error:  # noqa: BLE001 - a fault of ours; the caller raises it, a thread would swallow it
         faults.append(error)
 
 
-def _questions(archive: DataverseClient, watched: Watched, seen: Observation, deadline: float) -> None:
+def _questions(
+    archive: DataverseClient, watched: Watched, seen: Observation, turns_until: float, deadline: float
+) -> None:
     seen.requests += 1
     listing = archive.listing(watched.collection)
     datasets = {dataset.doi or "": dataset for dataset in listing.datasets}
@@ -150,9 +164,13 @@ def _questions(archive: DataverseClient, watched: Watched, seen: Observation, de
     by_doi: dict[str, list[ReleaseRecord]] = {}
     for record in watched.records:
         by_doi.setdefault(record.doi, []).append(record)
-    known = [doi for doi in dict.fromkeys([*watched.due, *by_doi]) if doi in by_doi]
+    turn = [record.doi for record in watched.records if record.key == watched.turn]
+    known = [doi for doi in dict.fromkeys([*turn, *watched.due, *by_doi]) if doi in by_doi]
     for doi in [*sorted(datasets.keys() - by_doi.keys()), *known]:
         _in_time(deadline)
+        if doi in by_doi and not seen.read.isdisjoint(by_doi) and time.monotonic() >= turns_until:
+            seen.left = len(known) - known.index(doi)
+            break
         with _Problem(seen, doi):
             _versions(archive, doi, datasets.get(doi), seen)
     for record in _to_look_at(seen, watched, by_doi):

@@ -6,9 +6,10 @@ Belongs here: run keys, tags, and how often something is tried. Does not belong 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
@@ -25,7 +26,7 @@ RELEASE_TAG = "cm4ai/release"
 REASON_TAG = "cm4ai/reason"
 _PARTITION_TAG = "dagster/partition"
 _PRIORITY_TAG = "dagster/priority"
-_ASKED = 25  # more runs of one need than are ever requested
+_AT_ONCE = 500  # keys in one question: databases limit them
 
 RETRY_AFTER = (timedelta(minutes=10), timedelta(hours=6))
 """How long after the first and the second run that came to nothing the next is requested. Then a person is needed."""
@@ -83,12 +84,30 @@ def tags(partition: Partition, reason: str, *, priority: int) -> dict[str, str]:
     return {RELEASE_TAG: partition.release, REASON_TAG: reason, _PRIORITY_TAG: str(priority)}
 
 
-def verdict(need: Need, instance: dg.DagsterInstance, now: datetime, *, priority: int = 0) -> Verdict:
+@dataclass(frozen=True)
+class History:
+    """What is known of runs: the partitions that one is under way for, those requested by the key of their need."""
+
+    busy: frozenset[Partition] = frozenset()
+    requested: Mapping[str, Sequence[dg.RunRecord]] = field(default_factory=dict)
+
+
+def history_of(instance: dg.DagsterInstance, needs: Sequence[Need]) -> History:
+    """The runs that matter for these needs, by as many questions whatever their number is, or nearly."""
+    if not needs:
+        return History()
+    requested: dict[str, list[dg.RunRecord]] = {}
+    for keys in _in_batches((need.key for need in needs), _AT_ONCE):
+        for record in instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: keys})):
+            requested.setdefault(record.dagster_run.tags[REQUEST_TAG], []).append(record)
+    return History(frozenset(partition for _, partition in under_way(instance)), requested)
+
+
+def verdict(need: Need, history: History, now: datetime, *, priority: int = 0) -> Verdict:
     """Whether a run is requested now for what is needed, by what became of the runs before."""
-    here = dg.RunsFilter(tags={_PARTITION_TAG: partition_key(need.partition)}, statuses=list(IN_PROGRESS))
-    if instance.get_runs_count(here):
+    if need.partition in history.busy:
         return Verdict(None, f"{need.job} of {need.partition} waits for a run of that partition")
-    records = instance.get_run_records(dg.RunsFilter(tags={REQUEST_TAG: need.key}), limit=_ASKED)
+    records = history.requested.get(need.key, ())
     if any(record.dagster_run.status is dg.DagsterRunStatus.CANCELED for record in records):
         return Verdict(None, f"{need.job} of {need.partition}: a run was cancelled, so it is left to you")
     if not records:
@@ -112,8 +131,17 @@ def under_way(instance: dg.DagsterInstance) -> set[tuple[str, Partition]]:
     return {(run.job_name, partition_of(run.tags[_PARTITION_TAG])) for run in runs if _PARTITION_TAG in run.tags}
 
 
-def backfills_of(instance: dg.DagsterInstance, tables: Iterable[str]) -> list[str]:
-    """Asset backfills under way that may still make one of these tables."""
-    wanted = {dg.AssetKey(name) for name in tables}
+def backfills_of(instance: dg.DagsterInstance, tables: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """By job, the asset backfills under way that may still make one of the job's tables."""
     running = instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
-    return [b.backfill_id for b in running if wanted & set(b.asset_selection or ())]
+    wanted = {job: {dg.AssetKey(name) for name in names} for job, names in tables.items()}
+    return {
+        job: [one.backfill_id for one in running if keys & set(one.asset_selection or ())]
+        for job, keys in wanted.items()
+    }
+
+
+def _in_batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    left = iter(keys)
+    while batch := list(islice(left, size)):
+        yield batch

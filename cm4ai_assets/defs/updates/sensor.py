@@ -24,11 +24,10 @@ from cm4ai_assets.defs.jobs import JOBS
 from cm4ai_assets.defs.partitions import RELEASE, releases
 from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
 from cm4ai_assets.defs.release.checks import collection_findings
-from cm4ai_assets.defs.updates.requests import backfills_of, check_request, under_way, verdict
+from cm4ai_assets.defs.updates.requests import backfills_of, check_request, history_of, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, newest
-from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
@@ -58,7 +57,8 @@ class _Tick:
     def look(self) -> None:
         """Look at the archive, register what is new, and tell what is no longer as it was locked."""
         records, store = self.platform.registry.all(), self.platform.store
-        locked = [record.key for record in records if store.has_table(RELEASE_FILES.name, Partition(record.key))]
+        locks = {partition.release for partition in store.partitions(RELEASE_FILES.name)}
+        locked = [record.key for record in records if record.key in locks]
         turn = self.cursor.next_turn(locked)
         watched = Watched(
             collection=self.platform.settings.collection,
@@ -69,19 +69,26 @@ class _Tick:
             turn=turn,
         )
         seen = observe(self.platform.watcher, watched)
-        new = self._register(seen)
+        if seen.left:
+            self.notes.append(f"{seen.left} datasets have their turn in a later look")
+        new = self._register(seen, list(records))
         changed = [r for r in records if r.key in seen.statuses and self._note(r, seen.statuses[r.key])]
         first = self.cursor.shown is None or self.now >= self.cursor.shown + SHOWN_EVERY
         self.cursor.looked(seen, self.now, turn=turn)
         if seen.is_whole and (new or changed or first):
             self._show(seen, new)
 
-    def _register(self, seen: Observation) -> list[ReleaseRecord]:
+    def _register(self, seen: Observation, known: list[ReleaseRecord]) -> list[ReleaseRecord]:
         """Give every new version its key. One dataset that cannot have one does not keep the others from theirs."""
         new: list[ReleaseRecord] = []
-        for doi in dict.fromkeys(record.doi for record in sorted(seen.found, key=lambda record: record.published)):
+        registered = {(record.doi, record.version) for record in known}
+        unknown: dict[str, list[ReleaseRecord]] = {}
+        for record in sorted(seen.found, key=lambda record: record.published):
+            if (record.doi, record.version) not in registered:
+                unknown.setdefault(record.doi, []).append(record)
+        for doi, versions in unknown.items():
             try:
-                new += self.platform.registry.register(record for record in seen.found if record.doi == doi)
+                new += self.platform.registry.register(versions, known=known)
             except ConfigurationError as error:
                 seen.stopped = error  # this storage is not for this archive
             except Cm4aiError as error:
@@ -104,15 +111,18 @@ class _Tick:
         """Bring the collection's page in the UI up to date."""
         self.cursor.shown = self.now
         records = self.platform.registry.all()
+        of_doi: dict[str, list[ReleaseRecord]] = {}
+        for record in records:
+            of_doi.setdefault(record.doi, []).append(record)
         rows = [
             {
                 "doi": doi,
-                "title": max((r for r in records if r.doi == doi), key=lambda r: r.came_out).title,
+                "title": max(versions, key=lambda record: record.came_out).title,
                 "offered": ", ".join(self.cursor.versions.get(doi, ())) or "nothing any more",
                 "listed": doi in (seen.listed or ()),
-                "releases": ", ".join(record.key for record in records if record.doi == doi),
+                "releases": ", ".join(record.key for record in versions),
             }
-            for doi in dict.fromkeys(record.doi for record in records)
+            for doi, versions in of_doi.items()
         ]
         self.events += [
             dg.AssetMaterialization(
@@ -145,18 +155,20 @@ class _Tick:
             offered={record.key for record in records if self.cursor.offers(record)},
             busy=under_way(self.instance),
             has_token=self.platform.settings.dataverse_token is not None,
+            locked=self.platform.locked,
         )
 
     def requests(self, made: Plan) -> list[dg.RunRequest]:
         """The runs for what is needed that are not under way, tried in vain, or being made by an operator."""
-        held = {feed.job: backfills_of(self.instance, [feed.product, *feed.tables]) for feed in FEEDS}
+        held = backfills_of(self.instance, {feed.job: [feed.product, *feed.tables] for feed in FEEDS})
+        history = history_of(self.instance, made.needs)
         latest = max((need.partition.release for need in made.needs), key=ReleaseKey.parse, default="")
         wanted = []
         for need in made.needs:
             if backfills := held.get(need.job):
                 self.notes.append(f"{need.job} of {need.partition} waits for backfill {', '.join(backfills)}")
                 continue
-            found = verdict(need, self.instance, self.now, priority=_priority(need, latest))
+            found = verdict(need, history, self.now, priority=_priority(need, latest))
             if found.request is None:
                 self.notes.append(found.reason)
             elif not self.cursor.is_launching(str(found.request.run_key), self.now):

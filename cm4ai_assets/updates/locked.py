@@ -1,0 +1,59 @@
+"""Which partitions of its jobs a release has, by its lock, remembered while the lock's file is the same.
+
+Belongs here: that memory. The release sensor asks it of every release that is followed, every half minute. Does not
+belong here: what a job reads (`inputs`), and what follows from it (`needs`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.updates.inputs import FEEDS, Feed, lock_of
+
+Wanted = Mapping[str, tuple[str | None, ...]]
+"""By the product of a job, the conditions for which the lock has files that the job reads; None for the release."""
+
+
+class LockedParts:
+    """The locks of one storage.
+
+    Args:
+        store: The storage.
+        feeds: The jobs, and what they read.
+    """
+
+    def __init__(self, store: Store, feeds: Sequence[Feed] = FEEDS) -> None:
+        self._store, self._feeds = store, feeds
+        self._stamps: Mapping[str, str] = {}
+        self._kept: dict[str, tuple[str, Wanted]] = {}
+
+    def look(self) -> frozenset[str]:
+        """Look which locks there are now, by one listing; the releases that have one."""
+        found = self._store.stamps(f"{layout.TABLES}/{RELEASE_FILES.name}")
+        placed = {hit[1].release: stamp for path, stamp in found.items() if (hit := layout.table_partition(path))}
+        self._stamps = placed
+        self._kept = {release: kept for release, kept in self._kept.items() if release in placed}
+        return frozenset(placed)
+
+    def of(self, release: str) -> Wanted | None:
+        """What the lock of a release has for each job, as of the last look; None if it has none."""
+        if release not in self._stamps:
+            return None
+        stamp, kept = self._stamps[release], self._kept.get(release)
+        if kept is not None and stamp and kept[0] == stamp:
+            return kept[1]
+        lock = lock_of(self._store, release)
+        if lock is None:
+            return None
+        wanted = {feed.product: tuple(feed.inputs(lock)) for feed in self._feeds}
+        self._kept[release] = (stamp, wanted)
+        return wanted
+
+
+def partitions_of(wanted: Wanted, feed: Feed, release: str) -> list[Partition]:
+    """The partitions of a release that a job makes."""
+    return [Partition(release, condition) for condition in wanted.get(feed.product, ())]
