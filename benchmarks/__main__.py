@@ -23,7 +23,7 @@ from benchmarks.ratios import Verdict, line
 from benchmarks.runner import HERE, Result
 
 RESULTS = HERE / "results.json"
-LIMIT_S, SMALL_LIMIT_S = 3600.0, 600.0
+LIMIT_S, SMALL_LIMIT_S = 3600.0, 1200.0
 BAD = {Verdict.MISSED, Verdict.FAILED}
 
 
