@@ -180,7 +180,7 @@ def _options() -> argparse.Namespace:
     parser = arguments("crates", __doc__, rounds=5)
     parser.add_argument("--entities", type=int, default=ENTITIES)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    return parsed(parser, entities=12_000, rounds=3)
+    return parsed(parser, entities=12_000, rounds=2)
 
 
 if __name__ == "__main__":

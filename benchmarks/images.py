@@ -103,7 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--baseline-fields", type=int, default=8, help="fields that the slow sides get")
     parser.add_argument("--edges", type=int, nargs="+", default=list(EDGES))
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), help="default: all that make sense at the edge")
-    return parsed(parser, fields=24, baseline_fields=2, edges=[1024], rounds=2, sides=["platform", "ceiling", "lean"])
+    return parsed(parser, fields=16, baseline_fields=2, edges=[1024], rounds=2, sides=["platform", "ceiling", "lean"])
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def run(name: str, words: Sequence[str], limit_s: float, say: Callable[[str], No
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.json"
         command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(found), *words]
-        with _process(command, limit_s) as (process, expired):
+        with _process(command, folder, limit_s) as (process, expired):
             last: deque[str] = deque(maxlen=KEPT_LINES)
             quiet = False
             for line in process.stdout or ():
@@ -75,10 +75,21 @@ def run(name: str, words: Sequence[str], limit_s: float, say: Callable[[str], No
 
 
 @contextmanager
-def _process(command: list[str], limit_s: float) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
-    """A process that is ended with all that it started: when its time is up, and whatever happens here."""
+def _process(
+    command: list[str], scratch: str, limit_s: float
+) -> Iterator[tuple[subprocess.Popen[str], threading.Event]]:
+    """A process that is ended with all that it started: when its time is up, and whatever happens here.
+
+    What it left in `scratch` is for the caller to remove: killed, it removes nothing.
+    """
     process = subprocess.Popen(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "TMPDIR": scratch},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     expired = threading.Event()
 

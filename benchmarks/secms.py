@@ -144,7 +144,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--reports", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--target", type=Path, help=argparse.SUPPRESS)
-    return parsed(parser, groups=2_000, rounds=2, ways=["ours", "pandas melt"])
+    return parsed(parser, groups=1_000, rounds=2, ways=["ours", "pandas melt"])
 
 
 if __name__ == "__main__":

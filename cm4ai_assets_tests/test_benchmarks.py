@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,14 +80,19 @@ def test_a_child_that_fails_says_its_last_line() -> None:
         child("crates", "--nonsense")
 
 
-def test_a_benchmark_that_raises_or_hangs_becomes_a_failed_ratio(tmp_path: Path) -> None:
+def test_a_benchmark_that_raises_or_hangs_becomes_a_failed_ratio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     raised = runner.run("crates", ["--scratch", str(tmp_path / "absent")], 60, said.append)
-    hung = runner.run("crates", [], 0.5, said.append)
-    for result, reason in ((raised, "FileNotFoundError"), (hung, "not done after 0 s")):
+    hung = runner.run("crates", [], 2, said.append)
+    for result, reason in ((raised, "FileNotFoundError"), (hung, "not done after 2 s")):
         assert [ratio.verdict for ratio in result.ratios] == [Verdict.FAILED]
         assert result.ratios[0].lost
         assert reason in result.ratios[0].lost.reason
+    assert list(tmp_path.iterdir()) == [], "what a killed benchmark wrote is gone"
     assert any("Traceback" in line for line in raised.output), "kept in the results"
     assert not any("Traceback" in line for line in said), "and not on the screen"
 
