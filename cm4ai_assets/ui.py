@@ -39,7 +39,7 @@ from cm4ai_assets.storage.store import Store
 _QUIET = ("--log-level", "warning", "--code-server-log-level", "warning")
 
 
-def serve(port: int, *, read_only: bool) -> None:
+def serve(port: int, *, read_only: bool, listen: str = HOST) -> None:
     """Serve until interrupted. The daemon is started beside, and ended with it; there is none where one only looks.
 
     Raises:
@@ -50,7 +50,7 @@ def serve(port: int, *, read_only: bool) -> None:
     os.environ.update(environment())
     workspace = str(PROJECT / "workspace.yaml")
     with ExitStack() as stack:
-        listening = stack.enter_context(_listening(port))
+        listening = stack.enter_context(_listening(port, listen))
         store = Store.from_settings(Settings.from_env())
         archive = stack.enter_context(demo_archive(store))
         instance = stack.enter_context(open_instance(store, tell=err.print))
@@ -74,22 +74,22 @@ def serve(port: int, *, read_only: bool) -> None:
         if archive:
             out.print(f"The embedded archive of `make demo` is served at {archive}.")
         kind = "look only, no daemon" if read_only else "with the daemon"
-        out.print(f"The UI is on http://{HOST}:{listening.getsockname()[1]} ({kind}). Ctrl-C ends it.")
+        out.print(f"The UI is on http://{listen}:{listening.getsockname()[1]} ({kind}). Ctrl-C ends it.")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
+def _listening(port: int, address: str) -> Iterator[socket.socket]:
     """The socket of the UI, taken before anything is started."""
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind((HOST, port))
+            listening.bind((address, port))
             listening.listen()
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} of {HOST} cannot be used: {error.strerror}.",
+                f"Port {port} of {address} cannot be used: {error.strerror}.",
                 remedy="End what uses it, or choose another one: CM4AI_UI_PORT=3001 make ui.",
             ) from error
         yield listening
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         port = Settings.from_env().ui_port if args.port is None else args.port
-        serve(port, read_only=args.read_only)
+        serve(port, read_only=args.read_only, listen=args.listen)
     except ConfigurationError as error:
         return complain(error, WRONG_USE, debug=args.debug)
     except KeyboardInterrupt:
@@ -146,6 +146,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
     parser.add_argument("--port", type=int, help="default: CM4AI_UI_PORT, or 3000")
+    parser.add_argument(
+        "--listen", default=HOST, help="the address; another one than %(default)s only in a container of its own"
+    )
     parser.add_argument("--read-only", action="store_true", help="look only: no daemon, no runs, no changes")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser

@@ -56,7 +56,7 @@ def test_a_taken_port_is_said_before_anything_starts(operator: Operator) -> None
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
-    process = _start(operator, "--port", "0", "--read-only")
+    process = _start(operator, "--port", "0", "--read-only", "--listen", "127.0.0.2")
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
     said = next(line for line in lines if line.startswith("The UI is on"))
@@ -65,6 +65,7 @@ def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert "no daemon" in said
+    assert "http://127.0.0.2:" in said
     assert own, "its code server"
     assert not [line for line in own if "dagster-daemon" in line]
     with dg.DagsterInstance.from_config(str(operator.home)) as instance:

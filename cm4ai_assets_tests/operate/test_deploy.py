@@ -1,0 +1,158 @@
+"""The files of deploy/, held against the tools that read them, without Docker and without a cluster."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import compose_spec
+import dagster as dg
+import kubernetes_validate
+import pytest
+import yaml
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
+from kubernetes.client import ApiClient
+
+from cm4ai_assets import ui, worker
+from cm4ai_assets.settings import PROJECT, Settings
+
+DEPLOY = PROJECT / "deploy"
+SET = {"POSTGRES_PASSWORD": "Pg1", "REDIS_PASSWORD": "Rd1", "CM4AI_RUNS": "3"}
+VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
+SECRET = re.compile("password|secret|token|access_key|auth", re.IGNORECASE)
+
+
+def interpolated(text: str) -> str:
+    """What Compose makes of variables."""
+    return VARIABLE.sub(lambda found: SET.get(found[1]) or (found[3] if found[2] == ":-" else ""), text)
+
+
+def parsed(text: str) -> Any:
+    options = compose_spec._PyOptions()  # type: ignore[attr-defined] # the typed one cannot be told to merge
+    options.apply_merge = True
+    return options.from_yaml(text)
+
+
+@pytest.fixture(scope="module")
+def compose() -> str:
+    return (DEPLOY / "compose.yaml").read_text()
+
+
+def test_the_compose_file_is_one_and_faults_in_it_would_be_seen(compose: str) -> None:
+    text = interpolated(compose)
+    parsed(text).validate()
+    for right, wrong in (("condition: service_healthy", "condition: service_well"), ("image: redis", "imag: redis")):
+        with pytest.raises(ValueError, match=r"service_well|imag"):
+            parsed(text.replace(right, wrong))
+
+
+def test_only_the_ui_is_published_and_only_on_the_loopback(compose: str) -> None:
+    services = yaml.safe_load(interpolated(compose))["services"]
+    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {"ui": ["127.0.0.1:3000:3000"]}
+
+
+def test_every_secret_comes_from_the_environment(compose: str) -> None:
+    for one in [yaml.safe_load(compose)["x-platform"], *yaml.safe_load(compose)["services"].values()]:
+        for name, value in one.get("environment", {}).items():
+            assert not SECRET.search(name) or VARIABLE.fullmatch(value), name
+    assert re.findall(r"://[^$\s]*:([^$\s@]+)@", compose) == []
+    example = (DEPLOY / "example.env").read_text()
+    assert sorted(re.findall(r"^#?(\w+)=", example, re.MULTILINE)) == sorted(
+        {name for name, *_ in VARIABLE.findall(compose)}
+    )
+    assert ".env" in (PROJECT / ".gitignore").read_text().splitlines()
+
+
+def test_what_the_containers_are_given_are_settings_and_their_commands_exist(
+    compose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = yaml.safe_load(interpolated(compose))["services"]["worker"]
+    known = re.findall(r"^#?(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
+    assert {name for name in platform["environment"] if not name.startswith("AWS_")} <= set(known)
+    settings = Settings.from_env({name: str(value or "") for name, value in platform["environment"].items()})
+    assert settings.database == "postgresql://cm4ai:Pg1@database:5432/cm4ai"
+    assert (settings.broker, settings.runs) == ("redis://:Rd1@redis:6379/0", 3)
+    assert platform["deploy"]["replicas"] == settings.runs
+    assert platform["command"] == ["python", "-m", "cm4ai_assets.worker"]
+    assert worker._parser().parse_args([]).runs == 1
+    (command,) = re.findall(r"^CMD (.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    words = yaml.safe_load(command)
+    assert words[:3] == ["python", "-m", "cm4ai_assets.ui"]
+    assert ui._parser().parse_args(words[3:]).listen == "0.0.0.0"
+
+
+def test_the_image_has_every_file_that_is_copied_and_every_extra(compose: str) -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    let_in = {
+        line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
+    }
+    assert set(copied) == let_in
+    assert all((PROJECT / name).exists() for name in copied)
+    (extras,) = re.findall(r"\.\[([\w,]+)\]", text)
+    assert all(f"\n{extra} =\n" in (PROJECT / "setup.cfg").read_text() for extra in extras.split(","))
+
+
+@pytest.fixture(scope="module")
+def values() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
+    return found
+
+
+def job_of_a_run(values: dict[str, Any]) -> dict[str, Any]:
+    """The Job that dagster-k8s makes of a run by the values of the launcher and of the code location."""
+    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
+    (location,) = values["dagster-user-deployments"]["deployments"]
+    image = f"{location['image']['repository']}:{location['image']['tag']}"
+    run_config = {re.sub("[A-Z]", lambda upper: f"_{upper[0].lower()}", key): value
+                  for key, value in launcher["runK8sConfig"].items()}  # fmt: skip
+    secrets = [one["name"] for one in location["envSecrets"]]
+    of_launcher = {"image_pull_policy": launcher["imagePullPolicy"], "run_k8s_config": run_config}
+    of_location = {"env": location["env"], "env_secrets": secrets}
+    context = K8sContainerContext.create_from_config({"k8s": of_launcher}).merge(
+        K8sContainerContext.create_from_config({"k8s": of_location})
+    )
+    config = DagsterK8sJobConfig(
+        job_image=image, dagster_home="/opt/dagster/dagster_home", instance_config_map="cm4ai-dagster-instance",
+        postgres_password_secret=values["global"]["postgresqlSecretName"],
+    )  # fmt: skip
+    words = ["dagster", "api", "execute_run"]
+    job = construct_dagster_k8s_job(config, words, "dagster-run-1", context.run_k8s_config)
+    found: dict[str, Any] = ApiClient().sanitize_for_serialization(job)
+    return found
+
+
+def test_the_job_of_a_run_is_one_for_kubernetes_with_storage_secrets_and_scratch(values: dict[str, Any]) -> None:
+    job = job_of_a_run(values)
+    kubernetes_validate.validate(job, "1.33", strict=True)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert {"name": "CM4AI_STORAGE", "value": "s3://bucket/cm4ai"} in container["env"]
+    assert {"secretRef": {"name": "cm4ai"}} in container["envFrom"]
+    scratch = next(one["value"] for one in container["env"] if one["name"] == "CM4AI_SCRATCH")
+    assert scratch in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert job["spec"]["ttlSecondsAfterFinished"] == 86400
+    container["image"] = 7
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(job, "1.33", strict=True)
+
+
+def test_the_instance_of_the_chart_has_the_limits_of_ours(values: dict[str, Any], tmp_path: Path) -> None:
+    own = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
+    added = values["additionalInstanceConfig"]
+    assert added["concurrency"]["pools"] == own["concurrency"]["pools"]
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(added))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        limits = instance.get_concurrency_config()
+        assert limits.run_queue_config is not None
+        assert limits.run_queue_config.max_concurrent_runs == 8
+        assert limits.pool_config.default_pool_limit == 1
+
+
+def test_no_secret_stands_in_the_values(values: dict[str, Any]) -> None:
+    (location,) = values["dagster-user-deployments"]["deployments"]
+    assert not [one["name"] for one in location["env"] if SECRET.search(one["name"])]
+    assert values["generatePostgresqlPasswordSecret"] is False
+    assert "postgresqlPassword" not in values["postgresql"]
+    assert Settings.from_env({one["name"]: one["value"] for one in location["env"]}).tensor_size == 1024
