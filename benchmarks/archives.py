@@ -15,7 +15,8 @@ from cm4ai_assets.images.listing import list_images
 from cm4ai_assets.sandbox.ifzip import write_if_zip
 from cm4ai_assets.sandbox.zipwriter import ZipWriter, pack
 from cm4ai_assets.storage.bytes import LocalBytes
-from cm4ai_assets.storage.zips import Member, read_directory, read_member
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import read_directory, read_member
 
 CONDITION = Condition.PACLITAXEL
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "if_images" / "samples_0.1alpha"
@@ -29,7 +30,7 @@ class Archive:
 
     path: Path
     source: LocalBytes
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     plans: tuple[FieldPlan, ...]
 
     @property

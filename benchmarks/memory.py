@@ -1,8 +1,8 @@
 """`python -m benchmarks.memory`: peak memory of the pass over the pixels, for a small and a large archive.
 
 Each pass runs in a fresh process, and the peak is the kernel's own (VmHWM). The ZIPs repeat the same JPEGs under other
-names: what memory could follow is the number of members and fields, not what they show. The list of members has to grow
-with the archive (some 4 MB for a thousand fields, which `if_images` needs too); what the pass takes beyond it must not.
+names: what memory could follow is the number of members and fields, not what they show. The directory and the plans
+have to grow with the archive (0.8 MB for a thousand fields); what the pass takes beyond them must not.
 """
 
 from __future__ import annotations

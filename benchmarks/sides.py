@@ -28,7 +28,8 @@ from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, PlaneDecoder
 from cm4ai_assets.images.pixels import ImageWork, run_pass
 from cm4ai_assets.images.quality import FocusMeter, statistics
 from cm4ai_assets.images.shards import StoreWriter, compress
-from cm4ai_assets.storage.zips import Member, read_member
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import read_member
 
 Pixels = np.ndarray
 

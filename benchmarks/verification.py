@@ -21,7 +21,8 @@ from cm4ai_assets.storage import blocks
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.digests import digest_blocks
-from cm4ai_assets.storage.zips import Member, read_directory, read_member
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import read_directory, read_member
 
 SIZES = (16, 32, 64, 128, 256)
 SHARE = at_most(0.02)

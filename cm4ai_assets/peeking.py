@@ -45,10 +45,10 @@ from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import Failure, Pixels
 from cm4ai_assets.storage.zips import (
-    Member,
     MemberUnreadableError,
     ZipDirectory,
     read_directory,

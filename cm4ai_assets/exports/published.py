@@ -17,7 +17,8 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.images.listing import file_name
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.blocks import VerifiedBytes
-from cm4ai_assets.storage.zips import Member, read_directory, read_member, require_safe
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import read_directory, read_member, require_safe
 from cm4ai_assets.tables.images import CHANNELS
 
 

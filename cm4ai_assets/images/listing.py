@@ -14,7 +14,8 @@ import polars as pl
 
 from cm4ai_assets.images.names import ImageName, parse_image_name
 from cm4ai_assets.storage.bytes import ByteSource
-from cm4ai_assets.storage.zips import MIB, Member, ZipDirectory, read_directory, require_safe
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import MIB, ZipDirectory, read_directory, require_safe
 from cm4ai_assets.tables.images import CHANNELS, IF_IMAGES
 
 MANIFEST = "manifest.csv"

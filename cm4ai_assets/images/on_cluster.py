@@ -19,10 +19,10 @@ from cm4ai_assets.images.pixels import ImageWork, Passed, PassProgress, collecte
 from cm4ai_assets.images.shards import StoreWriter, chunks_per_field
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.file_digests import Files
+from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, IMAGE
 from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.storage.zips import Member
 
 
 @dataclass(frozen=True)

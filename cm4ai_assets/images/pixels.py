@@ -34,8 +34,9 @@ from cm4ai_assets.images.ordered import cores, in_order, opencv_on_one_thread
 from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.images.shards import StoreWriter, compress
-from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, tensor_digest
-from cm4ai_assets.storage.zips import Member, MemberUnreadableError, read_member
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, TensorDigest
+from cm4ai_assets.storage.zips import MemberUnreadableError, read_member
 
 if TYPE_CHECKING:
     from cm4ai_assets.images.fields import FieldPlan
@@ -206,7 +207,7 @@ def collected(
         rows.finish()
         record = store.finish(
             source_sha256=source_sha256,
-            digest=tensor_digest(collector.digests),
+            digest=collector.digest.hexdigest(),
             failures=collector.failures,
             first_published_in=first_published_in,
         )
@@ -266,7 +267,7 @@ class _Collector:
     def __init__(self, store: StoreWriter, rows: QualityWriter) -> None:
         self._store, self._rows = store, rows
         self.fields = 0
-        self.digests: list[str] = []
+        self.digest = TensorDigest()
         self.failures: dict[str, list[Failure]] = {}
 
     def add(self, field_id: str, members: Sequence[Member], results: Sequence[Image | Failure]) -> None:
@@ -283,7 +284,8 @@ class _Collector:
             self.failures[field_id] = failures
         else:
             self._store.append([chunk for image in images.values() for chunk in image.chunks])
-            self.digests += [image.pixel_sha256 for image in images.values()]
+            for image in images.values():
+                self.digest.add(image.pixel_sha256)
         for (channel, member), image in images.items():
             self._rows.append(
                 field_id=field_id,

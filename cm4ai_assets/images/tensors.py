@@ -24,11 +24,11 @@ from cm4ai_assets.images.pixels import Passed, PassProgress, PassResult, run_pas
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.file_digests import Files
+from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ARRAY
 from cm4ai_assets.storage.store import Put, Store
 from cm4ai_assets.storage.tensors import StoreRecord, is_complete, read_record, tensor_id
-from cm4ai_assets.storage.zips import Member
 from cm4ai_assets.tables.images import IF_QUALITY
 
 

@@ -119,11 +119,26 @@ def tensor_id(source_sha256: str, edge: int, version: int = PIXEL_CODE_VERSION) 
     return f"{source_sha256[:16]}-{edge}-v{version}"
 
 
+class TensorDigest:
+    """SHA-256 over the planes' SHA-256 (as bytes) in tensor order, fields outer and channels inner, as planes come."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+
+    def add(self, pixel_digest: str) -> None:
+        """Take the digest of the next plane."""
+        self._whole.update(bytes.fromhex(pixel_digest))
+
+    def hexdigest(self) -> str:
+        """The digest of all planes so far."""
+        return self._whole.hexdigest()
+
+
 def tensor_digest(pixel_digests: Iterable[str]) -> str:
-    """SHA-256 over the planes' SHA-256 (as bytes) in tensor order, fields outer and channels inner."""
-    whole = hashlib.sha256()
+    """The `TensorDigest` of planes that are all there."""
+    whole = TensorDigest()
     for digest in pixel_digests:
-        whole.update(bytes.fromhex(digest))
+        whole.add(digest)
     return whole.hexdigest()
 
 

@@ -12,13 +12,14 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from cm4ai_assets.errors import ArchiveDamagedError, Cm4aiError
 from cm4ai_assets.heavy import imagecodecs
 from cm4ai_assets.storage.bytes import ByteSource
+from cm4ai_assets.storage.members import Member, Members
 
 MIB = 1 << 20
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
@@ -34,7 +35,6 @@ DIRECTORY_LIMIT = 32 * MIB  # 18,000 members take 2 MB
 _ENCRYPTED = 0x0001 | 0x0040 | 0x2000  # traditional, strong, and masked local headers (APPNOTE 4.4.4)
 _PATCHED = 0x0020
 _SIZES_FOLLOW = 0x0008  # sizes and CRC stand in a data descriptor behind the data
-_UTF8 = 0x0800
 
 _END_RECORD = struct.Struct("<4s4H2LH")
 _END_SIGNATURE = b"PK\x05\x06"
@@ -63,42 +63,12 @@ class MemberUnreadableError(Cm4aiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One entry of the central directory.
-
-    `boundary` is the offset of what comes next in the archive, another member or the central directory: the member's
-    bytes end before it. `mode` is the Unix mode, 0 where none is stated.
-    """
-
-    index: int
-    name: str
-    method: int
-    flags: int
-    crc32: int
-    compressed_size: int
-    size: int
-    header_offset: int
-    boundary: int
-    mode: int
-
-    @property
-    def is_directory(self) -> bool:
-        """The entry stands for a folder."""
-        return self.name.endswith("/")
-
-    @property
-    def raw_name(self) -> bytes:
-        """The name as its bytes stand in the archive."""
-        return self.name.encode("utf-8" if self.flags & _UTF8 else "cp437")
-
-
-@dataclass(frozen=True, slots=True)
 class ZipDirectory:
     """The central directory, in its own order; `offset` is where it begins, `reads` how many reads it took."""
 
     archive: str
     archive_size: int
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     offset: int
     reads: int
 
@@ -124,16 +94,16 @@ def read_directory(source: ByteSource) -> ZipDirectory:
     file = _PositionedFile(source)
     try:
         with zipfile.ZipFile(file) as archive:
-            infos, start = archive.infolist(), archive.start_dir
+            members, start = Members(archive.infolist(), archive.start_dir), archive.start_dir
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error) as error:
         raise ArchiveDamagedError(f"{source.name} {_diagnosis(source, error)}.", remedy=_REMEDY) from error
     stated = file.stated_members()
-    if stated not in (len(infos) & 0xFFFF, 0xFFFF):
+    if stated not in (len(members) & 0xFFFF, 0xFFFF):
         raise ArchiveDamagedError(
-            f"{source.name}: the central directory holds {len(infos)} members, its end record states {stated}.",
+            f"{source.name}: the central directory holds {len(members)} members, its end record states {stated}.",
             remedy=_REMEDY,
         )
-    return ZipDirectory(source.name, source.size, tuple(_members(infos, start)), start, file.reads)
+    return ZipDirectory(source.name, source.size, members, start, file.reads)
 
 
 def hazards(directory: ZipDirectory) -> list[Hazard]:
@@ -264,24 +234,6 @@ def _diagnosis(source: ByteSource, error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile) and "not a zip" in str(error):
         return "is truncated: it begins as a ZIP but has no end record" if begins_as_zip else "is not a ZIP"
     return f"has a damaged central directory ({error})"
-
-
-def _members(infos: list[zipfile.ZipInfo], start: int) -> Iterator[Member]:
-    offsets = sorted(info.header_offset for info in infos)
-    following = dict(pairwise([*offsets, start]))
-    for index, info in enumerate(infos):
-        yield Member(
-            index=index,
-            name=info.orig_filename,  # `filename` ends at the first NUL
-            method=info.compress_type,
-            flags=info.flag_bits,
-            crc32=info.CRC,
-            compressed_size=info.compress_size,
-            size=info.file_size,
-            header_offset=info.header_offset,
-            boundary=min(following[info.header_offset], start),
-            mode=info.external_attr >> 16,
-        )
 
 
 def _name_hazards(member: Member) -> Iterator[Hazard]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from PIL import Image
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.storage.bytes import LocalBytes
-from cm4ai_assets.storage.zips import Member, read_directory
+from cm4ai_assets.storage.members import Member
+from cm4ai_assets.storage.zips import read_directory
 from cm4ai_assets_tests.shared import ABSENT, PUBLISHED_IMAGES
 
 PAINTED_EDGE = 64
@@ -29,7 +30,7 @@ class Archive:
 
     path: Path
     source: LocalBytes
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     plans: tuple[FieldPlan, ...]
     jpegs: Mapping[str, Mapping[str, bytes]]
 
