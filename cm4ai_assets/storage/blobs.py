@@ -215,9 +215,20 @@ class BlobStore:
             StoredBytesDamagedError: They have not.
             NotMaterializedError: They are not stored.
         """
-        blob = Blob(sha256, self._read_whole(sha256).size)
+        recorded = self.recorded_blocks(sha256)
+        if recorded is None or self._digest(sha256) != sha256:
+            recorded = self._read_whole(sha256)
         self._dates.note(self.path(sha256))
-        return blob
+        return Blob(sha256, recorded.size)
+
+    def _digest(self, sha256: str) -> str | None:
+        """The digest that the bytes have now; None if they are not stored."""
+        with (
+            suppress(FileNotFoundError),
+            self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file,
+        ):
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        return None
 
     def all(self) -> list[str]:
         """The digest of every stored blob, sorted."""

@@ -262,6 +262,24 @@ def test_a_record_of_blocks_that_is_gone_or_damaged_is_made_again_from_whole_byt
     assert store.recorded_blocks(KEY) is None
 
 
+def test_bytes_whose_blocks_are_recorded_are_verified_by_one_digest(
+    store: BlobStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(source, KEY, {})
+    passes: list[str] = []
+    read_whole = BlobStore._read_whole
+    monkeypatch.setattr(BlobStore, "_read_whole", lambda of, key: passes.append(key) or read_whole(of, key))
+    assert store.verify(KEY) == Blob(KEY, len(DATA))
+    assert passes == []
+    _altered(store, 3, path=f"blobs/blocks/{KEY[:2]}/{KEY}")
+    assert store.verify(KEY) == Blob(KEY, len(DATA))
+    assert passes == [KEY]
+    assert store.recorded_blocks(KEY) is not None
+    _altered(store, 100)
+    with pytest.raises(StoredBytesDamagedError):
+        store.verify(KEY)
+
+
 def test_bytes_that_are_cut_while_they_are_read_are_no_fault_of_the_archive(tmp_path: Path, source: Path) -> None:
     store = BlobStore(LocalFileSystem(), str(tmp_path / "root"))
     store.add(source, KEY, {})

@@ -40,6 +40,11 @@ def test_they_are_a_sequence() -> None:
             members[place]
 
 
+def test_many_are_the_same_as_one_by_one() -> None:
+    members = Members(infos(600), 600_000)
+    assert list(members) == [members[place] for place in range(600)] == members[:]
+
+
 def test_the_boundary_is_where_something_else_begins() -> None:
     made = infos(5)
     for info, offset in zip(made, (700, 100, 100, 9_000, 400), strict=True):
