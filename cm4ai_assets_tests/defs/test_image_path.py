@@ -20,14 +20,18 @@ from PIL import Image
 from cm4ai_assets.access import Release, open_release
 from cm4ai_assets.conditions import CONDITIONS, Condition
 from cm4ai_assets.defs.launching import Outcome
+from cm4ai_assets.images.decode import PlaneDecoder
 from cm4ai_assets.lineage.delivered import delivered
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.references import Kind
 from cm4ai_assets.sandbox import SandboxServer, plates
 from cm4ai_assets.sandbox import cells as painted
 from cm4ai_assets.settings import Settings
+from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.nuclei import open_labels, read_labels
+from cm4ai_assets.storage.sharding import ShardFiles
+from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets.verification import verify
 from cm4ai_assets_tests.cells.painting import f1, matches
@@ -202,11 +206,18 @@ def test_pages_show_pictures_and_counts(bench: Workbench, storage: Path) -> None
 
 
 def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same_bytes(
-    bench: Workbench, archive: SandboxServer, storage: Path
+    bench: Workbench, archive: SandboxServer, storage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _stored(storage)
     archive.clear_log()
+    work: list[str] = []
+    for kind, method in (
+        (PlaneDecoder, "plane"), (ShardFiles, "append"), (Store, "publish_tree"), (BlobStore, "add"),
+        (BlobStore, "_read_whole"),
+    ):  # fmt: skip
+        monkeypatch.setattr(kind, method, lambda *_, name=f"{kind.__name__}.{method}", **__: work.append(name))
     again = bench.run(RELEASE, "paclitaxel", selection=PATH)
+    assert work == []
     assert [outcome.succeeded for outcome in again] == [True, True]
     assert _stored(storage) == before
     assert not [record for record in archive.log if "/access/datafile/" in record.path]
