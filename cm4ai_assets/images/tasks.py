@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-import cv2
-
 from cm4ai_assets import software
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import cv2
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.file_digests import FileDigest
 from cm4ai_assets.storage.identity import storage_id
