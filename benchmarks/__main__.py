@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import guard, runner
 from benchmarks.machine import commit, machine, versions
 from benchmarks.plot import plot
-from benchmarks.ratios import Verdict, line
+from benchmarks.ratios import NAME, Verdict, line
 from benchmarks.runner import HERE, Result
 
 RESULTS = HERE / "results.json"
@@ -53,7 +53,7 @@ def _run(name: str, options: argparse.Namespace) -> Result:
 
 
 def _table(results: Sequence[Result]) -> None:
-    print(f"\n{'benchmark':12s} {'ratio':44s} {'best':>9s} {'(median)':>9s}  {'target':14s} verdict")
+    print(f"\n{'benchmark':12s} {'ratio':{NAME}s} {'best':>9s} {'(median)':>9s}  {'target':14s} verdict")
     for result in results:
         for ratio in result.ratios:
             print(f"{result.name:12s} {line(ratio)}")
@@ -76,7 +76,7 @@ def _guarded(results: Sequence[Result], options: argparse.Namespace) -> int:
             print(f"\n{result.name} once more: " + "; ".join(f"{one.name} {one.says}" for one in found if one.red))
             found = guard.compared(_run(result.name, options), baseline)
         held += found
-    print(f"\n{'benchmark':12s} {'ratio':44s} {'baseline':>9s} {'now':>9s}")
+    print(f"\n{'benchmark':12s} {'ratio':{NAME}s} {'baseline':>9s} {'now':>9s}")
     for one in held:
         print(one)
     red = sum(one.red for one in held)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.ratios import Ratio, Verdict, shown
+from benchmarks.ratios import NAME, Ratio, Verdict, shown
 from benchmarks.runner import Result
 
 BASELINE = Path(__file__).resolve().parent / "baseline.json"
@@ -35,7 +35,7 @@ class Held:
 
     def __str__(self) -> str:
         now = "" if self.now is None else shown(self.now)
-        return f"{self.benchmark:12s} {self.name:44s} {shown(self.before):>9s} {now:>9s}  {self.says}"
+        return f"{self.benchmark:12s} {self.name:{NAME}s} {shown(self.before):>9s} {now:>9s}  {self.says}"
 
 
 def read(path: Path = BASELINE) -> dict[str, dict[str, float]]:

@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-Run = TypeVar("Run")
+NAME = 60
+"""Columns of a ratio's name in a table."""
 
 
 class Verdict(StrEnum):
@@ -153,7 +154,7 @@ def line(ratio: Ratio) -> str:
     median = "" if ratio.median is None or len(ratio.rounds) < 2 else f"({shown(ratio.median)})"
     target = str(ratio.target or "")
     reason = f": {ratio.lost.reason}" if ratio.lost else ""
-    return f"{ratio.name:44s} {value:>9s} {median:>9s}  {target:14s} {ratio.verdict}{reason}".rstrip()
+    return f"{ratio.name:{NAME}s} {value:>9s} {median:>9s}  {target:14s} {ratio.verdict}{reason}".rstrip()
 
 
 def shown(value: float, unit: str = "") -> str:
