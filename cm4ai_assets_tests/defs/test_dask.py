@@ -70,6 +70,14 @@ def by_threads(settings_in: Callable[..., Settings], tmp_path_factory: pytest.Te
     return made_by(settings_in(tmp_path_factory.mktemp("threads"))).platform
 
 
+@pytest.fixture
+def no_threads(by_threads: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on no pass runs in this process."""
+    for module in ("images.pixels", "cells.passes"):
+        monkeypatch.setattr(f"cm4ai_assets.{module}.in_order", lambda *_, **__: pytest.fail("done by threads"))
+
+
+@pytest.mark.usefixtures("no_threads")
 def test_on_a_storage_that_the_machines_share(
     settings_in: Callable[..., Settings], by_threads: Platform, dask_launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -81,6 +89,7 @@ def test_on_a_storage_that_the_machines_share(
     assert undamaged(store)
 
 
+@pytest.mark.usefixtures("no_threads")
 def test_on_an_object_store(by_threads: Platform, dask_launcher: Launcher, tmp_path: Path) -> None:
     """The two passes alone; what is around them has nothing to do with the cluster."""
     pytest.importorskip("moto", reason="moto[server] is not installed (extra: dev)")
