@@ -82,3 +82,10 @@ def test_what_a_killed_process_left_in_remote_storage_goes_after_a_day(
     monkeypatch.setattr(staging, "_LEFTOVER_AGE", timedelta(0))
     with store.shared_folder():
         assert not store.exists(f"{STAGING}/dead")
+
+
+def test_what_is_not_published_leaves_nothing(anywhere: Store) -> None:
+    with pytest.raises(RuntimeError, match="the pass failed"), anywhere.shared_folder() as shared:
+        written(anywhere, shared)
+        raise RuntimeError("the pass failed")
+    assert [path for path in anywhere.find(STAGING) if not path.endswith(".lock")] == []
