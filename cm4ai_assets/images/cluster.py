@@ -16,6 +16,7 @@ and ids are compared. Published data is never unpickled.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import deque
@@ -67,18 +68,30 @@ def connect(address: str, store: Store) -> Iterator[Cluster]:
     import distributed  # noqa: PLC0415 - slow to import, and optional
 
     try:
-        client = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=CONNECT_SECONDS, set_as_default=False, name="cm4ai"
-        )
-    except (OSError, TimeoutError, RuntimeError, TypeError, ValueError) as error:
+        asyncio.run(_answer_of(address))
+    except Exception as error:  # what answers there need not be a scheduler
         raise ClusterError(
             f"The Dask scheduler {address} does not answer within {CONNECT_SECONDS:.0f} s: {error}.",
             remedy=f"Start it (`dask scheduler`), correct CM4AI_EXECUTOR, or {_THREADS}.",
         ) from error
+    client = distributed.Client(  # type: ignore[no-untyped-call]
+        address, timeout=2 * CONNECT_SECONDS, set_as_default=False, name="cm4ai"
+    )
     with client:
         cluster = Cluster(client, address, Terms(tuple(software.parts().items()), ensure_storage_id(store)))
         cluster.require_workers()
         yield cluster
+
+
+async def _answer_of(address: str) -> None:
+    """See that a scheduler answers, before there is a client: one that comes to nothing takes long to close."""
+    from distributed.comm import connect as reach  # type: ignore[attr-defined] # noqa: PLC0415
+    from distributed.security import Security  # noqa: PLC0415
+
+    security = Security()  # type: ignore[no-untyped-call]
+    arguments = security.get_connection_args("client")  # type: ignore[no-untyped-call]
+    comm = await reach(address, timeout=CONNECT_SECONDS, **arguments)  # type: ignore[no-untyped-call]
+    await comm.close()
 
 
 class Cluster:
@@ -157,7 +170,6 @@ class Cluster:
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Errors of Dask in words that lead somewhere; those of the work itself pass as they are."""
-        from asyncio import CancelledError  # noqa: PLC0415
         from concurrent.futures import CancelledError as Cancelled  # noqa: PLC0415
 
         from distributed.comm.core import CommClosedError  # noqa: PLC0415
@@ -170,7 +182,7 @@ class Cluster:
                 f"Workers of the cluster {self.address} died of the same task, one after the other: {error}",
                 remedy=f"Mostly memory is short: give each thread of a worker 1 GB (--memory-limit), or {_THREADS}.",
             ) from error
-        except (CancelledError, Cancelled, CommClosedError) as error:
+        except (asyncio.CancelledError, Cancelled, CommClosedError) as error:
             raise ClusterError(
                 f"The Dask scheduler {self.address} went away, and with it what its workers held ({error}).",
                 remedy=f"Start it again, with its workers. {_AGAIN}.",

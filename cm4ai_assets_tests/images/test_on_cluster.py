@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -335,11 +336,20 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers_is_named(
         connect(empty.address, store),
     ):
         pytest.fail("a cluster without workers was handed out")
-    with (
-        pytest.raises(ClusterError, match=r"does not answer within 1 s.*CM4AI_EXECUTOR=threads"),
-        connect(empty.address, store),
-    ):
-        pytest.fail("a cluster without a scheduler was handed out")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        threading.Thread(
+            target=lambda: other.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), daemon=True
+        ).start()
+        for address in (
+            empty.address,  # ended
+            f"tcp://127.0.0.1:{other.getsockname()[1]}",  # no scheduler
+            empty.address.replace("tcp", "tls"),  # without certificates
+        ):
+            with (
+                pytest.raises(ClusterError, match=rf"{address} does not answer within 1 s.*CM4AI_EXECUTOR=threads"),
+                connect(address, store),
+            ):
+                pytest.fail("a cluster without a scheduler was handed out")
 
 
 def test_a_run_without_workers_does_not_wait_for_ever(

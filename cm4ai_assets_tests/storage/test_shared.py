@@ -85,7 +85,11 @@ def test_what_a_killed_process_left_in_remote_storage_goes_after_a_day(
 
 
 def test_what_is_not_published_leaves_nothing(anywhere: Store) -> None:
-    with pytest.raises(RuntimeError, match="the pass failed"), anywhere.shared_folder() as shared:
-        written(anywhere, shared)
-        raise RuntimeError("the pass failed")
+    def failing() -> None:
+        with anywhere.shared_folder() as shared:
+            written(anywhere, shared)
+            raise RuntimeError("the pass failed")
+
+    with pytest.raises(RuntimeError, match="the pass failed"):
+        failing()
     assert [path for path in anywhere.find(STAGING) if not path.endswith(".lock")] == []
