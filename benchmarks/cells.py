@@ -76,14 +76,19 @@ def _child(options: argparse.Namespace) -> int:
             if not tensor.exists():
                 (target / "tensor.zarr").rename(tensor)
             seconds, fields, note = made.seconds, made.record.n_fields, ""
+            size = sum(path.stat().st_size for path in tensor.rglob("*") if path.is_file())
         else:
             reader, record = ShardReader("/", str(tensor)), read_record(fsspec.filesystem("file"), str(tensor))
             started, spent = time.perf_counter(), time.process_time()
             found = find_nuclei(reader, record, Path(folder) / "made", first_published_in={})
             seconds, fields = time.perf_counter() - started, found.n_fields
-            note = f"{found.nuclei:,} nuclei, {found.size / fields / 1000:.1f} kB a field"
+            note, size = f"{found.nuclei:,} nuclei, {found.size / fields / 1000:.1f} kB a field", found.size
         cpu = time.process_time() - spent
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "fields": fields, "note": note, "peak_mb": memory_mb()}))
+    print(
+        json.dumps(
+            {"seconds": seconds, "cpu": cpu, "fields": fields, "note": note, "size": size, "peak_mb": memory_mb()}
+        )
+    )
     return 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -59,6 +60,7 @@ class Measuring:
             "statements": asked.statements,
             "calls": asked.reads,
         }
+        print(f"{name}: {self.found[name]}", file=sys.stderr, flush=True)
 
 
 def measure(count: int, *, storage_only: bool) -> dict[str, dict[str, Any]]:
@@ -71,7 +73,7 @@ def measure(count: int, *, storage_only: bool) -> dict[str, dict[str, Any]]:
     with open_instance(platform.store) as instance:
         with measuring.of("filling the instance"):
             scaling_home.fill(instance, build(platform), keys)
-        _storage(measuring, keys[-1])
+        _storage(measuring)
         _sensors(measuring, instance)
         _unlocked(measuring)
     with measuring.of("opening the instance"), open_instance(platform.store):
@@ -79,15 +81,20 @@ def measure(count: int, *, storage_only: bool) -> dict[str, dict[str, Any]]:
     if not storage_only:
         with open_instance(platform.store) as instance:
             _pages(measuring, instance, keys[-1])
+    _verification(measuring, keys[-1])
     return measuring.found
 
 
-def _storage(measuring: Measuring, newest: str) -> None:
+def _storage(measuring: Measuring) -> None:
     platform = measuring.platform
     with measuring.of('open_release("latest")'):
         open_release("latest", storage=platform.store.url).table("if_fields")
     with measuring.of("cm4ai releases"):
         overview(platform.store, platform.served.records())
+
+
+def _verification(measuring: Measuring, newest: str) -> None:
+    platform = measuring.platform
     with measuring.of("cm4ai verify --release latest"):
         list(verify(platform.store, release=newest))
     with measuring.of("cm4ai verify"):

@@ -10,6 +10,7 @@ import secrets
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import filelock
 import fsspec
@@ -68,7 +69,12 @@ def is_young(fs: fsspec.AbstractFileSystem, path: str, age: timedelta) -> bool:
 
 
 def files_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, int]:
-    """The file under a path, or every file below it, by its full path, with its size; empty if there is none.
+    """The file under a path, or every file below it, by its full path, with its size; empty if there is none."""
+    return {at: int(info["size"] or 0) for at, info in listed_at(fs, path).items()}
+
+
+def listed_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str, Any]]:
+    """See `files_at`: with all that the filesystem's listing says of each.
 
     At an object store one listing does it, a request for each thousand files, whether the path is a file's or not.
     """
@@ -82,7 +88,7 @@ def files_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, int]:
             found = fs.find(path, detail=True)
         except FileNotFoundError:
             return {}
-    return {str(at): int(info["size"] or 0) for at, info in sorted(found.items()) if info["type"] == "file"}
+    return {str(at): info for at, info in sorted(found.items()) if info["type"] == "file"}
 
 
 def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str, *, sha256: str | None = None) -> None:

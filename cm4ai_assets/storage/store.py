@@ -26,7 +26,7 @@ from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.placing import file_size, files_at, is_local
+from cm4ai_assets.storage.placing import file_size, files_at, is_local, listed_at
 from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
@@ -143,10 +143,8 @@ class Store:
 
         By one listing. Empty where the filesystem's listing tells contents of one size not apart.
         """
-        if not self.exists(path):
-            return {}
-        found = self.fs.find(self.address(path), detail=True)
-        return {str(name)[len(self.root) + 1 :]: _stamp(info) for name, info in sorted(found.items())}
+        found = listed_at(self.fs, self.address(path))
+        return {name[len(self.root) + 1 :]: _stamp(info) for name, info in found.items()}
 
     def children(self, path: str) -> list[str]:
         """The names of what stands directly below a path of the store, sorted."""
