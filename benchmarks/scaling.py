@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
     parser = arguments("scaling", __doc__, rounds=1)
     parser.add_argument("--releases", type=int, nargs="+", default=[10, 100], help="numbers of releases")
     parser.add_argument("--storage-only", action="store_true", help="leave out Dagster's pages and automation")
-    return parsed(parser, releases=[4, 12], storage_only=True)
+    return parsed(parser, releases=[2, 6], storage_only=True)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.holders import Holders
 from cm4ai_assets.updates.inputs import feed_of, holder
 from cm4ai_assets.updates.watch import Observation, Watched, observe
+from cm4ai_assets_tests.storage.s3 import watched_s3_server
 
 FEW, MANY = 4, 12
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
@@ -127,6 +128,18 @@ def test_smaller_images_are_listed_once_for_all_tensors(worlds: dict[int, World]
     with patch.object(type(store), "children", autospec=True, side_effect=type(store).children) as listed:
         list(references(store))
     assert [call.args[1] for call in listed.call_args_list].count(LEVELS) <= 1
+
+
+def test_at_an_object_store_a_tick_is_some_listings(tmp_path: Path) -> None:
+    pytest.importorskip("moto", reason="moto[server] is not installed (extra: dev)")
+    pytest.importorskip("s3fs", reason="s3fs is not installed (extra: s3)")
+    with watched_s3_server() as (bucket, server), dg.DagsterInstance.ephemeral() as instance:
+        settings = Settings(storage=f"{bucket}/scaling", scratch=tmp_path / "scratch", collection=COLLECTION)
+        world = World(OfThisProcess(settings, Archive(FEW)), instance)
+        world.tick(NOW)
+        server.requests.clear()
+        world.tick(NOW + timedelta(seconds=30))
+        assert server.requests.by_operation() == {"LIST": 7}
 
 
 # --- what is remembered is only what is the same
