@@ -57,10 +57,10 @@ $(BENCH)/.installed: $(VENV)/.created setup.cfg pyproject.toml $(CONSTRAINTS)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25'
 	$(BENCH)/bin/python benchmarks/peers.py $(BENCH)/bin/python --stamp $@
 
-bench: $(BENCH)/.installed ## every benchmark with its peers, half an hour on a quiet machine; see benchmarks/README.md
+bench: $(BENCH)/.installed ## every benchmark with its peers; takes long and wants a quiet machine; see benchmarks/README.md
 	$(BENCH)/bin/python -m benchmarks
 
-bench-small: $(VENV)/.dev ## the smaller form, a minute; fails on a ratio that fell by a third
+bench-small: $(VENV)/.dev ## the smaller form, some 90 s of CPU time; fails on a ratio that fell by a third
 	$(BIN)/python -m benchmarks --small
 
 clean: ## remove the environment and caches; never data

@@ -18,12 +18,13 @@ from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, font, shortened
 WIDTH, ROW, TOP, NAMES, VALUES = 1100, 20, 64, 390, 210
 LEAST, MOST = 0.25, 8.0
 TICKS = (0.25, 0.5, 1, 2, 4, 8)
-COLOURS = {Verdict.MET: "#1b7f5c", Verdict.MISSED: "#b3261e"}
+COLOURS = {Verdict.MET: "#1b7f5c", Verdict.MISSED: "#b3261e", Verdict.FAILED: "#b3261e"}
 
 
 def plot(results: Sequence[Result], title: str, path: Path) -> None:
-    """Draw every ratio that has a target: its value as a bar from the target, and each round as a point."""
-    rows = [(result.name, ratio) for result in results for ratio in result.ratios if ratio.target]
+    """Draw what has a target, and what failed: the value as a bar from the target, and each round as a point."""
+    found = [(result.name, ratio) for result in results for ratio in result.ratios]
+    rows = [(name, ratio) for name, ratio in found if ratio.target or ratio.verdict is Verdict.FAILED]
     canvas = Image.new("RGB", (WIDTH, TOP + ROW * (len(rows) + 1)), PAPER)
     draw = ImageDraw.Draw(canvas)
     draw.text((12, 10), title, fill=INK, font=font(14))
