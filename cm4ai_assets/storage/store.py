@@ -23,7 +23,7 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
-from cm4ai_assets.storage.file_digests import FileDigests, Files
+from cm4ai_assets.storage.file_digests import FileDigests, Files, Publication
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import file_size, files_at, is_local, listed_at
@@ -275,12 +275,22 @@ class Store:
             last: The file without which no reader takes the folder for complete.
             replace: What stands there is of no use, and is replaced.
         """
+        with self._publishing_folder(path, staged, last=last, replace=replace) as publication:
+            if publication is not None:
+                publication.placed = self.staging.publish_tree(staged, path, last=last)
+
+    @contextmanager
+    def _publishing_folder(
+        self, path: str, staged: Path | Files, *, last: str, replace: bool
+    ) -> Iterator[Publication | None]:
+        """The record of a folder's digests around its publication; None where one stands that is kept."""
         if not replace and self.has_file(f"{path}/{last}"):
+            yield None
             return
         if replace and self.is_local:  # elsewhere file by file: another writer may be at it
             self.remove(path)
         with self.digests.publishing(path, staged) as publication:
-            publication.placed = self.staging.publish_tree(staged, path, last=last)
+            yield publication
 
     @contextmanager
     def shared_folder(self) -> Iterator[SharedFolder]:
@@ -302,11 +312,9 @@ class Store:
             last: The file without which no reader takes the folder for complete.
             replace: See `publish_tree`.
         """
-        if not replace and self.has_file(f"{path}/{last}"):
-            return
-        if replace and self.is_local:
-            self.remove(path)
-        with self.digests.publishing(path, files) as publication:
+        with self._publishing_folder(path, files, last=last, replace=replace) as publication:
+            if publication is None:
+                return
             if self.is_local:
                 publication.placed = self.staging.publish_tree(staged.local, path, last=last)
             else:
