@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from cm4ai_assets import cli, open_release
+from cm4ai_assets.defs.instance import sync_partitions
+from cm4ai_assets.defs.rebuilding import rebuild
 from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import SandboxServer
@@ -139,6 +141,38 @@ def test_a_second_run_reuses_the_tensor(made: Workbench, served: tuple[str, Watc
         outcomes = made.run(RELEASE, "untreated", selection="key:if_fields or key:if_tensors or key:if_quality")
     assert all(outcome.succeeded for outcome in outcomes)
     assert made.platform.store.find("tensors") == before
+
+
+def test_another_instance_is_rebuilt_from_it(made: Workbench) -> None:
+    store = made.platform.store
+    with dg.DagsterInstance.ephemeral() as instance:
+        sync_partitions(instance, made.platform.registry)
+        rebuilt = list(rebuild(made.defs, instance, store))
+    assert [one.failure for one in rebuilt if one.failure] == []
+    assert {"if_fields", "if_tensors", "if_cells"} <= {table for one in rebuilt for table in one.tables}
+
+
+def test_fields_are_exported_from_it(made: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CM4AI_STORAGE", made.platform.settings.storage)
+    monkeypatch.setenv("CM4AI_SCRATCH", str(tmp_path / "scratch"))
+    words = ["--format", "webdataset", "--condition", "untreated", "-o", str(tmp_path / "out")]
+    assert cli.main(["export", "--release", RELEASE, *words]) == cli.DONE
+    assert list((tmp_path / "out").rglob("*.tar"))
+
+
+def test_what_is_damaged_is_found_withdrawn_and_made_again(
+    made: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = made.platform.store
+    path = f"tables/if_antibodies/release={RELEASE}/condition=untreated/data.parquet"
+    whole = store.read(path)
+    store.staging.publish_bytes(whole[:-1] + b"x", path)
+    monkeypatch.setenv("CM4AI_STORAGE", made.platform.settings.storage)
+    assert cli.main(["withdraw", path]) == cli.DONE, capsys.readouterr().err
+    assert not store.exists(path)
+    (outcome,) = made.run(RELEASE, "untreated", selection="key:if_antibodies")
+    assert outcome.succeeded, outcome.failure
+    assert store.read(path) == whole
 
 
 def test_no_local_copy_is_left(made: Workbench) -> None:

@@ -303,9 +303,22 @@ def test_a_store_that_lost_a_part_is_mended_while_another_mends_it(
         into.publish_tree(made, path, last="zarr.json", replace=True)
         assert kind.problems(into) == []
 
+    seen: list[list[str]] = []
+
+    def look() -> None:
+        try:
+            seen.append(kind.problems(store))
+        except FileNotFoundError as error:
+            seen.append([str(error)])
+
     other = another(store.url, tmp_path)
-    server.faults.append(before(lambda: mend(other), where=f"PUT .*{path}/image/c/0"))
+    # The other is done before this one changes anything, and a reader comes when this one uploads its first shard.
+    server.faults += [
+        before(lambda: mend(other), where="(DELETE|PUT) "),
+        before(look, where=f"PUT .*{path}/image/c/0", number=2),
+    ]
     mend(store)
+    assert seen == [[]]
     assert kind.problems(store) == []
 
 
