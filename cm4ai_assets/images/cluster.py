@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from cm4ai_assets import software
 from cm4ai_assets.errors import ClusterError, ConfigurationError
 from cm4ai_assets.images.tasks import Place, Recipe, ShardPlan, Terms, make, this_worker, without_chunks, write
+from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.storage.file_digests import FileDigest
 from cm4ai_assets.storage.identity import ensure_storage_id
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, Sharded
@@ -71,7 +72,7 @@ def connect(address: str, store: Store) -> Iterator[Cluster]:
         asyncio.run(_answer_of(address))
     except Exception as error:  # what answers there need not be a scheduler
         raise ClusterError(
-            f"The Dask scheduler {address} does not answer within {CONNECT_SECONDS:.0f} s: {error}.",
+            f"The Dask scheduler {address} does not answer within {CONNECT_SECONDS:.0f} s: {for_terminal(str(error))}.",
             remedy=f"Start it (`dask scheduler`), correct CM4AI_EXECUTOR, or {_THREADS}.",
         ) from error
     client = distributed.Client(  # type: ignore[no-untyped-call]
@@ -179,12 +180,12 @@ class Cluster:
             yield
         except KilledWorker as error:
             raise ClusterError(
-                f"Workers of the cluster {self.address} died of the same task, one after the other: {error}",
+                f"Workers of the cluster {self.address} died of the same task: {for_terminal(str(error))}",
                 remedy=f"Mostly memory is short: give each thread of a worker 1 GB (--memory-limit), or {_THREADS}.",
             ) from error
         except (asyncio.CancelledError, Cancelled, CommClosedError) as error:
             raise ClusterError(
-                f"The Dask scheduler {self.address} went away, and with it what its workers held ({error}).",
+                f"The Dask scheduler {self.address} went away, and with it what its workers held.",
                 remedy=f"Start it again, with its workers. {_AGAIN}.",
             ) from error
 
