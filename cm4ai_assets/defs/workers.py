@@ -86,7 +86,7 @@ class WorkerLauncher(CeleryRunLauncher):
         if task is None or withdraw(self.celery, task, _queue(run)):
             self._instance.report_run_canceled(run, "It was cancelled before a worker took it.")
         else:
-            self.celery.control.revoke(task, terminate=True, signal="SIGINT")
+            self.celery.control.revoke(task, terminate=True)  # SIGTERM, which Dagster takes as Ctrl-C
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:

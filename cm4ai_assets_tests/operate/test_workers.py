@@ -90,6 +90,11 @@ class Deployment:
         assert found is not None
         return found
 
+    def where(self, run_id: str) -> str | None:
+        """Where a run is that has not started."""
+        found: str | None = self.launcher.get_run_worker_debug_info(self.run(run_id))
+        return found
+
     def ended(self, run_id: str) -> dg.DagsterRunStatus:
         until(lambda: self.run(run_id).is_finished, 240)
         return self.run(run_id).status
@@ -194,6 +199,8 @@ def test_two_workers_make_what_one_process_makes(deployment: Deployment, tmp_pat
     end_dead_runs(deployment.instance)  # as the daemon does every minute: the pool slot of the killed run is free again
     assert not (storage / "tables" / "if_archive").exists()
     runs = [deployment.launch("images", f"{condition}|{RELEASE}", *IMAGES) for condition in CONDITIONS]
+    waiting = [run for run in runs if "whose workers are busy" in (deployment.where(run) or "")]
+    assert len(waiting) == 1, "no worker takes a run that it has no process for"
     assert {deployment.ended(run) for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert all("Task execute_job" in deployment.log(name).read_text() for name in ("one", "two"))
     assert list(storage.glob(".staging/*")) == []
