@@ -95,16 +95,15 @@ def test_a_first_tick_reads_each_record_and_lock_once(worlds: dict[int, World]) 
     assert asked.calls["table"] <= MANY
 
 
-def test_as_many_needs_as_releases_are_asked_about_at_once(tmp_path: Path) -> None:
-    statements = {}
+def test_as_many_new_releases_and_needs_as_there_are_is_asked_about_at_once(tmp_path: Path) -> None:
+    asked: dict[int, Asked] = {}
     for count in (FEW, MANY):
         platform = _platform(tmp_path / str(count), count)
         with dg.DagsterInstance.ephemeral() as instance:
-            world = World(platform, instance)
-            asked, result = world.tick(NOW)
+            asked[count], result = World(platform, instance).tick(NOW)
             assert len(result.run_requests or ()) == count
-        statements[count] = asked.statements
-    assert statements[FEW] == statements[MANY]
+    assert asked[FEW].statements == asked[MANY].statements
+    assert asked[FEW].calls["find"] == asked[MANY].calls["find"]
 
 
 def test_an_overview_reads_each_lock_once(worlds: dict[int, World]) -> None:
