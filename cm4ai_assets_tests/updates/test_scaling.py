@@ -19,11 +19,12 @@ from cm4ai_assets.access import open_release
 from cm4ai_assets.archives.dataverse.model import Version
 from cm4ai_assets.defs.updates.sensor import tick
 from cm4ai_assets.overview import overview
-from cm4ai_assets.references import references
+from cm4ai_assets.references import Kind, references
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import LEVELS, Partition, release_path
 from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.tables.images import IF_TENSORS
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.holders import Holders
@@ -122,11 +123,22 @@ def test_the_newest_release_is_opened_without_any_record(worlds: dict[int, World
     assert asked.calls["cat_file"] == 0
 
 
-def test_smaller_images_are_listed_once_for_all_tensors(worlds: dict[int, World]) -> None:
-    store = worlds[MANY].platform.store
+def test_smaller_images_are_listed_once_for_all_tensors(tmp_path: Path) -> None:
+    store = _platform(tmp_path, 0).store
+    for number in (1, 2, 3):
+        row = {
+            "path": f"tensors/if_tensors/{number}.zarr", "array": "image", "shape": [0, 4, 256, 256], "dtype": "uint8",
+            "channels": ["red", "green", "blue", "yellow"], "edge": 256, "pixel_code_version": 1,
+            "source_sha256": "0" * 64, "digest": "0" * 64, "size": 0, "raw_size": 0,
+        }  # fmt: skip
+        partition = Partition(f"2024-0{number}-v1.0", "untreated")
+        frame = IF_TENSORS.from_rows([row], release=partition.release, condition=partition.condition)
+        with store.stage_table(IF_TENSORS.name, partition, frame) as staged:
+            store.publish_table(staged)
     with patch.object(type(store), "children", autospec=True, side_effect=type(store).children) as listed:
-        list(references(store))
-    assert [call.args[1] for call in listed.call_args_list].count(LEVELS) <= 1
+        found = list(references(store))
+    assert sum(one.kind is Kind.TENSOR for one in found) == 3
+    assert [call.args[1] for call in listed.call_args_list].count(LEVELS) == 1
 
 
 def test_at_an_object_store_a_tick_is_some_listings(tmp_path: Path) -> None:
