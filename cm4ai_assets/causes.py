@@ -36,6 +36,10 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
         r"overlaps with other requested revisions|[Mm]ultiple head|disk image is malformed|file is not a database",
         f"The database of {_INSTANCE} is damaged. Move that folder away and run `cm4ai rebuild`.",
     ),
+    (
+        r"psycopg2?\.OperationalError|too many retries for DB connection",
+        "The database of CM4AI_DATABASE restarts or cannot be reached. Run again: it goes on from what is stored.",
+    ),
     (r"Too many open files", "Raise the limit of open files (`ulimit -n 4096`) and run again."),
 )
 _ERRNO = re.compile(r"\[Errno \d+\] ")

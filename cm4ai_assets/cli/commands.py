@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "export": {"export": "a release for other tools: lists of files, image folders, WebDataset and others"},
     "publish": {"publish": "a release as a folder to deposit: tables, tensors, descriptions, checksums"},
     "rebuild": {"rebuild": "make the Dagster instance again from the storage: partitions, materializations, checks"},
+    "migrate": {"migrate": "copy the Dagster instance of one machine into the database of CM4AI_DATABASE"},
     "sandbox": {"sandbox": "the embedded archive"},
 }
 """Module to its commands, in the order in which help shows them; each with one line of help."""

@@ -111,6 +111,12 @@ INTERNALS = {
     },
     # Runs without a daemon or a webserver: an id before the run exists, and the type of what a run reports.
     "defs.launching": {"dagster._core.events.DagsterEvent", "dagster._core.utils.make_new_run_id"},
+    # What a sensor remembers: the instance gives it, and nothing public names it.
+    "defs.moving": {
+        "dagster._core.definitions.sensor_definition.SensorType",
+        "dagster._core.scheduler.instigation.InstigatorState",
+        "dagster._core.scheduler.instigation.SensorInstigatorData",
+    },
     # The type that `Definitions.resolve_asset_graph` returns, which nothing public names.
     "defs.selection": {GRAPH},
     "defs.updates.schedules": {
