@@ -6,11 +6,16 @@ import csv
 import sqlite3
 
 import dagster as dg
+import psycopg2
 import pytest
+import sqlalchemy.exc
 
 from cm4ai_assets import causes
 from cm4ai_assets.defs.launching import Outcome, materialize
 from cm4ai_assets.errors import NotMaterializedError
+
+# How SQLAlchemy, and so Dagster, passes on that the server has restarted.
+CUT = sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg2.OperationalError("server closed the connection"))
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,7 @@ from cm4ai_assets.errors import NotMaterializedError
         (OSError(30, "Read-only file system", "/mnt/x"), "OSError: Read-only file system: '/mnt/x'", "Mount it"),
         (PermissionError(13, "Permission denied", "/x"), "PermissionError: Permission denied: '/x'", "Let this user"),
         (PermissionError("Access Denied."), "PermissionError: Access Denied.", "Let AWS_ACCESS_KEY_ID"),
+        (CUT, "OperationalError: (psycopg2.OperationalError) server closed the connection", "The database of CM4AI_"),
         (sqlite3.OperationalError("database is locked"), "OperationalError: database is locked", "Another process"),
         (csv.Error("line contains NUL\nmore"), "csv.Error: line contains NUL", "--debug"),
         (ValueError(), "ValueError", "--debug"),

@@ -55,6 +55,8 @@ NOT_RUN = {
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
     "pip install 'cm4ai_assets[s3]'": "changes the environment; the extra is looked up",
     "pip install 'cm4ai_assets[postgres]'": "changes the environment; the extra is looked up",
+    "cm4ai migrate .dagster_home": "test_migration.test_all_that_was_known_is_known_and_nothing_is_asked_for_again",
+    "cm4ai migrate": "a name in a sentence, without arguments",
     "pip install 'cm4ai_assets[dask]'": "changes the environment; the extra is looked up",
     "pip install 'cm4ai_assets[celery]'": "changes the environment; the extra is looked up",
     "python -m cm4ai_assets.worker": "test_workers.test_two_workers_make_what_one_process_makes starts it",

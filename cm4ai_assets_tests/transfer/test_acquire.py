@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -162,6 +163,23 @@ def test_two_that_want_the_same_bytes_make_one_download(blobs: BlobStore, scratc
         remote.hold.set()
         assert sorted(job.result().reused for job in jobs) == [False, True, True]
     assert remote.starts == [0]
+
+
+def test_two_machines_that_want_the_same_bytes_make_one_download(
+    blobs: BlobStore, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share the storage and the database, and each has a scratch folder of its own."""
+    remote = Remote(hold=threading.Event())
+    scratch = [tmp_path / name for name in ("one", "two")]
+    monkeypatch.setenv("CM4AI_DATABASE", database)
+    with ThreadPoolExecutor(2) as threads:
+        jobs = [threads.submit(stored_or_fetched, BARE, lambda: [remote], blobs, folder) for folder in scratch]
+        assert remote.hold is not None
+        time.sleep(0.5)  # for both to be there
+        remote.hold.set()
+        assert sorted(job.result().reused for job in jobs) == [False, True]
+    assert remote.starts == [0]
+    assert [files_below(folder) for folder in scratch] == [[], []]
 
 
 @pytest.mark.parametrize("refusal", [NotFoundError("not here"), ProtocolError("garbled")])
