@@ -35,6 +35,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def agreed(where: str) -> Coordination:
+    return by(where)
+
+
+def by(where: str) -> Coordination:
+    """What another process would have."""
     return Postgres(where, grace=0.0) if where.startswith("postgresql:") else Files(Path(where))
 
 
@@ -92,15 +97,16 @@ def test_threads_of_one_process_exclude_each_other_too(agreed: Coordination) -> 
     assert most == [2]
 
 
-def test_a_record_is_changed_by_one_at_a_time(agreed: Coordination) -> None:
+def test_a_record_is_changed_by_one_at_a_time(agreed: Coordination, where: str) -> None:
     assert agreed.read("h")[0] == {}
 
     def counted(record: Record, now: float) -> Record:
         assert abs(now - time.time()) < 60
+        time.sleep(0.01)
         return {"count": record.get("count", 0) + 1}
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: agreed.change("h", counted), range(12)))
+        list(threads.map(lambda _: by(where).change("h", counted), range(12)))
     assert agreed.read("h")[0] == {"count": 12}
     assert agreed.read("other")[0] == {}
 

@@ -44,6 +44,11 @@ def test_a_database_that_does_not_answer_is_one_line_without_the_password() -> N
     assert PASSWORD not in repr(Postgres(url))
 
 
+def test_what_the_server_says_is_shown_without_the_password_that_it_repeats() -> None:
+    error = database.unusable(f"postgresql://me:{PASSWORD}@db/x", ValueError(f"no such user\nme {PASSWORD}"))
+    assert "no such user me [hidden]" in str(error)
+
+
 def test_so_is_one_that_refuses(postgres_server: PostgresServer) -> None:
     with pytest.raises(DatabaseError, match='database "absent" does not exist'):
         Postgres(postgres_server.url("absent")).lost()
