@@ -1,6 +1,6 @@
 """An instance of one machine copied into the database that several machines share, by Dagster's own storage interface.
 
-What is copied is told anew, event by event in the order of time, so that everything that Dagster derives from events
+Events are stored anew, one by one in the order of time, so that everything that Dagster derives from them
 (materializations, checks, asset keys, when runs began and ended) has the ids of the new database. Rows would not do:
 SQLite keeps a file for each run, and ids that mean another event elsewhere.
 
