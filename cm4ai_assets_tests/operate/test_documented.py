@@ -15,7 +15,11 @@ from cm4ai_assets.releases import LATEST, ReleaseKey
 from cm4ai_assets_tests.operate.documented import commands, selections
 
 GRAPH = defs.resolve_asset_graph()
-SHOWN = [command for command in commands() if command.startswith("cm4ai ") and " --" in command and "…" not in command]
+SHOWN = [
+    command
+    for command in commands()
+    if command.startswith("cm4ai ") and " --" in command and "…" not in command and not command.endswith(" --help")
+]
 
 
 def test_there_are_examples() -> None:
@@ -34,6 +38,14 @@ def test_a_command_of_the_docs_is_understood(command: str) -> None:
         assert made
         needed = {p for key in made for p in GRAPH.get(key).parent_keys - optional_inputs(GRAPH.get(key).metadata)}
         assert {key for key in needed if GRAPH.get(key).is_materializable} <= made
+
+
+@pytest.mark.parametrize("command", [one for one in commands() if one.startswith("cm4ai ") and one.endswith(" --help")])
+def test_help_that_the_docs_name_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli._parser().parse_args(shlex.split(command)[1:])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: cm4ai")
 
 
 def test_each_selection_that_help_shows_can_be_planned() -> None:
