@@ -51,6 +51,8 @@ NOT_RUN = {
     "python -m benchmarks.verification": "takes minutes, on a quiet machine",
     "python -m benchmarks.screen": "takes minutes, on a quiet machine",
     "python -m benchmarks.loader": "takes minutes, on a quiet machine",
+    "python -m benchmarks.costs": "takes minutes, on a quiet machine",
+    "python -m benchmarks.scaling --releases 10 100 1000": "takes an hour; test_scaling counts what it times",
     "python examples/treatment.py --storage storage": "takes a larger sandbox; the tests of loading run it on one",
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
     "pip install 'cm4ai_assets[s3]'": "changes the environment; the extra is looked up",
