@@ -63,7 +63,8 @@ def test_single_cells_reach_a_loader(csc: Path, tmp_path: Path) -> None:
     dataset = scdataset.scDataset(
         SingleCells(path), scdataset.BlockShuffling(block_size=16), batch_size=32, fetch_factor=4
     )
-    loader = DataLoader(dataset, batch_size=None, num_workers=2)
+    # Not forked: the process of the tests has threads of other tests, whose locks a fork would copy.
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="forkserver")
     seen = np.concatenate([np.asarray(batch) for batch in loader])
     whole = anndata.read_h5ad(csc).X.toarray()
     assert seen.shape == whole.shape
