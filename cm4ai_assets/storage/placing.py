@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,15 @@ def move_file(fs: fsspec.AbstractFileSystem, source: str, target: str) -> None:
         return
     fs.makedirs(_parent(target), exist_ok=True)
     fs.mv(source, target)
+
+
+def keep_only(fs: fsspec.AbstractFileSystem, folder: str, names: Collection[str]) -> None:
+    """Remove what else stands in a folder whose files were replaced one by one; `names` are full paths.
+
+    It is done after they were: of two that replace the same at once, neither takes away what the other has just stored.
+    """
+    for stray in files_at(fs, folder).keys() - set(names):
+        fs.rm_file(stray)
 
 
 def place_bytes(fs: fsspec.AbstractFileSystem, data: bytes, target: str) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import fsspec
 
 from cm4ai_assets.storage.file_digests import Files, staged_files
-from cm4ai_assets.storage.placing import is_local, move_file, place_file
+from cm4ai_assets.storage.placing import is_local, keep_only, move_file, place_file
 
 
 class SharedFolder:
@@ -53,12 +53,14 @@ class SharedFolder:
         return {**written, **own}
 
     def move(self, target: str, files: Files, *, last: str) -> None:
-        """Bring the files to their final path, where they replace what stands there; not for local storage.
+        """Bring the files to their final path, where they replace all that stands there; not for local storage.
 
         Args:
             target: The final path, relative to the storage root.
             files: What is in the folder.
             last: The file that comes last.
         """
+        final = f"{self._root}/{target}"
         for name in sorted(files, key=lambda name: (name == last, name)):
-            move_file(self._fs, f"{self.address}/{name}", f"{self._root}/{target}/{name}")
+            move_file(self._fs, f"{self.address}/{name}", f"{final}/{name}")
+        keep_only(self._fs, final, [f"{final}/{name}" for name in files])

@@ -19,7 +19,7 @@ import fsspec
 
 from cm4ai_assets.storage.disk import fsync_folder, make_folder, typed_disk_errors
 from cm4ai_assets.storage.layout import STAGING
-from cm4ai_assets.storage.placing import create_bytes, files_at, is_local, place_bytes, place_file
+from cm4ai_assets.storage.placing import create_bytes, is_local, keep_only, place_bytes, place_file
 
 _LEFTOVER_AGE: Final = timedelta(days=1)
 
@@ -91,8 +91,7 @@ class Staging:
         """Make a staged folder appear under its final path; False where another one stands there, which is kept.
 
         Locally one rename does it. Elsewhere files are uploaded one by one, and `last`, without which no reader takes
-        the folder for complete, at the end. What stood there is replaced file by file, and the rest of it removed then:
-        of two that publish the same at once, neither takes away what the other has just uploaded.
+        the folder for complete, at the end. What stood there is replaced file by file, and the rest of it removed then.
         """
         if self._local:
             final = Path(self._root) / target
@@ -112,8 +111,7 @@ class Staging:
         names = [f"{self._root}/{target}/{path.relative_to(staged).as_posix()}" for path in files]
         for path, name in zip(files, names, strict=True):
             place_file(self._fs, path, name)
-        for stray in files_at(self._fs, f"{self._root}/{target}").keys() - set(names):
-            self._fs.rm_file(stray)
+        keep_only(self._fs, f"{self._root}/{target}", names)
         return True
 
     def _sweep(self) -> None:

@@ -60,6 +60,24 @@ def test_what_stands_there_complete_is_kept(anywhere: Store) -> None:
     assert anywhere.digests.damage("made.zarr") == []
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_of_what_is_replaced_nothing_is_left(anywhere: Store, tmp_path: Path, *, is_shared: bool) -> None:
+    stray = anywhere.address("made.zarr/image/c/9/0/0/0")
+    place_bytes(anywhere.fs, b"of damage", stray)
+    if is_shared:
+        with anywhere.shared_folder() as shared:
+            files = written(anywhere, shared)
+            anywhere.publish_shared(shared, "made.zarr", files=files, last=LAST, replace=True)
+    else:
+        made = tmp_path / "made"
+        (made / SHARD).parent.mkdir(parents=True)
+        (made / SHARD).write_bytes(b"a shard")
+        (made / LAST).write_bytes(b"{}")
+        anywhere.publish_tree(made, "made.zarr", last=LAST, replace=True)
+    assert anywhere.find("made.zarr") == [f"made.zarr/{SHARD}", f"made.zarr/{LAST}"]
+    assert anywhere.digests.damage("made.zarr") == []
+
+
 def test_the_file_that_completes_it_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(f"memory://{tmp_path.name}/storage", scratch=tmp_path / "scratch")
     moved: list[str] = []
