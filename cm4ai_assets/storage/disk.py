@@ -95,6 +95,11 @@ def create_whole(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
+def is_temporary(name: str) -> bool:
+    """A file under this name is still being written, or was when its process was killed."""
+    return name.endswith(".new")
+
+
 @contextmanager
 def _written_beside(path: Path, data: bytes) -> Iterator[Path]:
     """The bytes on the disk under a temporary name beside `path`; gone at the end unless it was renamed."""

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError, ReleaseKeyError
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, assign_key
 from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.disk import is_temporary
 from cm4ai_assets.storage.store import Store
 
 DAMAGED_REMEDY = (
@@ -123,7 +124,7 @@ class ReleaseRegistry:
         found: dict[str, tuple[str, ReleaseRecord | DamagedRecord]] = {}
         for path, stamp in self._store.stamps(layout.RELEASES).items():
             name = path.removeprefix(f"{layout.RELEASES}/")
-            if name.startswith(".") or name.endswith(".new"):
+            if is_temporary(name):
                 continue  # what a killed process had not yet renamed
             kept = self._kept.get(path)
             found[path] = kept if stamp and kept and kept[0] == stamp else (stamp, self._parsed(path, name))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import fsspec
 
+from cm4ai_assets.storage.disk import is_temporary
 from cm4ai_assets.storage.file_digests import Files, staged_files
 from cm4ai_assets.storage.placing import is_local, keep_only, move_file, place_file
 
@@ -46,6 +47,8 @@ class SharedFolder:
         Returns:
             All files of the folder.
         """
+        for path in [path for path in self.local.rglob("*") if is_temporary(path.name)]:
+            path.unlink(missing_ok=True)  # what a worker was writing when it was killed
         own = staged_files(self.local, without=written)
         if not is_local(self._fs):
             for name in own:

@@ -26,7 +26,7 @@ from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files, Publication
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.placing import file_size, files_at, is_local, listed_at
+from cm4ai_assets.storage.placing import file_size, files_at, is_local, keep_only, listed_at
 from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
@@ -317,6 +317,8 @@ class Store:
                 return
             if self.is_local:
                 publication.placed = self.staging.publish_tree(staged.local, path, last=last)
+                if publication.placed:  # a worker that was taken for lost may have begun a file meanwhile
+                    keep_only(self.fs, self.address(path), [self.address(f"{path}/{name}") for name in files])
             else:
                 staged.move(path, files, last=last)
 

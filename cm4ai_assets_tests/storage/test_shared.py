@@ -60,6 +60,20 @@ def test_what_stands_there_complete_is_kept(anywhere: Store) -> None:
     assert anywhere.digests.damage("made.zarr") == []
 
 
+@pytest.mark.parametrize("when", ["before it is complete", "before it is published"])
+def test_what_a_killed_worker_was_writing_is_not_published(anywhere: Store, when: str) -> None:
+    with anywhere.shared_folder() as shared:
+        files = written(anywhere, shared)
+        stray = f"{shared.address}/image/c/0/0/0/.1.4711-93b1f315.new"
+        place_bytes(anywhere.fs, b"a part of it", stray)
+        if when == "before it is complete":
+            files = dict(shared.complete({name: files[name] for name in files if name != LAST}))
+        assert set(files) == {LAST, SHARD}
+        anywhere.publish_shared(shared, "made.zarr", files=files, last=LAST)
+    assert anywhere.find("made.zarr") == [f"made.zarr/{SHARD}", f"made.zarr/{LAST}"]
+    assert anywhere.digests.damage("made.zarr") == []
+
+
 @pytest.mark.parametrize("is_shared", [True, False])
 def test_of_what_is_replaced_nothing_is_left(anywhere: Store, tmp_path: Path, *, is_shared: bool) -> None:
     stray = anywhere.address("made.zarr/image/c/9/0/0/0")
