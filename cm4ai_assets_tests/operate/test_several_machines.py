@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 
-from cm4ai_assets import cli
+from cm4ai_assets import cli, open_release
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.exchange import Answer, Request
@@ -62,10 +63,15 @@ def test_all_conditions_of_two_releases_at_once_over_a_database_that_restarts(
             assert operator.run(*_words(release), **machines[release]).returncode == 0
     assert len(restarting.asked) == len(set(restarting.asked)) == len(CONDITIONS)
     with dg.DagsterInstance.from_config(str(operator.home)) as instance:
-        made = instance.get_materialized_partitions(dg.AssetKey("if_archive"))
-        assert made == {f"{condition}|{release}" for release in RELEASES for condition in CONDITIONS}
+        for asset in ("if_archive", "if_tensors"):
+            made = instance.get_materialized_partitions(dg.AssetKey(asset))
+            assert made == {f"{condition}|{release}" for release in RELEASES for condition in CONDITIONS}
         assert all(run.is_finished for run in instance.get_runs())
+    assert cli.main(["verify"]) == cli.DONE
+    first, second = (open_release(release) for release in RELEASES)
+    for condition in CONDITIONS:
+        assert np.array_equal(first.tensors(condition)[:], second.tensors(condition)[:])
 
 
 def _words(release: str) -> tuple[str, ...]:
-    return "materialize", "--release", release, "--select", "if_archive"
+    return "materialize", "--release", release, "--select", "if_tensors"
