@@ -49,7 +49,7 @@ docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
 lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
 	$(BIN)/python -m pip install --quiet uv
 	echo '# Tested versions, for Python 3.11 to 3.14. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
-	$(BIN)/uv pip compile setup.cfg --extra dev --extra s3 --extra gcs --extra postgres --extra anndata --extra bench --extra dask --extra celery --extra k8s --extra alerts --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
+	$(BIN)/uv pip compile setup.cfg --extra dev --extra s3 --extra gcs --extra postgres --extra anndata --extra bench --extra dask --extra celery --extra k8s --extra alerts --extra docs --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
 
 # Peers stand in an environment of their own. One that cannot be installed is reported and tried again the next time.
 $(BENCH)/.installed: $(VENV)/.created setup.cfg pyproject.toml $(CONSTRAINTS)
