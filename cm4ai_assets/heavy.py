@@ -10,7 +10,21 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Image", "ImageDraw", "ImageFont", "cv2", "h5py", "imagecodecs", "ndimage", "simplejpeg", "sparse", "stats"]
+__all__ = [
+    "Image",
+    "ImageDraw",
+    "ImageFont",
+    "cv2",
+    "h5py",
+    "imagecodecs",
+    "ndimage",
+    "responses",
+    "rich_bars",
+    "simplejpeg",
+    "sparse",
+    "stats",
+    "threadpool",
+]
 
 
 class LazyModule(ModuleType):
@@ -31,7 +45,10 @@ if TYPE_CHECKING:
     import imagecodecs
     import simplejpeg
     from PIL import Image, ImageDraw, ImageFont
+    from rich import progress as rich_bars
     from scipy import ndimage, sparse, stats
+    from starlette import concurrency as threadpool
+    from starlette import responses
 else:
     cv2 = LazyModule("cv2")
     h5py = LazyModule("h5py")
@@ -40,6 +57,9 @@ else:
     Image = LazyModule("PIL.Image")
     ImageDraw = LazyModule("PIL.ImageDraw")
     ImageFont = LazyModule("PIL.ImageFont")
+    rich_bars = LazyModule("rich.progress")
     ndimage = LazyModule("scipy.ndimage")
     sparse = LazyModule("scipy.sparse")
     stats = LazyModule("scipy.stats")
+    threadpool = LazyModule("starlette.concurrency")
+    responses = LazyModule("starlette.responses")

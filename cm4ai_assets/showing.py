@@ -10,20 +10,21 @@ files a document has (`storage.documents`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from starlette.concurrency import run_in_threadpool
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from cm4ai_assets.errors import Cm4aiError, NotMaterializedError
+from cm4ai_assets.heavy import responses, threadpool
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.documents import DocumentFile
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Document
 from cm4ai_assets.tables.publication import DOCUMENTS
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 PREFIX: Final = "/documents/"
 _HEADERS: Final[Mapping[str, str]] = {
@@ -59,10 +60,10 @@ class Documents:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
         elif scope["method"] not in _METHODS:
-            refusal = PlainTextResponse("Documents are only read.", 405, {"Allow": ", ".join(_METHODS)})
+            refusal = responses.PlainTextResponse("Documents are only read.", 405, {"Allow": ", ".join(_METHODS)})
             await refusal(scope, receive, send)
         else:
-            answer = await run_in_threadpool(self._answer, scope["path"])
+            answer = await threadpool.run_in_threadpool(self._answer, scope["path"])
             await answer(scope, receive, send)
 
     def _answer(self, path: str) -> Response:
@@ -72,7 +73,7 @@ class Documents:
         if document is None or not ReleaseKey.is_valid(release):
             return _plain("There is no such document.", 404)
         if not slash:
-            return RedirectResponse(address_of(document, Partition(release)), 307, _HEADERS)
+            return responses.RedirectResponse(address_of(document, Partition(release)), 307, _HEADERS)
         try:
             return self._file(document, Partition(release), name)
         except NotMaterializedError as error:
@@ -93,8 +94,8 @@ class Documents:
         if DocumentFile.of(data) != published.files[name]:
             return _plain(f"{name} was altered after it was published. Materialize {document.name} again.", 500)
         kind = _TYPES.get(name.rpartition(".")[2].lower(), "text/plain")
-        return Response(data, headers=dict(_HEADERS), media_type=kind)
+        return responses.Response(data, headers=dict(_HEADERS), media_type=kind)
 
 
 def _plain(text: str, status: int) -> Response:
-    return PlainTextResponse(text, status, dict(_HEADERS))
+    return responses.PlainTextResponse(text, status, dict(_HEADERS))

@@ -10,16 +10,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from dagster import DagsterLogManager
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from cm4ai_assets.cells.passes import CellsProgress
+from cm4ai_assets.heavy import rich_bars
 from cm4ai_assets.images.pixels import PassProgress
 from cm4ai_assets.perturbseq.passes import PassProgress as CountsProgress
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.transfer.download import Progress as DownloadProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 EVERY_SECONDS = 10.0
 _terminal: ContextVar[Progress | None] = ContextVar("terminal", default=None)
@@ -31,8 +35,14 @@ def bars_on(console: Console) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[brief]}"))
-    with Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True) as bars:
+    columns = (
+        rich_bars.TextColumn("{task.description}"),
+        rich_bars.BarColumn(),
+        rich_bars.TaskProgressColumn(),
+        rich_bars.TextColumn("{task.fields[brief]}"),
+        rich_bars.TimeRemainingColumn(compact=True),
+    )
+    with rich_bars.Progress(*columns, console=console, transient=True) as bars:
         token = _terminal.set(bars)
         try:
             yield

@@ -43,7 +43,9 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, populate_by_name=True, coerce_numbers_to_str=True, defer_build=True
+    )
 
 
 class Checksum(_Answer):

@@ -37,7 +37,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True, defer_build=True)
 
 
 class License(_Answer):
