@@ -15,9 +15,11 @@ from cm4ai_assets.cli.commands import COMMANDS
 
 HEAVY = frozenset({
     "PIL", "anndata", "cv2", "dask", "distributed", "h5py", "imagecodecs", "matplotlib", "mlcroissant", "numba",
-    "pandas", "scipy", "simplejpeg", "tensorstore", "torch", "zarr",
+    "pandas", "rich", "scipy", "simplejpeg", "starlette", "tensorstore", "torch", "zarr",
 })  # fmt: skip
-NOT_FOR_HELP = HEAVY | {"dagster", "fsspec", "httpx2", "numpy", "polars", "pyarrow", "pydantic", "sqlalchemy"}
+NOT_FOR_HELP = (HEAVY - {"rich"}) | {
+    "dagster", "fsspec", "httpx2", "numpy", "polars", "pyarrow", "pydantic", "sqlalchemy",
+}  # fmt: skip
 
 
 def imported_by(code: str) -> list[str]:
