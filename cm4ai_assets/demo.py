@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from cm4ai_assets import cli
 from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.terminal import out
 from cm4ai_assets.sandbox import SandboxServer, build
-from cm4ai_assets.settings import PROJECT, environment, service_variables
+from cm4ai_assets.settings import data_folder, environment, service_variables
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
@@ -24,15 +25,19 @@ from cm4ai_assets.tables.publication import AI_READINESS, DATASHEET_REPORT
 
 FIELDS = 24
 STATISTICS_RELEASE = "2025-06-v2.1"  # the published statistics of sequencing stand in that of June 2025 alone
-SANDBOX = PROJECT / ".demo" / "sandbox"
 _PORT = 8765  # if it is free: addresses of files stay the same from one time to the next
+
+
+def sandbox_folder() -> Path:
+    """Where the demo's archive stands."""
+    return data_folder(os.environ) / ".demo" / "sandbox"
 
 
 def main() -> int:
     """Build and serve the sandbox, register its releases, materialize the newest, check and verify; exit status."""
     started = time.monotonic()
     out.rule("Building the embedded archive", align="left")
-    build(SANDBOX, fields=FIELDS, progress=out.print)
+    build(sandbox_folder(), fields=FIELDS, progress=out.print)
     with _served() as url:
         out.print(f"Serving it at {url}")
         for words in (
@@ -57,7 +62,7 @@ def demo_archive(store: Store) -> Iterator[str | None]:
     """Serve the demo's archive if the storage holds its releases and no other archive is set; its URL."""
     records = ReleaseRegistry(store).all()
     is_demo = bool(records) and all(record.doi.startswith(TEST_PREFIX) for record in records)
-    if not is_demo or not SANDBOX.is_dir() or environment().get("CM4AI_DATAVERSE_URL"):
+    if not is_demo or not sandbox_folder().is_dir() or environment().get("CM4AI_DATAVERSE_URL"):
         yield None
         return
     with _served() as url:
@@ -68,9 +73,9 @@ def demo_archive(store: Store) -> Iterator[str | None]:
 def _served() -> Iterator[str]:
     """Serve the sandbox, and set it as the archive of this process and of those that it starts."""
     try:
-        server = SandboxServer(SANDBOX, port=_PORT)
+        server = SandboxServer(sandbox_folder(), port=_PORT)
     except OSError:  # taken
-        server = SandboxServer(SANDBOX)
+        server = SandboxServer(sandbox_folder())
     with server:
         os.environ.update(service_variables(server.url))
         yield server.url

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,12 @@ from dotenv import dotenv_values
 
 from cm4ai_assets.errors import ConfigurationError
 
-PROJECT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+"""The folder of this package, with the files that Dagster reads: dagster.yaml and workspace.yaml."""
+
+PROJECT = PACKAGE.parent
+"""The checkout that this package is imported from. An installed package has none, and writes nothing beside itself."""
+
 DATAVERSE_URL = "https://dataverse.lib.virginia.edu"
 COLLECTION = "CM4AI"
 GB = 10**9
@@ -49,8 +55,8 @@ class Settings:
 
     dataverse_url: str = DATAVERSE_URL
     collection: str = COLLECTION
-    storage: str = str(PROJECT / "storage")
-    scratch: Path = field(default_factory=lambda: _default_scratch(os.environ))
+    storage: str = field(default_factory=lambda: _default_storage(os.environ))
+    scratch: Path = field(default_factory=lambda: cache_folder(os.environ))
     dataverse_token: str | None = field(default=None, repr=False)
     executor: str = THREADS
     tensor_size: int = 1024
@@ -87,8 +93,8 @@ class Settings:
         return cls(
             dataverse_url=_url("CM4AI_DATAVERSE_URL", env.get("CM4AI_DATAVERSE_URL") or DATAVERSE_URL),
             collection=env.get("CM4AI_COLLECTION") or COLLECTION,
-            storage=env.get("CM4AI_STORAGE") or str(PROJECT / "storage"),
-            scratch=Path(env["CM4AI_SCRATCH"]).expanduser() if env.get("CM4AI_SCRATCH") else _default_scratch(env),
+            storage=env.get("CM4AI_STORAGE") or _default_storage(env),
+            scratch=Path(env["CM4AI_SCRATCH"]).expanduser() if env.get("CM4AI_SCRATCH") else cache_folder(env),
             dataverse_token=env.get("DATAVERSE_API_TOKEN") or None,
             executor=_executor(env.get("CM4AI_EXECUTOR") or THREADS),
             tensor_size=_tensor_size(env.get("CM4AI_TENSOR_SIZE") or "1024"),
@@ -114,18 +120,52 @@ class Settings:
         )
 
 
-def environment(project: Path = PROJECT) -> Mapping[str, str]:
-    """The variables of this process, over those of the file `.env` in the project's folder: what is exported wins.
+@cache
+def is_checkout(project: Path = PROJECT) -> bool:
+    """Whether that folder is a checkout of this project, and not one that packages were installed into."""
+    try:
+        return 'root_module = "cm4ai_assets"' in (project / "pyproject.toml").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def data_folder(env: Mapping[str, str], project: Path = PROJECT) -> Path:
+    """The folder of what no setting places: `storage`, `.dagster_home`, `.demo`, and the file `.env`.
+
+    That is the checkout. An installed package has a folder of the user's in its place: `$XDG_DATA_HOME/cm4ai_assets`,
+    which is ~/.local/share/cm4ai_assets where that variable is not set.
+    """
+    return project if is_checkout(project) else _of_user(env, "XDG_DATA_HOME", ".local/share")
+
+
+def cache_folder(env: Mapping[str, str]) -> Path:
+    """The folder of what can be made or fetched again: `$XDG_CACHE_HOME/cm4ai_assets`, else below ~/.cache."""
+    return _of_user(env, "XDG_CACHE_HOME", ".cache")
+
+
+def environment(folder: Path | None = None) -> Mapping[str, str]:
+    """The variables of this process, over those of the file `.env` in `data_folder`: what is exported wins.
 
     The one place where `.env` is read. Dagster's own commands put it over what is exported; `ui` has them not find it.
+
+    Args:
+        folder: In place of `data_folder`.
     """
-    file = {name: value for name, value in dotenv_values(project / ".env").items() if value is not None}
+    path = (folder or data_folder(os.environ)) / ".env"
+    file = {name: value for name, value in dotenv_values(path).items() if value is not None}
     return {**file, **os.environ}
 
 
-def _default_scratch(env: Mapping[str, str]) -> Path:
-    cache = env.get("XDG_CACHE_HOME") or str(Path(env.get("HOME") or "~").expanduser() / ".cache")
-    return Path(cache) / "cm4ai_assets"
+def _of_user(env: Mapping[str, str], variable: str, below: str) -> Path:
+    """This package's folder in one of the user's, by the XDG Base Directory Specification: absolute, or not heeded."""
+    base = Path(env.get(variable) or "")
+    if not base.is_absolute():
+        base = Path(env.get("HOME") or "~").expanduser() / below
+    return base / "cm4ai_assets"
+
+
+def _default_storage(env: Mapping[str, str]) -> str:
+    return str(data_folder(env) / "storage")
 
 
 def _url(name: str, value: str) -> str:

@@ -30,7 +30,7 @@ from cm4ai_assets.defs.instance import open_instance, sync_partitions
 from cm4ai_assets.demo import demo_archive
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.guard import HOST, Guard
-from cm4ai_assets.settings import PROJECT, Settings, environment
+from cm4ai_assets.settings import PACKAGE, Settings, environment
 from cm4ai_assets.showing import Documents
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
@@ -48,7 +48,7 @@ def serve(port: int, *, read_only: bool, listen: str = HOST) -> None:
     # What `.env` says is given to every process that starts here. They work in DAGSTER_HOME, because Dagster would put
     # a `.env` of the folder it works in over what is exported.
     os.environ.update(environment())
-    workspace = str(PROJECT / "workspace.yaml")
+    workspace = str(PACKAGE / "workspace.yaml")
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(port, listen))
         store = Store.from_settings(Settings.from_env())

@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 
+from cm4ai_assets import compiling
 from cm4ai_assets.compiling import machine_code
 
 _HITS = """
@@ -48,3 +49,14 @@ def test_where_no_folder_can_be_written_it_is_compiled_all_the_same(monkeypatch:
     monkeypatch.setattr(numba, "njit", njit)
     assert machine_code(twice)(np.int64(4)) == 8
     assert asked[:2] == [{"nogil": True, "cache": True}, {"nogil": True}]
+
+
+def test_an_installed_package_keeps_it_in_the_folder_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    assert Path(machine_code(twice).stats.cache_path).parent == Path(__file__).parent  # type: ignore[attr-defined]
+    monkeypatch.setattr(compiling, "is_checkout", lambda: False)
+    assert Path(machine_code(twice).stats.cache_path).is_relative_to(tmp_path / "cm4ai_assets/numba")  # type: ignore[attr-defined]
+    assert numba.config.CACHE_DIR == ""

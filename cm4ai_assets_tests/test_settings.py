@@ -7,7 +7,7 @@ import pytest
 
 from cm4ai_assets import settings
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.settings import PROJECT, Settings, environment
+from cm4ai_assets.settings import PROJECT, Settings, data_folder, environment, is_checkout
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -18,6 +18,15 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert settings.scratch == Path("/home/someone/.cache/cm4ai_assets")
     assert settings.executor == "threads"
     assert settings.tensor_size == 1024
+
+
+def test_an_installed_package_keeps_data_in_the_users_folder_whatever_was_installed_beside_it(tmp_path: Path) -> None:
+    assert is_checkout()
+    assert data_folder({"XDG_DATA_HOME": "/data"}) == PROJECT
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')  # some wheels leave theirs
+    for env in ({"HOME": "/home/someone"}, {"HOME": "/home/someone", "XDG_DATA_HOME": "not/absolute"}):
+        assert data_folder(env, tmp_path) == Path("/home/someone/.local/share/cm4ai_assets")
+    assert data_folder({"XDG_DATA_HOME": "/data"}, tmp_path) == Path("/data/cm4ai_assets")
 
 
 def test_a_token_is_never_shown() -> None:

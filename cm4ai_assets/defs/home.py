@@ -1,6 +1,6 @@
 """DAGSTER_HOME: the folder of this machine's instance, and the dagster.yaml that the settings ask for.
 
-Without a setting that concerns Dagster the file is a link to the project's own; with one it is composed of that file
+Without a setting that concerns Dagster the file is a link to that of this package; with one it is composed of that file
 and what the setting adds. An operator's own file is read, never written. Belongs here: that folder and that file. Does
 not belong here: opening the instance (`instance`).
 """
@@ -20,9 +20,9 @@ import yaml
 from cm4ai_assets.coordination.database import library, shown
 from cm4ai_assets.defs.broker import broker
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.settings import PROJECT, Settings, environment
+from cm4ai_assets.settings import PACKAGE, Settings, data_folder, environment
 
-_COMPOSED = "# Composed by cm4ai of the project's dagster.yaml and its settings. Do not edit: it is written anew.\n"
+_COMPOSED = "# Composed by cm4ai of its own dagster.yaml and its settings. Do not edit: it is written anew.\n"
 _AT_ONCE = "concurrency.runs.max_concurrent_runs"
 
 
@@ -52,11 +52,12 @@ def prepare_home() -> Path:
     Raises:
         ConfigurationError: It cannot be a folder, or has a dagster.yaml of the operator's that contradicts a setting.
     """
-    home = Path(environment().get("DAGSTER_HOME") or PROJECT / ".dagster_home").expanduser().absolute()
+    default = data_folder(os.environ) / ".dagster_home"
+    home = Path(environment().get("DAGSTER_HOME") or default).expanduser().absolute()
     wanted = overlays(Settings.from_env())
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _configure(home / "dagster.yaml", PROJECT / "dagster.yaml", wanted)
+        _configure(home / "dagster.yaml", PACKAGE / "dagster.yaml", wanted)
     except OSError as error:
         raise ConfigurationError(
             f"DAGSTER_HOME={home} cannot be used: {error.strerror}.",
@@ -66,28 +67,27 @@ def prepare_home() -> Path:
     return home
 
 
-def _configure(config: Path, project: Path, wanted: Overlays) -> None:
-    if not _is_ours(config, project):
+def _configure(config: Path, packaged: Path, wanted: Overlays) -> None:
+    if not _is_ours(config):
         _refuse_contradictions(config, yaml.safe_load(config.read_text()), wanted)
     elif wanted:
-        _compose(config, project, wanted)
-    elif project.exists() and not (config.is_symlink() and config.exists()):
-        config.unlink(missing_ok=True)  # composed before, or a link that points nowhere any more
+        _compose(config, packaged, wanted)
+    elif not (config.is_symlink() and config.exists() and config.samefile(packaged)):
+        config.unlink(missing_ok=True)  # composed before, or a link to another installation, which may be gone
         with suppress(FileExistsError):  # another first command was quicker
-            config.symlink_to(project)
+            config.symlink_to(packaged)
 
 
-def _is_ours(config: Path, project: Path) -> bool:
-    """Whether the file may be written: absent, a link to the project's, or composed before."""
-    if not config.exists() or (config.is_symlink() and project.exists() and config.samefile(project)):
+def _is_ours(config: Path) -> bool:
+    """Whether the file may be written: absent, composed before, or a link to that of this or another installation."""
+    if not config.exists() or (config.is_symlink() and config.resolve().parent.name == PACKAGE.name):
         return True
     return config.read_text().startswith(_COMPOSED)
 
 
-def _compose(config: Path, project: Path, wanted: Overlays) -> None:
-    text = project.read_text() if project.exists() else ""
-    stated = yaml.safe_load(text) or {}
-    _refuse_contradictions(project, stated, {key: one for key, one in wanted.items() if key in stated})
+def _compose(config: Path, packaged: Path, wanted: Overlays) -> None:
+    stated = yaml.safe_load(packaged.read_text())
+    _refuse_contradictions(packaged, stated, {key: one for key, one in wanted.items() if key in stated})
     for place, (_, value) in wanted.items():
         _put(stated, place.split("."), value)
     composed = f"{_COMPOSED}{yaml.safe_dump(stated, sort_keys=False)}"

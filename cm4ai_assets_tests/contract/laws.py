@@ -22,10 +22,9 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
         "heavy",
-        "compiling",
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "causes conditions releases settings findings",
-        "software",
+        "software compiling",
         "tables",
         "storage",
         "coordination",

@@ -55,6 +55,25 @@ def test_without_the_setting_the_file_is_a_link_to_the_projects_own(home: Path) 
     assert (home / "dagster.yaml").is_symlink()
 
 
+def test_a_link_to_the_file_of_another_installation_is_led_to_this_one(home: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old/site-packages/cm4ai_assets/dagster.yaml"
+    old.parent.mkdir(parents=True)
+    old.write_text("telemetry: {enabled: false}\n")
+    home.mkdir()
+    (home / "dagster.yaml").symlink_to(old)
+    prepare_home()
+    assert (home / "dagster.yaml").samefile(PROJECT / "dagster.yaml")
+    assert old.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_link_to_an_own_file_is_kept(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    home.mkdir()
+    (home / "dagster.yaml").symlink_to(tmp_path / "dagster.yaml")
+    prepare_home()
+    assert (home / "dagster.yaml").samefile(tmp_path / "dagster.yaml")
+
+
 def test_with_it_the_file_is_the_projects_own_and_the_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_home()
     monkeypatch.setenv("CM4AI_DATABASE", f"postgresql://me:{PASSWORD}@db/cm4ai")

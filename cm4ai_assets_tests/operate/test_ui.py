@@ -122,7 +122,7 @@ def _ended_runs(instance: dg.DagsterInstance, process: subprocess.Popen[str]) ->
 
 @pytest.fixture
 def demo_sandbox(sandbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "SANDBOX", sandbox)
+    monkeypatch.setattr(demo, "sandbox_folder", lambda: sandbox)
     monkeypatch.setattr(demo, "environment", lambda: os.environ)
     for name in service_variables(""):
         monkeypatch.setenv(name, "")  # so that it is put back at the end
