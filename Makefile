@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test lint format ui docs lock bench bench-small clean
+.PHONY: help demo test lint format ui docs pictures lock bench bench-small clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ ui: $(VENV)/.installed ## the Dagster UI and daemon on 127.0.0.1:3000, over the 
 
 docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
 	$(BIN)/python -m cm4ai_assets.tables.dictionary docs/data-dictionary.md
+
+pictures: $(VENV)/.dev ## take the pictures of README and docs anew, from the sandbox's UI; needs Chromium
+	CM4AI_PICTURES=1 CM4AI_SANDBOX_FIELDS=24 $(BIN)/python -m pytest cm4ai_assets_tests/browser/test_ui.py -k caption_of_its_picture
 
 lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
 	$(BIN)/python -m pip install --quiet uv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from cm4ai_assets_tests.shared import ABSENT, SHARED
 
 __all__ = ["database", "postgres_server", "redis_server"]  # fixtures, for every test package
 
-SANDBOX_FIELDS = 8
+SANDBOX_FIELDS = int(os.environ.get("CM4AI_SANDBOX_FIELDS", "8"))  # `make pictures` wants more of them
 
 # absl comes with mlcroissant. Its handler closes the stream that it was made with when logging is configured anew, and
 # that would be the one into which pytest captures.
@@ -47,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """An embedded archive with eight fields per condition, built once for all test processes. Only to be read."""
+    """An embedded archive of SANDBOX_FIELDS fields a condition, built once for all test processes. To be read only."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "sandbox"
     with filelock.FileLock(f"{folder}.lock"):

@@ -17,6 +17,7 @@ import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import service_variables
+from cm4ai_assets_tests.browser.pictures import MAX_BYTES, PICTURES, Picture, folder_of, take
 from cm4ai_assets_tests.processes import end_group
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -189,3 +190,10 @@ def test_the_page_of_the_report_leads_to_the_report(page: playwright.Page) -> No
     page.get_by_role("heading", name="Contact sheets").wait_for()
     page.get_by_role("link", name="CITATION.cff").first.click()
     page.get_by_text("cff-version: 1.2.0").wait_for()
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_page_shows_what_the_caption_of_its_picture_names(
+    page: playwright.Page, served: Served, picture: Picture
+) -> None:
+    assert take(page, picture, folder_of(served.screenshots)).stat().st_size <= MAX_BYTES
