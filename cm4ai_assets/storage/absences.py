@@ -51,5 +51,5 @@ class Absences:
     def forget_release(self, release: str) -> None:
         """Remove every record of a release: it was locked again, so each question is open again."""
         for path in self._store.find(layout.ABSENCES):
-            if {f"release={release}", f"release={release}.json"} & set(path.split("/")):
+            if layout.absence_release(path) == release:
                 self._store.fs.rm_file(self._store.address(path))

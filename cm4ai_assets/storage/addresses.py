@@ -17,6 +17,7 @@ from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.store import Store
 
 BLOBS = "blobs"
+BLOB_BYTES, BLOB_BLOCKS = f"{BLOBS}/sha256", f"{BLOBS}/blocks"
 RECORDS = (layout.FILE_DIGESTS, layout.MAKINGS, layout.VERIFIED)
 """Rooms of records that stand under the path of what they are about."""
 

@@ -163,6 +163,12 @@ def absence_path(product: Table | Document, partition: Partition) -> str:
     return f"{_product_folder(ABSENCES, product, partition)}.json"
 
 
+def absence_release(path: str) -> str | None:
+    """The release that such a record is about; None if it is about none."""
+    named = [part for part in path.removesuffix(".json").split("/") if part.startswith("release=")]
+    return named[0].removeprefix("release=") if named else None
+
+
 def release_path(key: str) -> str:
     """The record of a registered release, relative to the storage root."""
     return f"{RELEASES}/{ReleaseKey.parse(key)}.json"

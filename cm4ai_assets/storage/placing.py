@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,21 @@ def listed_at(fs: fsspec.AbstractFileSystem, path: str) -> dict[str, dict[str, A
         except FileNotFoundError:
             return {}
     return {str(at): info for at, info in sorted(found.items()) if info["type"] == "file"}
+
+
+def modified_at(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was written, by whatever name its filesystem's listing has for it; None where it does not say."""
+    stated = (info.get(name) for name in ("LastModified", "last_modified", "mtime", "created"))
+    found = next((at for at in stated if isinstance(at, (datetime, int, float))), None)
+    if not isinstance(found, datetime):
+        return None if found is None else datetime.fromtimestamp(found, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def clock_of(fs: fsspec.AbstractFileSystem, root: str) -> datetime:
+    """The time by the clock that dates the files of a filesystem: at S3 the server's, else that of this machine."""
+    stated: datetime | None = fs.clock(root) if is_s3(fs) else None
+    return stated or datetime.now(UTC)
 
 
 def place_file(fs: fsspec.AbstractFileSystem, source: Path, target: str, *, sha256: str | None = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import fsspec
 
 from cm4ai_assets.storage.disk import fsync_folder, make_folder, typed_disk_errors
 from cm4ai_assets.storage.layout import STAGING
-from cm4ai_assets.storage.placing import create_bytes, is_local, keep_only, place_bytes, place_file
+from cm4ai_assets.storage.placing import create_bytes, is_local, keep_only, modified_at, place_bytes, place_file
 
 _LEFTOVER_AGE: Final = timedelta(days=1)
 
@@ -132,7 +132,7 @@ class Staging:
     def _sweep_shared(self) -> None:
         prefix, newest = f"{self._root}/{STAGING}/", dict[str, datetime]()
         for name, info in self._found(STAGING).items():
-            folder, at = name.removeprefix(prefix).split("/", 1)[0], _modified(info)
+            folder, at = name.removeprefix(prefix).split("/", 1)[0], (modified_at(info) or datetime.now(UTC))
             newest[folder] = max(newest.get(folder, at), at)
         for folder, at in newest.items():
             if datetime.now(UTC) - at > _LEFTOVER_AGE:
@@ -147,10 +147,3 @@ class Staging:
             return dict(self._fs.find(f"{self._root}/{path}", detail=True))
         except FileNotFoundError:
             return {}
-
-
-def _modified(info: Mapping[str, Any]) -> datetime:
-    """When a remote file was written, by whatever name its filesystem has for it; now, where it does not say."""
-    stated = (info.get(name) for name in ("LastModified", "last_modified", "mtime", "created"))
-    found = next((at for at in stated if isinstance(at, datetime)), datetime.now(UTC))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

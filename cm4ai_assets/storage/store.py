@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -26,7 +27,7 @@ from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files, Publication
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.placing import file_size, files_at, is_local, keep_only, listed_at
+from cm4ai_assets.storage.placing import clock_of, file_size, files_at, is_local, keep_only, listed_at, modified_at
 from cm4ai_assets.storage.shared import SharedFolder
 from cm4ai_assets.storage.staging import Staging
 from cm4ai_assets.tables import Document, Table, Violation, table
@@ -47,6 +48,14 @@ class Put(Protocol):
 
     def __call__(self, path: str, *, replace: bool) -> None:
         """`replace` what stands there."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file of the store: its bytes, and when it was written (UTC); None where the filesystem does not say."""
+
+    size: int
+    written: datetime | None
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,18 @@ class Store:
         """
         found = listed_at(self.fs, self.address(path))
         return {name[len(self.root) + 1 :]: _stamp(info) for name, info in found.items()}
+
+    def listing(self, path: str = "") -> dict[str, Listed]:
+        """Every file below a path of the store, by default all of it, as paths of the store, sorted. By one listing."""
+        found = listed_at(self.fs, self.address(path))
+        return {
+            name[len(self.root) + 1 :]: Listed(int(info["size"] or 0), modified_at(info))
+            for name, info in found.items()
+        }
+
+    def now(self) -> datetime:
+        """The time by the clock by which the files of this store are dated."""
+        return clock_of(self.fs, self.root)
 
     def children(self, path: str) -> list[str]:
         """The names of what stands directly below a path of the store, sorted."""

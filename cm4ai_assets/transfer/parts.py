@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cm4ai_assets.storage.disk import make_folder, typed_disk_errors, write_whole
-from cm4ai_assets.transfer.quarantine import KEEP_LIMIT, Evidence, Quarantine
+from cm4ai_assets.transfer.quarantine import KEEP_LIMIT, QUARANTINE, Evidence, Quarantine
 from cm4ai_assets.transfer.wanted import Wanted
 
 JOURNAL_VERSION = 1
@@ -180,7 +180,7 @@ class Part:
         """
         first = os.pread(self._descriptor, _BEGINNING, 0) if beginning is None else beginning[:_BEGINNING]
         is_whole = beginning is None and self.length <= KEEP_LIMIT
-        return Quarantine(self._folder / "quarantine").keep(
+        return Quarantine(self._folder / QUARANTINE).keep(
             self._wanted,
             evidence,
             beginning=first,

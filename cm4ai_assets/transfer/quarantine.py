@@ -22,6 +22,9 @@ from cm4ai_assets.storage.disk import make_folder, typed_disk_errors, write_whol
 from cm4ai_assets.transfer.redaction import bytes_without_secrets, shown_headers, without_secrets
 from cm4ai_assets.transfer.wanted import Wanted
 
+QUARANTINE = "quarantine"
+"""The folder of evidence, below the scratch folder."""
+
 KEEP_LIMIT = 64 * 1024 * 1024
 """Wrong bytes are kept up to this size; of larger ones their digests and beginning say enough."""
 

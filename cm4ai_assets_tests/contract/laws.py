@@ -38,7 +38,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "cells",
         "references",
         "lineage",
-        "access platform verification guard showing overview",
+        "access platform verification guard showing overview retention",
         "withdrawal exports",
         "publication",
         "defs",

@@ -1,0 +1,78 @@
+"""Stores that are named by what they were made of and by the version of the code: which of them nobody needs.
+
+    {16 digits of the ZIP's SHA-256}-{edge}-v{pixel code}             tensor, statistics
+    {16 digits of the ZIP's SHA-256}-{edge}-v{pixel code}-s{segmentation}   nuclei
+    {16 digits of the ZIP's SHA-256}-{edge}-v{pixel code}-{smaller edge}    levels
+    {16 digits of the h5ad's digest}-v{code}                          profiles
+
+Belongs here: reading such names, and whether the version that came after is whole. Does not belong here: what refers to
+them (`kept`).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from cm4ai_assets.errors import Cm4aiError
+from cm4ai_assets.retention.listing import Listing
+from cm4ai_assets.retention.words import What
+from cm4ai_assets.storage import layout, nuclei, profiles, tensors
+from cm4ai_assets.storage.store import Store
+
+_NAME = re.compile(r"(?P<of>\w+(?:-\d+)?)-v(?P<code>\d+)(?:-s(?P<segmentation>\d+)|-(?P<edge>\d+))?\.(?:zarr|parquet)")
+_WHOLE: dict[str, Callable[[Store, str], object]] = {
+    layout.LEVELS: lambda store, path: tensors.require_complete(store.fs, store.address(path)),
+    layout.NUCLEI: lambda store, path: nuclei.require_complete(store.fs, store.address(path)),
+    layout.TENSORS: lambda store, path: tensors.require_complete(store.fs, store.address(path)),
+    layout.PIXEL_STATISTICS: lambda store, path: store.digests.hold(path),
+    layout.PROFILES: lambda store, path: profiles.require_complete(store.fs, store.address(path)),
+}
+"""The rooms of such stores, and what raises where one is not whole."""
+
+
+class _Name(NamedTuple):
+    """What a store is of, the same for every version of the code; and the versions, the later the greater."""
+
+    of: str
+    version: tuple[int, int]
+
+
+def unneeded_stores(store: Store, listing: Listing, stays: set[str]) -> Iterator[tuple[str, What, str]]:
+    """Path, class and reason of every store that nothing refers to.
+
+    An older version whose newer one is not whole stays: the newer one is about to be made, or is damaged.
+    """
+    for room, require_whole in _WHOLE.items():
+        by_subject = defaultdict[str, list[tuple[tuple[int, int], str]]](list)
+        for path in listing.children(room):
+            if (name := _parsed(posixpath.basename(path))) is not None:
+                by_subject[name.of].append((name.version, path))
+        for found in by_subject.values():
+            newest = max(found)[1]
+            for _, path in found:
+                if path in stays:
+                    continue
+                if path == newest:
+                    yield path, What.TENSOR, "no registered release refers to it"
+                elif _is_whole(store, newest, require_whole):
+                    yield path, What.CODE_VERSION, f"{posixpath.basename(newest)} stands complete"
+
+
+def _parsed(name: str) -> _Name | None:
+    """A store's name taken apart; None for a name that is none."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    return _Name(f"{found['of']} {found['edge'] or ''}", (int(found["code"]), int(found["segmentation"] or 0)))
+
+
+def _is_whole(store: Store, path: str, require_whole: Callable[[Store, str], object]) -> bool:
+    try:
+        require_whole(store, path)
+    except (Cm4aiError, OSError, ValueError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Retention: what stays, what could go, and taking it away."""
