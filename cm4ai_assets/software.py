@@ -18,10 +18,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, metadata, version
 from pathlib import Path
 
-from cm4ai_assets.settings import PROJECT
+from cm4ai_assets.settings import PROJECT, is_checkout
 
 NAME = "cm4ai_assets"
 _SECONDS = 10
+_NO_TAG = "0.0.0"
 _DECIDING = (
     *("numpy", "opencv-python-headless", "imagecodecs", "simplejpeg", "numba", "google-crc32c"),
     "distributed",  # whose processes speak to one another
@@ -33,8 +34,9 @@ class Software:
     """What made something.
 
     Attributes:
-        version: Version of this package.
-        commit: The git commit of a checkout; None for an installed package, or where git does not say.
+        version: Version of this package, `package_version()`.
+        commit: The git commit of a checkout; None for an installed package, whose version leads to it, or where git
+            does not say.
         modified: The checkout had changes that are in no commit; None where that is not known.
         python: Version of Python.
         environment: SHA-256 of `environment()`.
@@ -53,12 +55,33 @@ class Software:
     source: str | None = None
 
 
+@cache
 def package_version() -> str:
-    """The version of this package."""
+    """The version of this package: the newest tag, and how many commits ago that was; 0.0.0 where no tag is known.
+
+    Of a checkout that is asked of git, because an editable installation keeps the version of the day it was made. The
+    rule is the one by which a wheel has its version (`setuptools_scm` in pyproject.toml).
+    """
+    if _commit() is not None:
+        return _version_of_checkout()
     try:
         return version(NAME)
     except PackageNotFoundError:
-        return "(from a checkout)"
+        return _NO_TAG
+
+
+def _version_of_checkout(project: Path = PROJECT) -> str:
+    """Such as 0.3.0, or 0.3.0.post12+gabcdef012 twelve commits later."""
+    described = _git("describe", "--tags", "--long", "--abbrev=9", "--match", "v[0-9]*", project=project)
+    if described is None:
+        since, node = _git("rev-list", "--count", "HEAD", project=project), _git("rev-parse", "HEAD", project=project)
+        described = f"v{_NO_TAG}-{since}-g{(node or '')[:9]}"
+    tag, since, node = described.rsplit("-", 2)
+    return tag[1:] if since == "0" else f"{tag[1:]}.post{since}+{node}"
+
+
+def _commit() -> str | None:
+    return _git("rev-parse", "HEAD") if is_checkout() and (PROJECT / ".git").exists() else None
 
 
 def addresses() -> tuple[str, ...]:
@@ -116,7 +139,7 @@ def _version(name: str) -> str:
 @cache
 def running() -> Software:
     """The software of this process; looked up once."""
-    commit = _git("rev-parse", "HEAD") if (PROJECT / ".git").exists() else None
+    commit = _commit()
     return Software(
         version=package_version(),
         commit=commit,
@@ -134,11 +157,11 @@ def _is_modified() -> bool | None:
     return None if changes is None else bool(changes)
 
 
-def _git(*words: str) -> str | None:
+def _git(*words: str, project: Path = PROJECT) -> str | None:
     """What git says of the checkout; None where it says nothing."""
     try:
         said = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(PROJECT), *words],  # noqa: S607 - the one on the path
+            ["git", "-C", str(project), *words],  # noqa: S607 - the one on the path
             capture_output=True,
             text=True,
             timeout=_SECONDS,

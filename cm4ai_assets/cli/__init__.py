@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 from cm4ai_assets import causes
 from cm4ai_assets.cli.commands import COMMANDS, HELP
-from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err
+from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err, out
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
@@ -59,12 +59,23 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+class _Version(argparse.Action):
+    """Print the version, and end. It is looked up only here: a checkout is asked for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from cm4ai_assets.software import package_version  # noqa: PLC0415 - for this alone
+
+        out.print(package_version(), highlight=False)
+        parser.exit()
+
+
 def _parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     """The parser: every command by its name, with the arguments of the one that `words` call; of all, without words."""
     called = [word for word in words if not word.startswith("-")][:1] if words is not None else HELP
     parser = argparse.ArgumentParser(
         prog="cm4ai", description="Cell Maps for AI releases as verified, training-ready data."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version of this package")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module, named in COMMANDS.items():

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import subprocess
+import tomllib
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ import pytest
 
 from cm4ai_assets import software
 from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.settings import PROJECT
 from cm4ai_assets.storage.makings import Input, Making, Makings
 from cm4ai_assets.storage.store import Store
 
@@ -81,3 +84,35 @@ def test_the_source_is_the_package_as_it_stands_and_the_same_each_time() -> None
     assert packed.read("cm4ai_assets/software.py") == Path(software.__file__).read_bytes()
     assert not [name for name in packed.namelist() if name.endswith(".pyc")]
     assert software.running().source == hashlib.sha256(first).hexdigest()
+
+
+def test_the_version_of_a_checkout_is_the_one_that_a_wheel_of_it_would_have(tmp_path: Path) -> None:
+    scm = pytest.importorskip("setuptools_scm", reason="setuptools-scm is not installed (extra: dev)")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    commit = [*git, "commit", "--quiet", "--allow-empty", "--message", "one"]
+
+    def versions() -> tuple[str, str]:
+        built = scm.get_version(str(tmp_path), version_scheme="post-release", fallback_version="0.0.0")
+        return software._version_of_checkout(tmp_path), built
+
+    for words in (["git", "init", "--quiet", str(tmp_path)], commit, commit):
+        subprocess.run(words, check=True)
+    own, built = versions()
+    assert own == built
+    assert own.startswith("0.0.0.post2+g")
+    subprocess.run([*git, "tag", "v1.2.3"], check=True)
+    assert versions() == ("1.2.3", "1.2.3")
+    subprocess.run(commit, check=True)
+    subprocess.run([*git, "tag", "vorinostat"], check=True)  # no version
+    own, built = versions()
+    assert own == built
+    assert own.startswith("1.2.3.post1+g")
+
+
+def test_this_checkout_says_its_version_as_it_is_and_not_as_it_was_installed() -> None:
+    commit = software.running().commit
+    if commit is None:
+        pytest.skip("this tree is no git checkout")
+    assert f"+g{commit[:9]}" in software.package_version() or software.package_version().count("+") == 0
+    config = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools_scm"]
+    assert config == {"version_scheme": "post-release", "fallback_version": software._NO_TAG}
