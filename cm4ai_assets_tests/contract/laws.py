@@ -29,7 +29,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "storage",
         "coordination",
         "transfer",
-        "archives",
+        "archives incidents",
         "crates croissant",
         "images proteomics perturbseq integration updates sandbox",
         "selecting",

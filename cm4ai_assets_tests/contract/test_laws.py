@@ -109,6 +109,19 @@ INTERNALS = {
         "dagster._core.execution.retries.RetryMode",
         "dagster._core.executor.in_process.InProcessExecutor",
     },
+    # Which checks fail now, by one question instead of one for each check: see `failing_checks`.
+    "defs.incidents.checks": {
+        "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus",
+        "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable",
+        "dagster._core.storage.event_log.sql_event_log.SqlEventLogStorage",
+    },
+    # What the instance says of sensors, schedules and their ticks: nothing public names it.
+    "defs.incidents.automation": {
+        "dagster._core.scheduler.instigation.InstigatorState",
+        "dagster._core.scheduler.instigation.InstigatorTick",
+        "dagster._core.scheduler.instigation.SensorInstigatorData",
+        "dagster._core.scheduler.instigation.TickStatus",
+    },
     # Runs without a daemon or a webserver: an id before the run exists, and the type of what a run reports.
     "defs.launching": {"dagster._core.events.DagsterEvent", "dagster._core.utils.make_new_run_id"},
     # What a sensor remembers: the instance gives it, and nothing public names it.

@@ -1,0 +1,46 @@
+"""What is open now and needs a person: the one gathering behind the status page, `cm4ai status` and messages.
+
+Belongs here: asking the instance and the storage, in the time that a sensor has. What stands in checks and observations
+already is read there and not computed again. Does not belong here: the form of an incident (`incidents`), who gets a
+message (`alerts`), and how a page shows it (`status`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+import dagster as dg
+
+from cm4ai_assets.defs.incidents.automation import automation_incidents
+from cm4ai_assets.defs.incidents.checks import check_incident, failing_checks
+from cm4ai_assets.defs.incidents.runs import failed_runs
+from cm4ai_assets.incidents import Incident, in_order
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.updates.news import Newsroom
+
+_newsrooms: WeakKeyDictionary[Store, Newsroom] = WeakKeyDictionary()
+
+
+def open_incidents(
+    instance: dg.DagsterInstance, store: Store, repository: dg.RepositoryDefinition, now: datetime
+) -> list[Incident]:
+    """Every incident that is open now, worst first.
+
+    Args:
+        instance: Whose runs, checks, sensors and daemon.
+        store: Whose releases and locks.
+        repository: The checks, sensors and schedules that there are (`context.repository_def`, or
+            `definitions.defs.get_repository_def()`).
+        now: The time, with its zone.
+    """
+    newsroom = _newsrooms.setdefault(store, Newsroom())
+    failing = failing_checks(instance, repository.asset_graph.asset_check_keys)
+    return in_order(
+        [
+            *failed_runs(instance, repository, now),
+            *map(check_incident, failing),
+            *automation_incidents(instance, repository, now),
+            *newsroom.incidents(store, now),
+        ]
+    )

@@ -1,0 +1,156 @@
+"""What should run by itself and does not: the daemon, sensors, schedules, and the look at the archive.
+
+Belongs here: the incidents that each of them is. Does not belong here: sensors and schedules themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, SensorInstigatorData, TickStatus
+
+from cm4ai_assets.defs.release.assets import COLLECTION
+from cm4ai_assets.incidents import Incident, Kind, Severity
+
+NOT_SEEN_AFTER = timedelta(hours=6)
+"""As the freshness of the collection warns; each look is shown after two hours at most."""
+
+SILENT_AFTER = timedelta(minutes=30)
+_FAILING_TICKS = 3  # in a row: one is the archive's or the network's moment
+_DAEMONS = "/deployment/daemons"
+_LOCATION = "cm4ai_assets"
+
+Instigator = dg.SensorDefinition | dg.ScheduleDefinition
+
+
+def automation_incidents(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: datetime
+) -> Iterator[Incident]:
+    """What does not run by itself. Where the whole daemon is down, that is one incident and nothing else is."""
+    down = _daemons_down(instance)
+    if down is not None:
+        yield down
+        return
+    states = _states(instance)
+    every: list[Instigator] = [*repository.sensor_defs, *repository.schedule_defs]
+    for definition in every:
+        state = states.get(definition.name)
+        if state is not None and definition.default_status.value == "RUNNING":
+            yield from _instigator_incidents(instance, definition, state, now)
+    yield from _archive_not_seen(instance, now)
+
+
+def _daemons_down(instance: dg.DagsterInstance) -> Incident | None:
+    """The daemon's parts that have not been heard of for half an hour, as one incident; None if all live."""
+    statuses = instance.get_daemon_statuses()
+    down = sorted(name for name, one in statuses.items() if one.required and not one.healthy)
+    if not down:
+        return None
+    beats = [one.last_heartbeat.timestamp for one in statuses.values() if one.last_heartbeat and not one.healthy]
+    whole = len(down) == sum(one.required for one in statuses.values())
+    words = "It has never run on this instance." if not beats else "Nothing is requested, queued or watched meanwhile."
+    return Incident(
+        key="daemon",
+        kind=Kind.DAEMON_STOPPED,
+        severity=Severity.FAILURE if beats else Severity.WARNING,
+        title="The daemon is not running" if whole else f"A part of the daemon is not running: {', '.join(down)}",
+        text=f"{words} `make ui` starts it.",
+        link_path=_DAEMONS,
+        runbook="daemon-not-running",
+        since=datetime.fromtimestamp(max(beats), UTC) if beats else None,
+    )
+
+
+def _states(instance: dg.DagsterInstance) -> dict[str, InstigatorState]:
+    """What the instance knows of sensors and schedules by name; of one loaded in several ways, what runs."""
+    states: dict[str, InstigatorState] = {}
+    for state in instance.all_instigator_state():
+        if state.name not in states or state.is_running:
+            states[state.name] = state
+    return states
+
+
+def _instigator_incidents(
+    instance: dg.DagsterInstance, definition: Instigator, state: InstigatorState, now: datetime
+) -> Iterator[Incident]:
+    is_sensor = isinstance(definition, dg.SensorDefinition)
+    word = "sensor" if is_sensor else "schedule"
+    location = state.selector.location_name or _LOCATION
+    link = f"/locations/{location}/{word}s/{definition.name}"
+    ticks = [tick for tick in _ticks(instance, state) if tick.status is not TickStatus.STARTED]
+    last = datetime.fromtimestamp(ticks[0].timestamp, UTC) if ticks else None
+    if not state.is_running:
+        yield Incident(
+            f"stopped:{definition.name}",
+            Kind.AUTOMATION_STOPPED,
+            Severity.WARNING,
+            f"The {word} {definition.name} is switched off",
+            f"{definition.description or ''} It is meant to run; switch it on in the UI.",
+            link,
+            "sensor-stopped",
+            last,
+        )
+    elif failing := _failing(ticks, _FAILING_TICKS if is_sensor else 1):
+        error = failing[0].error
+        yield Incident(
+            f"ticks:{definition.name}",
+            Kind.TICKS_FAIL,
+            Severity.FAILURE,
+            f"The {word} {definition.name} fails",
+            error.message if error else "Its last ticks failed.",
+            link,
+            "ticks-fail",
+            datetime.fromtimestamp(failing[-1].timestamp, UTC),
+        )
+    elif isinstance(definition, dg.SensorDefinition) and (quiet := _silent_since(definition, state, now)):
+        yield Incident(
+            f"stopped:{definition.name}",
+            Kind.AUTOMATION_STOPPED,
+            Severity.FAILURE,
+            f"The sensor {definition.name} has stopped",
+            f"Its last tick was at {quiet:%Y-%m-%d %H:%M} UTC, though the daemon lives. Start the daemon again.",
+            link,
+            "sensor-stopped",
+            quiet,
+        )
+
+
+def _ticks(instance: dg.DagsterInstance, state: InstigatorState) -> list[InstigatorTick]:
+    """The latest ticks, newest first; one may be under way."""
+    return list(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_FAILING_TICKS + 1))
+
+
+def _failing(ticks: list[InstigatorTick], enough: int) -> list[InstigatorTick]:
+    """The latest ticks if as many as are enough failed in a row; else none."""
+    latest = ticks[:enough]
+    return latest if len(latest) == enough and all(t.status is TickStatus.FAILURE for t in latest) else []
+
+
+def _silent_since(definition: dg.SensorDefinition, state: InstigatorState, now: datetime) -> datetime | None:
+    data = state.instigator_data
+    if not isinstance(data, SensorInstigatorData) or not data.last_tick_timestamp:
+        return None
+    last = datetime.fromtimestamp(data.last_tick_timestamp, UTC)
+    allowed = max(SILENT_AFTER, timedelta(seconds=10 * (definition.minimum_interval_seconds or 0)))
+    return last if now - last > allowed else None
+
+
+def _archive_not_seen(instance: dg.DagsterInstance, now: datetime) -> Iterator[Incident]:
+    """The release sensor skips its ticks while the archive does not answer: no tick fails of it."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(COLLECTION))
+    if event is None:
+        return
+    seen = datetime.fromtimestamp(event.timestamp, UTC)
+    if now - seen > NOT_SEEN_AFTER:
+        yield Incident(
+            "archive-not-seen",
+            Kind.ARCHIVE_NOT_SEEN,
+            Severity.WARNING,
+            "The archive was not looked at",
+            f"The last whole look was at {seen:%Y-%m-%d %H:%M} UTC. The ticks of release_sensor say why.",
+            f"/assets/{COLLECTION}",
+            "archive-not-seen",
+            seen,
+        )

@@ -1,0 +1,138 @@
+"""Runs that failed and were not made good: the failure is open until the same is made by a later run.
+
+Belongs here: which failed runs still stand, and the incident that each is. Does not belong here: ending and repeating
+runs (`dead_runs`, `updates.requests`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from cm4ai_assets.incidents import Incident, Kind, Severity
+
+AS_LONG_AS = timedelta(days=30)
+"""A failed run that nobody has repeated for so long is not wanted any more; checks say what is missing."""
+
+MOST = 500
+_PARTITION_TAG = "dagster/partition"
+_RETRIED_TAG = "dagster/auto_retry_run_id"
+_CAUSES = frozenset({
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.RUN_FAILURE,
+})  # fmt: skip
+_CAUSES_READ = 2000
+
+Subject = tuple[str, str]
+"""What a run makes: a partition, and the name of an asset, a check, or a job that makes neither."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a failed run ended: the error of each failed step, the assets made all the same, steps a check failed in."""
+
+    errors: Mapping[str, str]
+    made: frozenset[str]
+    blocked: frozenset[str]
+    message: str
+
+
+def failed_runs(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: datetime) -> list[Incident]:
+    """An incident for each failure that stands, by the steps that failed: a repeated failure is the same incident.
+
+    A run stands while something that it was to make was made neither by itself nor by a later run, and while no later
+    run of the same ended otherwise. One that was cancelled is no failure and makes nothing good. One whose steps all
+    failed at a blocking check is left to the incident of that check.
+    """
+    failed = _records(instance, dg.DagsterRunStatus.FAILURE, now - AS_LONG_AS)
+    if not failed:
+        return []
+    succeeded = _records(instance, dg.DagsterRunStatus.SUCCESS, min(map(_end, failed)))
+    found: dict[str, Incident] = {}
+    made, tried = set[Subject](), set[Subject]()
+    for record in sorted([*failed, *succeeded], key=_end, reverse=True):
+        run, subjects = record.dagster_run, _subjects(record.dagster_run, repository)
+        if run.status is dg.DagsterRunStatus.SUCCESS:
+            made |= subjects
+        elif _RETRIED_TAG not in run.tags and not subjects <= made:
+            ending = _ending(instance, run.run_id)
+            made |= {(_partition(run), asset) for asset in ending.made}
+            one = _incident(record, ending)
+            if one.key in found:
+                found[one.key] = replace(found[one.key], since=one.since)
+            elif not subjects <= made | tried and ending.errors.keys() - ending.blocked != set():
+                found[one.key] = one
+        tried |= subjects
+    return list(found.values())
+
+
+def _records(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, after: datetime) -> Sequence[dg.RunRecord]:
+    return instance.get_run_records(dg.RunsFilter(statuses=[status], updated_after=after), limit=MOST)
+
+
+def _end(record: dg.RunRecord) -> datetime:
+    return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+
+
+def _partition(run: dg.DagsterRun) -> str:
+    return run.tags.get(_PARTITION_TAG, "")
+
+
+def _subjects(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> set[Subject]:
+    """What a run was to make or to check: what it names, or its job has; the job itself, where that is nothing."""
+    assets = run.asset_selection
+    if assets is None and repository.has_job(run.job_name):
+        assets = repository.get_job(run.job_name).asset_layer.selected_asset_keys
+    names = {key.to_user_string() for key in assets or ()}
+    names |= {f"{key.asset_key.to_user_string()}:{key.name}" for key in run.asset_check_selection or ()}
+    return {(_partition(run), name) for name in names or {f"job {run.job_name}"}}
+
+
+def _ending(instance: dg.DagsterInstance, run_id: str) -> Ending:
+    errors, made, blocked, message = {}, set(), set(), ""
+    for record in instance.get_records_for_run(run_id, of_type=set(_CAUSES), limit=_CAUSES_READ).records:
+        event = record.event_log_entry.dagster_event
+        if event is None:
+            continue
+        if event.event_type is dg.DagsterEventType.STEP_FAILURE:
+            errors[event.step_key or ""] = _reason(event)
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            made.add(event.asset_key.to_user_string())
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed and evaluation.severity is dg.AssetCheckSeverity.ERROR:
+                blocked.add(event.step_key or "")
+        else:
+            message = event.message or message
+    # A process that died names no step.
+    return Ending(errors or {"": message}, frozenset(made), frozenset(blocked), message)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    """The error's own words, without the name of its class: that of the cause, where Dagster wraps one."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None and "user code" in error.message.lower():
+        error = error.cause
+    return "" if error is None else error.message.partition(": ")[2] or error.message
+
+
+def _incident(record: dg.RunRecord, ending: Ending) -> Incident:
+    run, partition = record.dagster_run, _partition(record.dagster_run)
+    steps = sorted(ending.errors.keys() - ending.blocked) or sorted(ending.errors)
+    what = ", ".join(filter(None, steps)) or run.job_name
+    reasons = list(dict.fromkeys(filter(None, (ending.errors[step] for step in steps))))
+    return Incident(
+        key=f"run:{partition}:{what}",
+        kind=Kind.RUN_FAILED,
+        severity=Severity.FAILURE,
+        title=f"Run failed: {what}" + (f" of {partition}" if partition else ""),
+        text=" ".join(reasons) or ending.message or "It gave no reason.",
+        link_path=f"/runs/{run.run_id}",
+        runbook="a-run-failed",
+        since=_end(record),
+    )
