@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test lint format ui docs pictures lock bench bench-small clean
+.PHONY: help demo test lint format ui docs docs-serve pictures lock bench bench-small clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,8 +43,17 @@ format: $(VENV)/.dev ## rewrite in the house's style
 ui: $(VENV)/.installed ## the Dagster UI and daemon on 127.0.0.1:3000, over the same storage
 	$(BIN)/python -m cm4ai_assets.ui
 
-docs: $(VENV)/.installed ## write docs/data-dictionary.md from the schemas
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/.docs ## write what the schemas say of themselves, and the site into site/; fails on a link that leads nowhere
 	$(BIN)/python -m cm4ai_assets.tables.dictionary docs/data-dictionary.md
+	$(BIN)/python -m cm4ai_assets.tables.way docs/pictures/way-of-data.svg
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: docs ## the site on http://127.0.0.1:8000, as it stands in docs/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8000
 
 pictures: $(VENV)/.dev ## take the pictures of README and docs anew, from the sandbox's UI; needs Chromium
 	CM4AI_PICTURES=1 CM4AI_SANDBOX_FIELDS=24 $(BIN)/python -m pytest cm4ai_assets_tests/browser/test_ui.py -k caption_of_its_picture

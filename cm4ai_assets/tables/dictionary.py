@@ -41,6 +41,7 @@ def _section(table: Table) -> str:
         lines += [
             "",
             "Rules that hold for every row:",
+            "",
             *(f"- `{rule.name}`: {rule.description}." for rule in table.rules),
         ]
     return "\n".join([*lines, ""])

@@ -45,7 +45,9 @@ NOT_RUN = {
     ".ci/run": "it runs this test",
     "make ui": "test_ui.test_the_terminal_stays_readable_while_runs_go_through starts what it starts",
     ".venv/bin/python -m cm4ai_assets.ui --port 3001 --read-only": "test_ui.test_who_only_looks_starts_no_daemon",
-    "make docs": "writes into the checkout; below its text is compared with the one that is there",
+    "make docs": "writes into the checkout; below its texts are compared, and test_site builds",
+    "make docs-serve": "serves what test_site builds and opens",
+    "make pictures": "writes into the checkout; test_ui takes the same pictures elsewhere",
     "make bench": "takes minutes, on a quiet machine",
     "make bench-small": ".ci/run runs it",
     "python -m benchmarks.verification": "takes minutes, on a quiet machine",
@@ -224,7 +226,7 @@ def test_a_command_that_is_shown_runs(command: str, request: pytest.FixtureReque
 def test_what_is_not_run_is_shown_and_what_runs_it_exists() -> None:
     assert set(NOT_RUN) | SERVED | DAMAGED_FIRST <= set(SHOWN)
     assert set(NARROWED) | {REGISTER, MATERIALIZE} <= set(SHOWN)
-    assert languages() == {"sh", "sql", "python", ""}
+    assert languages() == {"sh", "sql", "python", "diff", ""}  # site.test_guides applies each diff
     plain = [line for page in PAGES for block in blocks(page, "") for line in block.splitlines()]
     assert not [line for line in plain if line.startswith(("cm4ai ", "make ", "export ", "import "))]
     for module, test in re.findall(r"(test_\w+)\.(test_\w+)", " ".join(NOT_RUN.values())):
@@ -242,12 +244,14 @@ def test_what_is_made_and_installed_is_there() -> None:
     assert set(re.findall(r"cm4ai_assets\[(\w+)\]", text)) <= set(setup["options.extras_require"])
 
 
-def test_the_data_dictionary_is_what_make_docs_writes(tmp_path: Path) -> None:
+def test_what_make_docs_writes_is_there(tmp_path: Path) -> None:
     asked = ["make", "-n", "--no-print-directory", "docs"]  # which `make test` would print to a make within it
     shown = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=PROJECT).stdout
-    *_, module, page = shown.strip().splitlines()[-1].split()
-    subprocess.run([sys.executable, "-m", module, tmp_path / "page.md"], check=True, cwd=PROJECT)
-    assert (tmp_path / "page.md").read_text() == (PROJECT / page).read_text(), "run `make docs`"
+    written = re.findall(r"-m (cm4ai_assets\.\S+) (docs/\S+)$", shown, re.MULTILINE)
+    assert [Path(page).name for _, page in written] == ["data-dictionary.md", "way-of-data.svg"]
+    for module, page in written:
+        subprocess.run([sys.executable, "-m", module, tmp_path / "page"], check=True, cwd=PROJECT)
+        assert (tmp_path / "page").read_text() == (PROJECT / page).read_text(), "run `make docs`"
 
 
 def test_each_format_that_readme_names_is_exported(stocked: Reader, capsys: pytest.CaptureFixture[str]) -> None:
