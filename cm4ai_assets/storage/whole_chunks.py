@@ -8,15 +8,15 @@ from __future__ import annotations
 from typing import Self
 
 from zarr.abc.store import ByteRequest, Store
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import WrapperStore
+from zarr.core.buffer import Buffer
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.storage.whole import Judged
 
 _CHUNKS = "/c/"
 
 
-class WholeChunks(WrapperStore[Store]):
+class WholeChunks(Judged):
     """A store, read only, in which a missing chunk is an error.
 
     Args:
@@ -31,13 +31,8 @@ class WholeChunks(WrapperStore[Store]):
     def _with_store(self, store: Store) -> Self:
         return type(self)(store, name=self._name)
 
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """See `zarr.abc.store.Store.get`.
-
-        Raises:
-            TensorStoreError: A chunk is missing.
-        """
-        data = await super().get(key, prototype, byte_range)
+    def _judged(self, key: str, byte_range: ByteRequest | None, data: Buffer | None) -> Buffer | None:
+        del byte_range
         if data is None and _CHUNKS in key:
             raise TensorStoreError(
                 f"{self._name}: the chunk {key} is missing.", remedy="Materialize perturb_targets again."

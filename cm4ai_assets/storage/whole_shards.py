@@ -15,15 +15,15 @@ from __future__ import annotations
 from typing import Self
 
 from zarr.abc.store import ByteRequest, Store, SuffixByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import WrapperStore
+from zarr.core.buffer import Buffer
 
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.storage.shard_index import CHECKSUM, full_entries, index_size
 from cm4ai_assets.storage.shard_names import IMAGE, Sharded
+from cm4ai_assets.storage.whole import Judged
 
 
-class WholeShards(WrapperStore[Store]):
+class WholeShards(Judged):
     """A store of one sharded array, read only, in which a missing shard or chunk is an error.
 
     Args:
@@ -44,16 +44,11 @@ class WholeShards(WrapperStore[Store]):
         chunks = self._chunks_per_field
         return type(self)(store, name=self._name, fields=self._fields, chunks_per_field=chunks, kind=self._kind)
 
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """See `zarr.abc.store.Store.get`.
+    def _known(self, key: str, byte_range: ByteRequest | None) -> Buffer | None:
+        # zarr asks for the index before each read: far away that is half of the requests
+        return self._indexes.get((key, byte_range.suffix)) if isinstance(byte_range, SuffixByteRequest) else None
 
-        Raises:
-            TensorStoreError: A shard is missing, or its index does not know a chunk of a stored field.
-        """
-        wanted = (key, byte_range.suffix) if isinstance(byte_range, SuffixByteRequest) else None
-        if wanted in self._indexes:  # zarr asks for it before each read: far away that is half of the requests
-            return self._indexes[wanted]
-        data = await super().get(key, prototype, byte_range)
+    def _judged(self, key: str, byte_range: ByteRequest | None, data: Buffer | None) -> Buffer | None:
         shard = self._kind.number(key)
         if shard is None:
             return data
@@ -61,8 +56,8 @@ class WholeShards(WrapperStore[Store]):
             raise TensorStoreError(f"{self._name}: the shard {key} is missing.", remedy=self._kind.remedy)
         if byte_range is None or isinstance(byte_range, SuffixByteRequest):
             self._see_that_index_is_full(shard, data)
-        if wanted is not None:
-            self._indexes[wanted] = data
+        if isinstance(byte_range, SuffixByteRequest):
+            self._indexes[key, byte_range.suffix] = data
         return data
 
     def _see_that_index_is_full(self, shard: int, data: Buffer) -> None:

@@ -10,6 +10,7 @@ import fsspec
 import google_crc32c
 import numpy as np
 import pytest
+from zarr.storage import WrapperStore
 
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.images.shards import StoreWriter, compress
@@ -26,6 +27,7 @@ from cm4ai_assets.storage.tensors import (
     tensor_id,
     verify_store,
 )
+from cm4ai_assets.storage.whole import Judged
 
 FAILURES = {"B2AI_1_<b>": (Failure("corrupt_jpeg", "a/\U0001f9ec\u202e<script>.jpg", 'premature "end"'),)}
 
@@ -176,6 +178,12 @@ def test_an_index_that_does_not_know_a_stored_chunk_is_an_error_and_not_zeros(st
         with pytest.raises(TensorStoreError, match="lacks chunks of stored fields"):
             array[selection]
     assert array[0].any()
+
+
+def test_every_way_of_reading_that_zarrs_wrapper_hands_on_passes_the_judgement() -> None:
+    """What it does not hand on is zarr's own, over these."""
+    handed_on = {name for name in vars(WrapperStore) if name.startswith(("get", "_get"))}
+    assert {"get", "get_partial_values"} <= handed_on <= set(vars(Judged))
 
 
 def test_an_array_can_be_sent_to_another_process(store: Path, pixels: np.ndarray) -> None:
