@@ -22,6 +22,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
         "heavy",
+        "runbook",
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "causes conditions releases settings findings",
         "software compiling",
