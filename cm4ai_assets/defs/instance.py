@@ -21,6 +21,7 @@ from cm4ai_assets.coordination import among
 from cm4ai_assets.defs.binding import bind, bind_shared
 from cm4ai_assets.defs.dead_runs import end_dead_runs
 from cm4ai_assets.defs.home import prepare_home
+from cm4ai_assets.defs.kept_events import keep_connections
 from cm4ai_assets.defs.partitions import RELEASE
 from cm4ai_assets.errors import RunError
 from cm4ai_assets.settings import Settings
@@ -66,6 +67,7 @@ def _in_files(home: Path, store: Store, tell: Tell) -> dg.DagsterInstance:
     _wait_for_databases(home, tell)
     instance = dg.DagsterInstance.get()
     # Dagster makes each database when it is first used. Two processes that do so at once leave two schema heads.
+    keep_connections(instance)
     instance.get_runs_count()
     instance.get_dynamic_partitions(RELEASE)
     instance.all_instigator_state()

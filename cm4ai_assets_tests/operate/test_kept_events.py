@@ -1,0 +1,77 @@
+"""The event log keeps its connections: what it writes is Dagster's own, others read it at once, few files stay open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+from cm4ai_assets.defs import kept_events
+from cm4ai_assets.defs.instance import open_instance
+from cm4ai_assets.defs.kept_events import KeptEventLog
+from cm4ai_assets.storage.store import Store
+
+
+@dg.asset
+def made() -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={"rows": 3})
+
+
+@pytest.fixture
+def instance(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with open_instance(store) as opened:
+        yield opened
+
+
+def events(log: SqliteEventLogStorage, run_id: str) -> list[EventLogEntry]:
+    return list(log.get_logs_for_run(run_id))
+
+
+def test_another_process_reads_at_once_what_was_written(instance: dg.DagsterInstance) -> None:
+    log = instance.event_log_storage
+    assert isinstance(log, KeptEventLog)
+    run = dg.materialize([made], instance=instance)
+    plain = SqliteEventLogStorage(log._base_dir)
+    plain.register_instance(instance)
+    assert events(plain, run.run_id) == events(log, run.run_id) != []
+    (record,) = plain.get_asset_records([dg.AssetKey("made")])
+    assert record.asset_entry.last_run_id == run.run_id
+
+
+def test_a_connection_is_opened_once(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    dg.materialize([made], instance=instance)
+    log = instance.event_log_storage._base_dir
+    opened: list[str] = []
+    connect = sqlite3.dbapi2.connect
+
+    def counted(path: str, **words: object) -> sqlite3.Connection:
+        opened.append(str(path))
+        return connect(path, **words)
+
+    monkeypatch.setattr("sqlite3.dbapi2.connect", counted)
+    monkeypatch.setattr("sqlite3.connect", counted)
+    assert dg.materialize([made], instance=instance).success
+    of_log = [path for path in opened if path.startswith(f"{log}/")]
+    assert len(of_log) <= 4, of_log  # Dagster's own opens some 50
+
+
+def test_few_files_stay_open_and_none_after_it_is_closed(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(kept_events, "_KEPT", 2)
+    with open_instance(store) as instance:
+        log = instance.event_log_storage
+        runs = [dg.materialize([made], instance=instance).run_id for _ in range(3)]
+        assert len(log._engines) == 2
+        assert all(events(log, run) for run in runs)  # closed in between, and opened again
+        folder = Path(log._base_dir)
+    assert not log._engines
+    assert list(folder.glob("*.db"))
+    assert not [*folder.glob("*-wal")]  # the journals are written back: the files can be copied
