@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test lint format ui docs docs-serve pictures lock bench bench-small clean
+.PHONY: help demo test lint audit dist format ui docs docs-serve pictures lock bench bench-small clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+audit: $(VENV)/.dev ## licences of what we depend on, and vulnerabilities that are known of it
+	$(BIN)/python requirements/audit.py
+
+dist: $(VENV)/.dev ## sdist and wheel in dist/, of the version that git's newest tag says; see docs/releasing.md
+	$(BIN)/python -m build --outdir dist
 
 format: $(VENV)/.dev ## rewrite in the house's style
 	$(BIN)/ruff format .

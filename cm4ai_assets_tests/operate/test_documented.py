@@ -18,7 +18,10 @@ GRAPH = defs.resolve_asset_graph()
 SHOWN = [
     command
     for command in commands()
-    if command.startswith("cm4ai ") and " --" in command and "…" not in command and not command.endswith(" --help")
+    if command.startswith("cm4ai ")
+    and " --" in command
+    and "…" not in command
+    and not command.endswith((" --help", " --version"))
 ]
 
 
