@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from cm4ai_assets.defs import automation, executor, housekeeping, jobs, loggers, scrubbing
+from cm4ai_assets.defs import alerting, automation, executor, housekeeping, jobs, loggers, scrubbing
 from cm4ai_assets.defs.cells import assets as cell_assets
 from cm4ai_assets.defs.cells import checks as cell_checks
 from cm4ai_assets.defs.crates import assets as crate_assets
@@ -70,7 +70,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *readiness.CHECKS,
         ],
         jobs=[*jobs.JOBS, scrubbing.scrub_job],
-        sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs],
+        sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs, alerting.alerts],
         schedules=[*schedules.SCHEDULES, scrubbing.nightly_scrub],
         resources={"platform": platform, "io_manager": TableIOManager(platform)},
         loggers={"console": loggers.console_logger},

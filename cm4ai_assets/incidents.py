@@ -39,6 +39,7 @@ class Kind(StrEnum):
     AUTOMATION_STOPPED = "automation stopped"
     TICKS_FAIL = "ticks fail"
     ARCHIVE_NOT_SEEN = "archive not seen"
+    CHANNEL_FAILS = "messages do not arrive"
     DAEMON_STOPPED = "daemon not running"
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -30,6 +30,7 @@ COLLECTION = "CM4AI"
 GB = 10**9
 _MOST_GIGABYTES = 100_000
 _MOST_RUNS = 1000
+_SHORTEST_TOKEN, _SHORTEST_PIECE = 8, 4
 _LONGEST_POLL = 10_800  # a collection that nobody has looked at for six hours counts as stale
 MASSIVE_URL = "https://massive.ucsd.edu"
 DATACITE_URL = "https://api.datacite.org"
@@ -75,6 +76,18 @@ class Settings:
     database: str | None = field(default=None, repr=False)
     broker: str | None = field(default=None, repr=False)
     runs: int | None = None
+    alerts: tuple[str, ...] = field(default=(), repr=False)
+    ui_url: str = "http://127.0.0.1:3000"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no log, message or page: tokens, passwords, and the addresses that messages go to."""
+        services = [url for url in (self.database, self.broker) if url]
+        passwords = [unquote(urlsplit(url).password or "") for url in services]
+        passwords += [unquote(urlsplit(url).password or "") for url in self.alerts]
+        tokens = [piece for url in self.alerts for piece in secret_pieces(url) if _may_be_token(piece)]
+        sent_to = [*self.alerts, *tokens]
+        return tuple(filter(None, [self.dataverse_token, *services, *passwords, *sent_to]))
 
     @classmethod
     def served_by(cls, url: str, **others: Any) -> Settings:  # noqa: ANN401 - the other fields
@@ -117,6 +130,8 @@ class Settings:
             database=_database(env["CM4AI_DATABASE"]) if env.get("CM4AI_DATABASE") else None,
             broker=_broker(env) if env.get("CM4AI_BROKER") else None,
             runs=_runs(env["CM4AI_RUNS"]) if env.get("CM4AI_RUNS") else None,
+            alerts=_alerts(env.get("CM4AI_ALERTS") or ""),
+            ui_url=_ui_url(env),
         )
 
 
@@ -168,11 +183,11 @@ def _default_storage(env: Mapping[str, str]) -> str:
     return str(data_folder(env) / "storage")
 
 
-def _url(name: str, value: str) -> str:
+def _url(name: str, value: str, *, example: str = DATAVERSE_URL) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"{name}={value!r} is not the base URL of a server.", remedy=f"Set it to something like {DATAVERSE_URL}."
+            f"{name}={value!r} is not the base URL of a server.", remedy=f"Set it to something like {example}."
         )
     return value.rstrip("/")
 
@@ -258,6 +273,51 @@ def _port(value: str) -> int:
     if not value.isdecimal() or int(value) > 65_535:  # noqa: PLR2004 - the largest port there is
         raise ConfigurationError(f"CM4AI_UI_PORT={value!r} is not a port.", remedy="Set it to 3000, or leave it out.")
     return int(value)
+
+
+def _ui_url(env: Mapping[str, str]) -> str:
+    """The address under which people open the UI: that of `make ui`, where no proxy stands in front of it."""
+    own = f"http://127.0.0.1:{_port(env.get('CM4AI_UI_PORT') or '3000')}"
+    return _url("CM4AI_UI_URL", env.get("CM4AI_UI_URL") or own, example="https://cm4ai.example.org")
+
+
+def _alerts(value: str) -> tuple[str, ...]:
+    """Where messages go, as Apprise's URLs. They hold passwords and tokens, so no message repeats them.
+
+    Apart as Apprise takes them apart: commas, semicolons and blanks separate where another URL begins.
+    """
+    urls = tuple(url for url in re.split(r"[\s,;]+(?=[A-Za-z0-9]{1,32}://)", value.strip(" \t\r\n,;")) if url)
+    if not all(re.fullmatch(r"[A-Za-z0-9]+://[^\s/]\S*", url) for url in urls):
+        raise ConfigurationError(
+            "CM4AI_ALERTS is not a list of Apprise's URLs.",
+            remedy="Set it to something like mailtos://user:password@example.org, separate several by blanks, and see "
+            "docs/alerts.md; in a password @ is %40, / is %2F.",
+        )
+    if urls and find_spec("apprise") is None:
+        raise ConfigurationError(
+            "CM4AI_ALERTS needs Apprise, which is not installed.",
+            remedy="Run pip install 'cm4ai_assets[alerts]', or leave it out.",
+        )
+    return urls
+
+
+def secret_pieces(url: str) -> list[str]:
+    """The parts of an Apprise URL that may be a secret, as written and decoded: all but scheme, host and port.
+
+    Many services have their token where others have the host: what has no dot is a piece too.
+    """
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    host = place.partition(":")[0]
+    values = [value.partition("=")[2] for value in parts.query.split("&")]
+    said = [*user.split(":"), *parts.path.split("/"), *values, *([] if "." in host or host == "localhost" else [host])]
+    every = [form for piece in said for form in (piece, unquote(piece))]
+    return list(dict.fromkeys(piece for piece in every if len(piece) >= _SHORTEST_PIECE))
+
+
+def _may_be_token(piece: str) -> bool:
+    """Long, and no word: names of chats and people may stand in other texts."""
+    return len(piece) >= _SHORTEST_TOKEN and bool(re.search(r"\d", piece)) and bool(re.search(r"[A-Za-z]", piece))
 
 
 def _hosts(value: str) -> tuple[str, ...]:

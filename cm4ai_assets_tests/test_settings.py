@@ -72,6 +72,40 @@ def test_a_broker_without_a_database_is_refused() -> None:
     assert "secret" not in str(raised.value)
 
 
+MAIL = "mailtos://me:p%40ss-secret@mail.example.org?to=a@example.org,b@example.org"
+
+
+@pytest.mark.parametrize("between", [" ", ",", "; ", "\n  ", " , "])
+def test_channels_are_apart_where_another_url_begins_and_shown_nowhere(between: str) -> None:
+    settings = Settings.from_env({"CM4AI_ALERTS": f" {MAIL}{between}slack://T1secret/B2secret/C3secret "})
+    assert settings.alerts == (MAIL, "slack://T1secret/B2secret/C3secret")
+    assert "secret" not in repr(settings)
+    assert {MAIL, "p@ss-secret", "T1secret", "C3secret"} <= set(settings.secrets)
+    assert "b@example.org" not in settings.secrets
+
+
+@pytest.mark.parametrize("value", ["me:secret@mail.example.org", "mailtos://", "mailtos:// secret", "mailto:///secret"])
+def test_what_is_no_channel_is_refused_without_being_repeated(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="CM4AI_ALERTS is not a list") as raised:
+        Settings.from_env({"CM4AI_ALERTS": value})
+    assert "secret" not in str(raised.value)
+
+
+def test_channels_without_apprise_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.from_env({}).alerts == ()
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'cm4ai_assets\[alerts\]'"):
+        Settings.from_env({"CM4AI_ALERTS": MAIL})
+
+
+def test_links_lead_to_the_ui_as_people_open_it() -> None:
+    assert Settings.from_env({}).ui_url == "http://127.0.0.1:3000"
+    assert Settings.from_env({"CM4AI_UI_PORT": "3001"}).ui_url == "http://127.0.0.1:3001"
+    assert Settings.from_env({"CM4AI_UI_URL": "https://cm4ai.example.org/"}).ui_url == "https://cm4ai.example.org"
+    with pytest.raises(ConfigurationError, match=re.escape("CM4AI_UI_URL='cm4ai.example.org'")):
+        Settings.from_env({"CM4AI_UI_URL": "cm4ai.example.org"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

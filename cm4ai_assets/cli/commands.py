@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "publish": {"publish": "a release as a folder to deposit: tables, tensors, descriptions, checksums"},
     "rebuild": {"rebuild": "make the Dagster instance again from the storage: partitions, materializations, checks"},
     "migrate": {"migrate": "copy the Dagster instance of one machine into the database of CM4AI_DATABASE"},
+    "alerts": {"alerts": "what needs a person now; `alerts test` sends a test message"},
     "sandbox": {"sandbox": "the embedded archive"},
 }
 """Module to its commands, in the order in which help shows them; each with one line of help."""

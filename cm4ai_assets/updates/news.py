@@ -91,7 +91,7 @@ def _new_releases(store: Store, records: Mapping[str, ReleaseRecord], now: datet
                 f"New release {key}",
                 f"{record.title} ({record.doi}, version {record.version}). What is new in it is fetched and made.",
                 f"/assets/{RELEASE_FILES.name}?view=partitions&partition={key}",
-                None,
+                "new-release",
                 when,
             )
 
@@ -106,6 +106,6 @@ def _ended(release: str, embargo: Embargo, when: datetime) -> Incident:
         f"An embargo ended: {release}",
         f"Available since {embargo.ends}: {names} ({size_in_words(embargo.size)}). What is made of it is requested.",
         f"/assets/{RELEASE_FILES.name}?view=partitions&partition={release}",
-        None,
+        "embargo",
         when,
     )

@@ -39,6 +39,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "cells",
         "references",
         "lineage",
+        "alerts",
         "access platform verification guard showing overview retention",
         "withdrawal exports",
         "publication",
@@ -51,10 +52,10 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
 )
 
 NETWORK = frozenset({
-    "aiohttp", "ftplib", "http.client", "httpcore", "httpx", "httpx2", "requests", "smtplib", "socket", "ssl",
-    "urllib.request", "urllib3",
+    "aiohttp", "apprise", "ftplib", "http.client", "httpcore", "httpx", "httpx2", "requests", "smtplib", "socket",
+    "ssl", "urllib.request", "urllib3",
 })  # fmt: skip
-ON_THE_NETWORK = frozenset({"transfer", "archives"})
+ON_THE_NETWORK = frozenset({"transfer", "archives", "alerts"})
 SERVING = frozenset({"sandbox", "ui"})
 
 # What makes a client, by the platform's method; and what fetches bytes, by function. All of it is acquisition.
@@ -170,7 +171,7 @@ def defs_without_dagster(root: Path) -> list[str]:
 
 
 def network_imports(root: Path) -> list[str]:
-    """Only `transfer` and `archives` open connections; what serves on a port of its own takes a socket."""
+    """Only `transfer`, `archives` and `alerts` open connections; what serves on a port of its own takes a socket."""
     return [
         f"{module.name} imports {source}"
         for module in modules(root).values()

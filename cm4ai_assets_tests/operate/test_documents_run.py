@@ -60,6 +60,8 @@ NOT_RUN = {
     "python -m benchmarks.scaling --releases 10 100 1000": "takes an hour; test_scaling counts what it times",
     "python examples/treatment.py --storage storage": "takes a larger sandbox; the tests of loading run it on one",
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
+    "cm4ai alerts test": "asks a mail server or a webhook; alerts.test_delivery has both on loopback",
+    "pip install 'cm4ai_assets[alerts]'": "changes the environment; the extra is looked up",
     "pip install 'cm4ai_assets[s3]'": "changes the environment; the extra is looked up",
     "pip install 'cm4ai_assets[postgres]'": "changes the environment; the extra is looked up",
     "cm4ai migrate .dagster_home": "test_migration.test_all_that_was_known_is_known_and_nothing_is_asked_for_again",

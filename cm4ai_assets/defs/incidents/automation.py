@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, SensorInstigatorData, TickStatus
 
+from cm4ai_assets.alerts.memory import read
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 
@@ -18,6 +19,9 @@ NOT_SEEN_AFTER = timedelta(hours=6)
 """As the freshness of the collection warns; each look is shown after two hours at most."""
 
 SILENT_AFTER = timedelta(minutes=30)
+ALERTS = "alerts"
+"""The sensor that sends messages."""
+
 _FAILING_TICKS = 3  # in a row: one is the archive's or the network's moment
 _DAEMONS = "/deployment/daemons"
 _LOCATION = "cm4ai_assets"
@@ -40,6 +44,8 @@ def automation_incidents(
         if state is not None and definition.default_status.value == "RUNNING":
             yield from _instigator_incidents(instance, definition, state, now)
     yield from _archive_not_seen(instance, now)
+    if ALERTS in states:
+        yield from _silent_channels(states[ALERTS])
 
 
 def _daemons_down(instance: dg.DagsterInstance) -> Incident | None:
@@ -135,6 +141,27 @@ def _silent_since(definition: dg.SensorDefinition, state: InstigatorState, now: 
     last = datetime.fromtimestamp(data.last_tick_timestamp, UTC)
     allowed = max(SILENT_AFTER, timedelta(seconds=10 * (definition.minimum_interval_seconds or 0)))
     return last if now - last > allowed else None
+
+
+def channel_key(channel: str) -> str:
+    """The key of the incident that a channel does not take its messages."""
+    return f"channel:{channel}"
+
+
+def _silent_channels(alerts: InstigatorState) -> Iterator[Incident]:
+    """Channels that messages do not arrive at: who waits for one sees nothing. Another channel does, and the page."""
+    data = alerts.instigator_data
+    channels = read(data.cursor) if isinstance(data, SensorInstigatorData) else {}
+    for key, channel in channels.items():
+        if channel.failures >= _FAILING_TICKS:
+            yield Incident(
+                channel_key(key),
+                Kind.CHANNEL_FAILS,
+                Severity.FAILURE,
+                f"Messages do not arrive: {key.partition('-')[0]}",
+                f"{channel.failures} tries in a row failed: {channel.reason} `cm4ai alerts test` tries it now.",
+                f"/locations/{alerts.selector.location_name or _LOCATION}/sensors/{ALERTS}",
+            )
 
 
 def _archive_not_seen(instance: dg.DagsterInstance, now: datetime) -> Iterator[Incident]:

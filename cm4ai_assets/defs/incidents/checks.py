@@ -17,6 +17,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
+from cm4ai_assets import runbook
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.plain import from_markdown
@@ -79,11 +80,12 @@ def check_incident(failing: Failing) -> Incident:
 
 
 def _class_of(failing: Failing) -> tuple[Kind, Severity, str]:
+    asset, check = failing.check.asset_key.to_user_string(), failing.check.name
+    section = runbook.of_check(check, blocking=failing.is_failure)
     if failing.is_failure:
-        return Kind.CHECK_FAILED, Severity.FAILURE, "blocking-check"
-    if (failing.check.asset_key.to_user_string(), failing.check.name) == (COLLECTION, _OVERDUE):
-        return Kind.RELEASE_OVERDUE, Severity.WARNING, "release-overdue"
-    return Kind.CHECK_WARNS, Severity.WARNING, "warning-check"
+        return Kind.CHECK_FAILED, Severity.FAILURE, section
+    overdue = (asset, check) == (COLLECTION, _OVERDUE)
+    return Kind.RELEASE_OVERDUE if overdue else Kind.CHECK_WARNS, Severity.WARNING, section
 
 
 def _lasting() -> sa.Select[Any]:

@@ -133,6 +133,6 @@ def _incident(record: dg.RunRecord, ending: Ending) -> Incident:
         title=f"Run failed: {what}" + (f" of {partition}" if partition else ""),
         text=" ".join(reasons) or ending.message or "It gave no reason.",
         link_path=f"/runs/{run.run_id}",
-        runbook="a-run-failed",
+        runbook="a-run-failed" if any(ending.errors) else "run-killed",
         since=_end(record),
     )

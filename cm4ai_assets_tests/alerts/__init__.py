@@ -1,0 +1,1 @@
+"""Messages to people: what is sent when, and what a receiver may do."""
