@@ -18,6 +18,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "withdraw": "take a damaged blob, table or tensor out of the storage",
         "link": "the stored files of a release under their published names",
     },
+    "gc": {"gc": "what of the storage nobody needs, and with --apply its removal"},
     "trace": {"trace": "where a row or a file comes from, and what was made of a published file"},
     "export": {"export": "a release for other tools: lists of files, image folders, WebDataset and others"},
     "publish": {"publish": "a release as a folder to deposit: tables, tensors, descriptions, checksums"},

@@ -18,6 +18,7 @@ from pathlib import Path
 import dagster as dg
 
 from cm4ai_assets.coordination import Coordination, among
+from cm4ai_assets.defs.collecting import wait_until_over
 from cm4ai_assets.errors import RunError
 
 _FOLDER = "processes"  # below DAGSTER_HOME
@@ -41,9 +42,10 @@ class Waiting:
 
 @contextmanager
 def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Bear the mark of a run while it works in this process."""
+    """Bear the mark of a run while it works in this process; it waits for things that are just being removed."""
     marks = _marks(instance)
     with marks.mark(run_id) if marks else nullcontext():
+        wait_until_over(instance)
         yield
 
 

@@ -40,6 +40,7 @@ from cm4ai_assets.storage.disk import (
     require_space,
     typed_disk_errors,
 )
+from cm4ai_assets.storage.layout import verified_path
 from cm4ai_assets.storage.placing import file_size, files_at, is_local, place_bytes, place_file
 from cm4ai_assets.storage.verified_dates import VerifiedDates
 
@@ -264,10 +265,14 @@ class BlobStore:
         return blocks
 
     def withdraw(self, sha256: str) -> None:
-        """Take damaged bytes out of the store, so that they are fetched again when next needed."""
+        """Take bytes out of the store that are damaged, or that nobody needs. They are fetched again when next needed.
+
+        The index still says what they have to be.
+        """
         self._fs.rm_file(self._full(self.path(sha256)))
-        with suppress(FileNotFoundError):
-            self._fs.rm_file(self._full(_blocks_path(sha256)))
+        for record in (_blocks_path(sha256), verified_path(self.path(sha256))):
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(self._full(record))
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"

@@ -114,20 +114,17 @@ class Staging:
         keep_only(self._fs, f"{self._root}/{target}", names)
         return True
 
+    def discard(self, name: str) -> None:
+        """Remove a folder in the making, unless the process that makes it is alive."""
+        if self._local:
+            _discard(self._base / name)
+        else:
+            self._remove(f"{STAGING}/{name}")
+
     def _sweep(self) -> None:
         for path in self._base.iterdir():
-            if not path.is_dir():
-                continue
-            lock = filelock.FileLock(f"{path}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except filelock.Timeout:
-                continue  # alive
-            try:
-                shutil.rmtree(path, ignore_errors=True)
-                Path(lock.lock_file).unlink(missing_ok=True)
-            finally:
-                lock.release()
+            if path.is_dir():
+                _discard(path)
 
     def _sweep_shared(self) -> None:
         prefix, newest = f"{self._root}/{STAGING}/", dict[str, datetime]()
@@ -147,3 +144,16 @@ class Staging:
             return dict(self._fs.find(f"{self._root}/{path}", detail=True))
         except FileNotFoundError:
             return {}
+
+
+def _discard(path: Path) -> None:
+    lock = filelock.FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        return  # alive
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+    finally:
+        lock.release()

@@ -171,16 +171,27 @@ class Store:
         """The names of what stands directly below a path of the store, sorted."""
         return sorted({name[len(path) + 1 :].split("/", 1)[0] for name in self.find(path)})
 
-    def remove(self, path: str) -> None:
-        """Take away what stands under a path of this store, if anything does, and the records of digests and run."""
+    def remove(self, path: str, *, first: str | None = None) -> None:
+        """Take away what stands under a path of this store, if anything does, then the records of it.
+
+        Args:
+            path: Its file or folder.
+            first: The file of a folder without which no reader takes it for complete; it goes before the others.
+        """
+        if first is not None:
+            self._remove_file(f"{path}/{first}")
         if self.is_local:
             if self.exists(path):
                 self.fs.rm(self.address(path), recursive=True)
         elif found := list(files_at(self.fs, self.address(path))):
             self.fs.rm(found)
         self.digests.forget(path)
+        for record in (layout.making_path(path), layout.verified_path(path)):
+            self._remove_file(record)
+
+    def _remove_file(self, path: str) -> None:
         with suppress(FileNotFoundError):
-            self.fs.rm_file(self.address(layout.making_path(path)))
+            self.fs.rm_file(self.address(path))
 
     def has_table(self, name: str, partition: Partition) -> bool:
         """This partition of a table is published."""

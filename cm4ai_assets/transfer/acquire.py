@@ -125,7 +125,7 @@ def stored_or_fetched(
         ArchiveError: It could not be fetched; what has arrived is kept for the next time.
     """
     if blob := stored(item, blobs):
-        _clear(scratch, item.key)
+        clear(scratch, item.key)
         return _acquired(item, blob, blobs)
     ways = remotes()
     size = _stated_size(item)
@@ -224,8 +224,8 @@ def _fetched(
     raise NotFoundError("No archive offers these bytes.")
 
 
-def _clear(scratch: Path, key: str) -> None:
-    """Remove what a process left that died after it had stored the bytes, unless one is just storing them."""
+def clear(scratch: Path, key: str) -> None:
+    """Remove what a process left of a download, unless one is at it: it is stored, or nobody went on with it."""
     if is_kept(scratch, key):
         with suppress(TimeoutError), _locks(scratch).hold([key], patience=0):
             forget(scratch, key)
