@@ -40,6 +40,7 @@ class Kind(StrEnum):
     TICKS_FAIL = "ticks fail"
     ARCHIVE_NOT_SEEN = "archive not seen"
     CHANNEL_FAILS = "messages do not arrive"
+    STORAGE_AWAY = "storage cannot be read"
     DAEMON_STOPPED = "daemon not running"
 
 

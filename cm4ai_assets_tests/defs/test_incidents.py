@@ -27,9 +27,11 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
+from cm4ai_assets.alerts import memory
 from cm4ai_assets.defs.incidents import open_incidents
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
+from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 
 PARTITIONS = dg.StaticPartitionsDefinition(["a", "b"])
@@ -304,15 +306,22 @@ def test_a_sensor_that_was_switched_off_that_fails_or_that_is_silent_is_open(
     instance.update_instigator_state(running)
 
 
-def tick_state(instance: dg.DagsterInstance, last: datetime, status: InstigatorStatus) -> InstigatorState:
+def tick_state(
+    instance: dg.DagsterInstance,
+    last: datetime,
+    status: InstigatorStatus,
+    *,
+    name: str = "watching",
+    cursor: str | None = None,
+) -> InstigatorState:
     """What the daemon notes of the sensor."""
     origin = RemoteInstigatorOrigin(
         RemoteRepositoryOrigin(
             ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(), "somewhere"), "__repository__"
         ),
-        "watching",
+        name,
     )
-    data = SensorInstigatorData(last_tick_timestamp=last.timestamp(), min_interval=30)
+    data = SensorInstigatorData(last_tick_timestamp=last.timestamp(), min_interval=30, cursor=cursor)
     return InstigatorState(origin, InstigatorType.SENSOR, status, data)
 
 
@@ -342,3 +351,38 @@ def test_an_archive_that_was_not_seen_for_six_hours_is_open(instance: dg.Dagster
     later = datetime.now(UTC) + timedelta(hours=7)
     beat(instance, later)
     assert Kind.ARCHIVE_NOT_SEEN in {one.kind for one in now_open(instance, store, later)}
+
+
+def test_a_storage_that_cannot_be_read_is_open_and_hides_nothing_else(
+    instance: dg.DagsterInstance, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(instance, "odd", "a", passed=False)
+
+    def away(_: object) -> None:
+        raise OSError("The bucket does not answer")
+
+    monkeypatch.setattr(ReleaseRegistry, "all", away)
+    found = {one.kind: one for one in now_open(instance, store)}
+    assert {Kind.STORAGE_AWAY, Kind.CHECK_WARNS} <= set(found)
+    assert "The bucket does not answer" in found[Kind.STORAGE_AWAY].text
+    monkeypatch.undo()
+    evaluated(instance, "odd", "a", passed=True)
+
+
+def test_a_channel_that_messages_do_not_arrive_at_is_open(instance: dg.DagsterInstance, store: Store) -> None:
+    now = datetime.now(UTC)
+    knowledge = memory.Knowledge()
+    for tries in range(1, 4):
+        knowledge = knowledge.failed("Connection refused", now)
+        state = tick_state(
+            instance, now, InstigatorStatus.RUNNING, name="alerts", cursor=memory.write({"json-1a2b": knowledge})
+        )
+        if tries == 1:
+            instance.add_instigator_state(state)
+        else:
+            instance.update_instigator_state(state)
+        found = [one for one in now_open(instance, store) if one.kind is Kind.CHANNEL_FAILS]
+        assert len(found) == (tries == 3)
+    assert found[0].key == "channel:json-1a2b"
+    assert "Connection refused" in found[0].text
+    assert found[0].link_path == "/locations/somewhere/sensors/alerts"

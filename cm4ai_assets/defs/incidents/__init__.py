@@ -12,10 +12,11 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
+from cm4ai_assets import causes
 from cm4ai_assets.defs.incidents.automation import automation_incidents
 from cm4ai_assets.defs.incidents.checks import check_incident, failing_checks
 from cm4ai_assets.defs.incidents.runs import failed_runs
-from cm4ai_assets.incidents import Incident, in_order
+from cm4ai_assets.incidents import Incident, Kind, Severity, in_order
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.news import Newsroom
 
@@ -34,13 +35,22 @@ def open_incidents(
             `definitions.defs.get_repository_def()`).
         now: The time, with its zone.
     """
-    newsroom = _newsrooms.setdefault(store, Newsroom())
     failing = failing_checks(instance, repository.asset_graph.asset_check_keys)
     return in_order(
         [
             *failed_runs(instance, repository, now),
             *map(check_incident, failing),
             *automation_incidents(instance, repository, now),
-            *newsroom.incidents(store, now),
+            *_news(store, now),
         ]
     )
+
+
+def _news(store: Store, now: datetime) -> list[Incident]:
+    """The news of the archive; where the storage cannot be read, that. It keeps nobody from hearing of the rest."""
+    try:
+        return list(_newsrooms.setdefault(store, Newsroom()).incidents(store, now))
+    except Exception as error:  # noqa: BLE001 - whatever the library of that storage raises
+        cause = str(causes.of_exception(error))
+        title = "The storage cannot be read"
+        return [Incident("storage", Kind.STORAGE_AWAY, Severity.FAILURE, title, cause, "/", "storage-away")]

@@ -72,7 +72,8 @@ def _daemons_down(instance: dg.DagsterInstance) -> Incident | None:
 def _states(instance: dg.DagsterInstance) -> dict[str, InstigatorState]:
     """What the instance knows of sensors and schedules by name; of one loaded in several ways, what runs."""
     states: dict[str, InstigatorState] = {}
-    for state in instance.all_instigator_state():
+    # An instance that only lives for a run has no sensors, and no storage for what they do.
+    for state in instance.all_instigator_state() if instance.schedule_storage else ():
         if state.name not in states or state.is_running:
             states[state.name] = state
     return states
