@@ -26,6 +26,8 @@ from cm4ai_assets.defs.proteomics import deposits as massive_assets
 from cm4ai_assets.defs.publication import crate, croissant, readiness, report
 from cm4ai_assets.defs.release import assets as release_assets
 from cm4ai_assets.defs.release import checks as release_checks
+from cm4ai_assets.defs.status import assets as status_assets
+from cm4ai_assets.defs.status import refreshing
 from cm4ai_assets.defs.updates import schedules
 from cm4ai_assets.defs.updates.sensor import TICK_SECONDS, build_release_sensor
 from cm4ai_assets.platform import Platform
@@ -52,6 +54,7 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *crate.ASSETS,
             *report.ASSETS,
             *readiness.ASSETS,
+            *status_assets.ASSETS,
         ],
         asset_checks=[
             *release_checks.CHECKS,
@@ -69,9 +72,15 @@ def build(platform: Platform | None = None, *, tick_seconds: int = TICK_SECONDS)
             *report.CHECKS,
             *readiness.CHECKS,
         ],
-        jobs=[*jobs.JOBS, scrubbing.scrub_job],
-        sensors=[build_release_sensor(tick_seconds), automation.automation, housekeeping.dead_runs, alerting.alerts],
-        schedules=[*schedules.SCHEDULES, scrubbing.nightly_scrub],
+        jobs=[*jobs.JOBS, scrubbing.scrub_job, refreshing.status_job],
+        sensors=[
+            build_release_sensor(tick_seconds),
+            automation.automation,
+            housekeeping.dead_runs,
+            alerting.alerts,
+            refreshing.status_refresh,
+        ],
+        schedules=[*schedules.SCHEDULES, scrubbing.nightly_scrub, refreshing.status_schedule],
         resources={"platform": platform, "io_manager": TableIOManager(platform)},
         loggers={"console": loggers.console_logger},
         executor=executor.in_process,

@@ -1,4 +1,4 @@
-"""Published documents on the address of the UI, to be looked at: `/documents/{asset}/{release}/`.
+"""Published documents on the address of the UI: `/documents/{asset}/{release}/`, without a release where it has none.
 
 A document quotes what archives say, and stands on the origin from which runs are started. So each answer is sandboxed:
 the browser gives it an origin of its own, runs nothing in it, and loads nothing for it.
@@ -15,12 +15,12 @@ from urllib.parse import unquote
 
 from cm4ai_assets.errors import Cm4aiError, NotMaterializedError
 from cm4ai_assets.heavy import responses, threadpool
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.documents import DocumentFile
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Document
-from cm4ai_assets.tables.publication import DOCUMENTS
+from cm4ai_assets.tables import DOCUMENTS, Document
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -41,7 +41,7 @@ _METHODS: Final = ("GET", "HEAD")
 
 def address_of(document: Document, partition: Partition) -> str:
     """Where the UI shows a published document, on its own origin."""
-    return f"{PREFIX}{document.name}/{partition.release}/"
+    return f"{PREFIX}{document.name}/{partition.release}/" if partition.release else f"{PREFIX}{document.name}/"
 
 
 class Documents:
@@ -67,15 +67,18 @@ class Documents:
             await answer(scope, receive, send)
 
     def _answer(self, path: str) -> Response:
-        asset, _, rest = unquote(path).removeprefix(PREFIX).partition("/")
-        release, slash, name = rest.partition("/")
-        document = next((one for one in DOCUMENTS if one.name == asset), None)
-        if document is None or not ReleaseKey.is_valid(release):
+        asset, slash, name = unquote(path).removeprefix(PREFIX).partition("/")
+        document, partition = next((one for one in DOCUMENTS if one.name == asset), None), Partition()
+        if document is not None and document.partitioning is not Partitioning.NONE:
+            release, slash, name = name.partition("/")
+            partition = Partition(release)
+            document = document if ReleaseKey.is_valid(release) else None
+        if document is None:
             return _plain("There is no such document.", 404)
         if not slash:
-            return responses.RedirectResponse(address_of(document, Partition(release)), 307, _HEADERS)
+            return responses.RedirectResponse(address_of(document, partition), 307, _HEADERS)
         try:
-            return self._file(document, Partition(release), name)
+            return self._file(document, partition, name)
         except NotMaterializedError as error:
             return _plain(str(error), 404)
         except Cm4aiError as error:

@@ -11,6 +11,7 @@ from typing import Final
 
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "releases": {"releases": "what the archive offers, what is registered, what is materialized"},
+    "status": {"status": "the state of everything: releases, checks, disk, what needs a person, what waits"},
     "materialize": {"materialize": "materialize a release through Dagster"},
     "pull": {"pull": "fetch large files that the archives hold, which nothing else does"},
     "stored": {

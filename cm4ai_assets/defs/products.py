@@ -21,6 +21,7 @@ from cm4ai_assets.tables import Document, Table
 from cm4ai_assets.tables import table as table_named
 
 _OPTIONAL = "made_without_if_absent"
+_LAST = "made_after_everything"
 OWNERS = ("team:cm4ai",)
 
 
@@ -175,6 +176,11 @@ def optional_inputs(metadata: Mapping[str, Any]) -> frozenset[dg.AssetKey]:
     return frozenset(dg.AssetKey(name) for name in names.split(", ") if name)
 
 
+def is_made_last(metadata: Mapping[str, Any]) -> bool:
+    """An asset is about everything, so that of what is made together it is made last, by its metadata."""
+    return _LAST in metadata
+
+
 def document_check(document: Document) -> dg.AssetCheckSpec:
     """The blocking check that every document has."""
     return check_spec(
@@ -197,13 +203,16 @@ def document_asset(
     checks: Sequence[dg.AssetCheckSpec] = (),
     code_version: str = "1",
     automation_condition: dg.AutomationCondition[Any] | None = None,
+    is_last: bool = False,
 ) -> Callable[[Callable[..., Iterator[AssetResult]]], dg.AssetsDefinition]:
     """Decorator: an asset that publishes a document about what there is, or says that there is nothing.
 
     Name, partitions and the check that it is well formed come from the document; the function yields from `publish`.
     `optional` are the upstream assets, of which any may be absent (`optional_inputs`). Where there is nothing to
-    publish its checks are skipped, not failed; see `tables_if_there`.
+    publish its checks are skipped, not failed; see `tables_if_there`. `is_last` says that it is about everything, and
+    reads it elsewhere than from assets (`is_made_last`).
     """
+    last = {_LAST: "yes"} if is_last else {}
     spec = dg.AssetSpec(
         document.name,
         deps=list(optional),
@@ -215,7 +224,7 @@ def document_asset(
         owners=list(OWNERS),
         tags=tags,
         code_version=code_version,
-        metadata={"source": document.source, _OPTIONAL: ", ".join(optional)},
+        metadata={"source": document.source, _OPTIONAL: ", ".join(optional), **last},
         description=document.description,
     )
     return dg.multi_asset(

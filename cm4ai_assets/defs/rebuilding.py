@@ -19,7 +19,6 @@ from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Document, Table
-from cm4ai_assets.tables.publication import DOCUMENTS
 
 Product = Table | Document
 
@@ -67,7 +66,7 @@ def _published(store: Store) -> Iterator[tuple[Product, list[Partition]]]:
     for table in tables.ALL:
         yield table, store.partitions(table.name)
     documents = store.published_documents()
-    for document in DOCUMENTS:
+    for document in tables.DOCUMENTS:
         yield document, [partition for name, partition in documents if name == document.name]
 
 

@@ -16,7 +16,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 
 from cm4ai_assets.causes import sentence
 from cm4ai_assets.defs.partitions import condition_releases
-from cm4ai_assets.defs.products import optional_inputs
+from cm4ai_assets.defs.products import is_made_last, optional_inputs
 from cm4ai_assets.errors import ConfigurationError, nearest
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition
@@ -143,7 +143,8 @@ def _same_step(graph: Graph, key: dg.AssetKey) -> Iterable[dg.AssetKey]:
 
 
 def _in_waves(graph: Graph, chosen: set[dg.AssetKey]) -> list[Wave]:
-    left, found = set(chosen), list[Wave]()
+    last = tuple(sorted(key for key in chosen if is_made_last(graph.get(key).metadata)))
+    left, found = chosen - set(last), list[Wave]()
     while left:
         for partitioning in Partitioning:
             ready = _closed({key for key in left if _partitioning(graph, key) is partitioning}, graph, left)
@@ -151,7 +152,7 @@ def _in_waves(graph: Graph, chosen: set[dg.AssetKey]) -> list[Wave]:
                 order = [key for key in graph.toposorted_asset_keys if key in ready]
                 found.append(Wave(partitioning, tuple(order)))
                 left -= ready
-    return found
+    return [*found, Wave(Partitioning.NONE, last)] if last else found
 
 
 def _partitions(partitioning: Partitioning, release: str, conditions: Sequence[str]) -> list[Partition]:

@@ -19,12 +19,11 @@ from cm4ai_assets.lineage.steps import State, Step, StepKind, Stored
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.addresses import blob_of
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.tables.publication import DOCUMENTS
 
 _AS_NOW = "What it was made of is as its rule says, and as it stands now."
 STORES = {layout.TENSORS: "if_tensors", layout.PROFILES: "perturb_targets", layout.NUCLEI: "if_cells"}
 """Rooms of stores, and the table whose rows lead to each."""
-DOCUMENT = {document.name: document for document in DOCUMENTS}
+DOCUMENT = {document.name: document for document in tables.DOCUMENTS}
 
 
 def table_step(chain: Chain, name: str, place: Partition) -> Step:

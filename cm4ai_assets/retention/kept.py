@@ -15,12 +15,11 @@ from cm4ai_assets.retention.listing import Listing
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables.publication import DOCUMENTS
 
 IsYoung = Callable[[str], bool]
 """Whether anything at or below a path is too young to go."""
 
-_NAMES = frozenset({*(one.name for one in tables.ALL), *(one.name for one in DOCUMENTS)})
+_NAMES = frozenset({*(one.name for one in tables.ALL), *(one.name for one in tables.DOCUMENTS)})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from cm4ai_assets.tables import (
     publication,
     release,
     screen,
+    status,
     targets,
 )
 from cm4ai_assets.tables import crates as metadata
@@ -39,9 +40,14 @@ ALL: tuple[Table, ...] = tuple(one for group in GROUPS.values() for one in group
 _BY_NAME = {table.name: table for table in ALL}
 
 
-_GROUP_OF = {one.name: group for group, members in GROUPS.items() for one in members} | {
-    one.name: publication.GROUP for one in publication.DOCUMENTS
-}
+DOCUMENTS: tuple[Document, ...] = (*publication.DOCUMENTS, status.PLATFORM_STATUS)
+"""Every document: those of a release, and the one about the platform itself."""
+
+_GROUP_OF = (
+    {one.name: group for group, members in GROUPS.items() for one in members}
+    | {one.name: publication.GROUP for one in publication.DOCUMENTS}
+    | {status.PLATFORM_STATUS.name: status.GROUP}
+)
 
 
 def group_of(name: str) -> str:
@@ -67,7 +73,19 @@ def product(name: str) -> Table | Document:
     Raises:
         NotMaterializedError: There is none.
     """
-    return next((one for one in publication.DOCUMENTS if one.name == name), None) or table(name)
+    return next((one for one in DOCUMENTS if one.name == name), None) or table(name)
 
 
-__all__ = ["ALL", "GROUPS", "Column", "Document", "Rule", "Table", "Violation", "group_of", "product", "table"]
+__all__ = [
+    "ALL",
+    "DOCUMENTS",
+    "GROUPS",
+    "Column",
+    "Document",
+    "Rule",
+    "Table",
+    "Violation",
+    "group_of",
+    "product",
+    "table",
+]

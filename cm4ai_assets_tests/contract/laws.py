@@ -43,6 +43,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "access platform verification guard showing overview retention",
         "withdrawal exports",
         "publication",
+        "status",
         "defs",
         "definitions",
         "cli",

@@ -122,6 +122,11 @@ INTERNALS = {
         "dagster._core.scheduler.instigation.SensorInstigatorData",
         "dagster._core.scheduler.instigation.TickStatus",
     },
+    # The event log with SQLite that keeps its connections open: it stands in for Dagster's own.
+    "defs.kept_events": {
+        "dagster._core.storage.event_log.sqlite.sqlite_event_log.SqliteEventLogStorage",
+        "dagster._core.storage.sqlite.SQLITE_BUSY_TIMEOUT_SECONDS",
+    },
     # Runs without a daemon or a webserver: an id before the run exists, and the type of what a run reports.
     "defs.launching": {"dagster._core.events.DagsterEvent", "dagster._core.utils.make_new_run_id"},
     # What a sensor remembers: the instance gives it, and nothing public names it.
@@ -136,6 +141,25 @@ INTERNALS = {
         GRAPH,
         # The name under which runs of assets without a job are recorded: the UI shows it, nothing public states it.
         "dagster._core.definitions.assets.job.asset_job.IMPLICIT_ASSET_JOB_NAME",
+    },
+    # What the instance says of checks, sensors, schedules, ticks, the queue and backfills, without loading definitions.
+    "defs.status.asking": {
+        "dagster._core.scheduler.instigation.InstigatorState",
+        "dagster._core.scheduler.instigation.SensorInstigatorData",
+        "dagster._core.scheduler.instigation.TickStatus",
+        "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus",
+        "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable",
+        "dagster._core.storage.event_log.sql_event_log.SqlEventLogStorage",
+    },
+    "defs.status.bare": {
+        "dagster._core.scheduler.instigation.InstigatorState",
+        "dagster._core.scheduler.instigation.ScheduleInstigatorData",
+        "dagster._core.scheduler.instigation.SensorInstigatorData",
+    },
+    "defs.status.requests": {
+        "dagster._core.execution.backfill.BulkActionStatus",
+        "dagster._core.execution.backfill.BulkActionsFilter",
+        "dagster._core.execution.backfill.PartitionBackfill",
     },
     # Which backfills are under way: the instance gives them only by these two.
     "defs.updates.requests": {

@@ -10,7 +10,6 @@ import dagster as dg
 
 from cm4ai_assets import tables
 from cm4ai_assets.definitions import defs
-from cm4ai_assets.tables.publication import DOCUMENTS
 
 GROUPS = {"release", "images", "proteomics", "metadata", "perturbation", "integration", "publication"}
 PROJECT = Path(__file__).resolve().parents[2]
@@ -33,7 +32,7 @@ def test_dg_checks_the_definitions() -> None:
     assert "supersed" not in (done.stdout + done.stderr).lower()
 
 
-DOCUMENT_NAMES = {document.name for document in DOCUMENTS}
+DOCUMENT_NAMES = {document.name for document in tables.DOCUMENTS}
 
 
 def test_every_asset_is_a_table_of_the_registry_or_a_document_and_the_reverse() -> None:

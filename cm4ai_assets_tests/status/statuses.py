@@ -1,0 +1,98 @@
+"""States of a platform, made by hand: an empty one, and one in which every part says something."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from PIL import Image
+
+from cm4ai_assets.incidents import Incident, Kind, Severity
+from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.settings import Settings
+from cm4ai_assets.status import Recorded, Status, state_of
+from cm4ai_assets.status.recorded import CheckState, Day, Look, Picture, Request, Ticker
+from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import table
+
+NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)
+KEY = "2026-06-v2.0"
+RECORD = ReleaseRecord(
+    key="", doi="doi:10.5072/FK2/STATUS", major=2, minor=0, title="June 2026 Data Release", published=date(2026, 6, 17),
+    released=datetime(2026, 6, 17, 12, tzinfo=UTC), archive="http://127.0.0.1:9",
+)  # fmt: skip
+
+
+def store_with_a_lock(store: Store, title: str = RECORD.title) -> Store:
+    """One registered release with a lock of a public and an embargoed file."""
+    ReleaseRegistry(store).register([ReleaseRecord(**{**RECORD.__dict__, "title": title})])
+    row = {
+        "doi": RECORD.doi, "version": RECORD.version, "directory": "", "is_ingested": False, "modality": "if",
+        "role": "images", "recognised_by": "test", "file_condition": "untreated", "size": 1_000,
+    }  # fmt: skip
+    rows = [
+        {**row, "label": "open.zip", "file_id": 1, "access": "public"},
+        {**row, "label": "closed.zip", "file_id": 2, "access": "embargoed", "available_on": date(2026, 12, 24)},
+        {**row, "label": "was-closed.zip", "file_id": 3, "access": "embargoed", "available_on": date(2026, 11, 1)},
+    ]
+    frame = table("release_files").from_rows(rows, release=KEY)
+    with store.stage_table("release_files", Partition(KEY), frame) as staged:
+        store.publish_table(staged)
+    return store
+
+
+def picture() -> bytes:
+    target = io.BytesIO()
+    Image.new("RGB", (60, 30), "#2a5fd0").save(target, "PNG")
+    return target.getvalue()
+
+
+def recorded(text: str = "said") -> Recorded:
+    """Everything that an instance can have recorded, with one text wherever one of a server can stand."""
+    check = CheckState(
+        "if_quality", "in_focus", f"untreated|{KEY}", "warning", text, NOW - timedelta(days=2), "a" * 36,
+        (Picture(f"a field: {text}", "image/png", picture()),),
+    )  # fmt: skip
+    blocking = CheckState("if_archive", "zip_safe", f"paclitaxel|{KEY}", "failure", text, NOW - timedelta(hours=3))
+    older = CheckState("if_quality", "in_focus", f"vorinostat|{KEY}", "warning", text, NOW - timedelta(days=9))
+    return Recorded(
+        where="/home/of/dagster",
+        look=Look(NOW - timedelta(minutes=4), NOW - timedelta(hours=2), 5, 10, f"The archive does not answer: {text}"),
+        checks=(check, blocking, older),
+        evaluated=245,
+        requests=(
+            Request(
+                "run", "b" * 36, "images", f"untreated|{KEY}", "queued", NOW - timedelta(minutes=9), text, "2 runs."
+            ),
+            Request("backfill", "abcdefgh", "if_fields", None, "requested", NOW - timedelta(hours=1), "a person"),
+        ),
+        tickers=(
+            Ticker("release_sensor", "sensor", True, NOW - timedelta(seconds=40), "skipped", text),
+            Ticker("nightly_scrub", "schedule", False),
+        ),
+        days=(Day(date(2026, 11, 20), 4, 1, 1), Day(date(2026, 11, 27), 9, 0, 0)),
+        daemon=False,
+    )
+
+
+def incidents(text: str = "said") -> list[Incident]:
+    link = "/assets/if_quality?view=checks&checkDetail=in_focus"
+    return [
+        Incident(
+            "run:x", Kind.RUN_FAILED, Severity.FAILURE, f"Run failed: {text}", text, "/runs/x", "a-run-failed", NOW
+        ),
+        Incident(f"check:if_quality:in_focus:untreated|{KEY}", Kind.CHECK_WARNS, Severity.WARNING, "Check", text, link),
+        Incident(f"release:{KEY}", Kind.RELEASE_NEW, Severity.NEWS, f"New release {KEY}", text, "/", None, NOW),
+    ]
+
+
+def full(store: Store, text: str = "said", **others: object) -> Status:
+    """A state in which every part says something."""
+    settings = Settings(scratch=Path(store.root) / "no-scratch", **others)  # type: ignore[arg-type]
+    return state_of(
+        store_with_a_lock(store, text), settings, NOW, recorded=recorded(text), incidents=incidents(text),
+        unknown=[f"A file cannot be read: {text}"],
+    )  # fmt: skip
