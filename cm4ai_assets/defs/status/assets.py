@@ -40,7 +40,9 @@ def platform_status(context: dg.AssetExecutionContext, platform: dg.ResourcePara
     for reason in status.unknown:
         context.log.warning(reason)
     yield from publish(
-        context, platform.store, DocumentDraft(PLATFORM_STATUS, files_of(status, platform.settings), metadata=_shown(status))
+        context,
+        platform.store,
+        DocumentDraft(PLATFORM_STATUS, files_of(status, platform.settings), metadata=_shown(status)),
     )
 
 
