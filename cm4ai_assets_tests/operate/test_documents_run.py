@@ -47,17 +47,13 @@ NOT_RUN = {
     ".venv/bin/python -m cm4ai_assets.ui --port 3001 --read-only": "test_ui.test_who_only_looks_starts_no_daemon",
     "make docs": "writes into the checkout; below its texts are compared, and test_site builds",
     "make docs-serve": "serves what test_site builds and opens",
+    "python -m cm4ai_assets_tests.contract.snapshot": "writes into the checkout; contract.test_snapshot compares",
     "make pictures": "writes into the checkout; test_ui takes the same pictures elsewhere",
     "make audit": ".ci/run runs it",
     "make dist": "test_wheel.test_the_wheel_has_every_file_of_the_package_and_nothing_else builds both from a tag",
     "git tag --annotate v0.3.0 --message 0.3.0": "changes the repository; test_wheel tags a clone",
     "make bench": "takes minutes, on a quiet machine",
     "make bench-small": ".ci/run runs it",
-    "python -m benchmarks.verification": "takes minutes, on a quiet machine",
-    "python -m benchmarks.screen": "takes minutes, on a quiet machine",
-    "python -m benchmarks.loader": "takes minutes, on a quiet machine",
-    "python -m benchmarks.costs": "takes minutes, on a quiet machine",
-    "python -m benchmarks.scaling --releases 10 100 1000": "takes an hour; test_scaling counts what it times",
     "python examples/treatment.py --storage storage": "takes a larger sandbox; the tests of loading run it on one",
     "dg dev": "its daemon would fetch every release; webserver and daemon are started apart, here and in test_ui",
     "cm4ai alerts test": "asks a mail server or a webhook; alerts.test_delivery has both on loopback",
@@ -77,6 +73,7 @@ NOT_RUN = {
     "cm4ai withdraw": "a name in a sentence, without arguments",
     "cm4ai trace": "a name in a sentence, without arguments",
 }
+_BENCHMARK = re.compile(r"python -m (benchmarks(?:\.\w+)?)\b")  # takes minutes, on a quiet machine
 OPTIONAL = ("torch", "scdataset")
 PULLED = "27261219/KOLF_Pan_Genome_QC_Filtered.h5ad"  # an example reads it under its name
 # What the sandbox has in place of what a line shows. Each DIR is a folder of its own; see `_words`.
@@ -212,6 +209,9 @@ def stocked(reader: Reader, webserver: Webserver) -> Reader:
 def test_a_command_that_is_shown_runs(command: str, request: pytest.FixtureRequest) -> None:
     if command in NOT_RUN:
         pytest.skip(f"a documented command is not run: {command} ({NOT_RUN[command]})")
+    if benchmark := _BENCHMARK.match(command):
+        assert importlib.util.find_spec(benchmark[1]), "no such benchmark"
+        pytest.skip(f"a documented command is not run: {command} (takes minutes, on a quiet machine)")
     if command in SERVED | DAMAGED_FIRST:
         return  # below
     if command.startswith("export "):
