@@ -367,7 +367,8 @@ def open_release(key: str = "latest", *, storage: str | None = None) -> Release:
     Raises:
         UnknownReleaseError: Not a release that is known there.
         NotMaterializedError: Nothing of it is published there.
+        ConfigurationError: This version of the software does not know the layout of the storage.
     """
     settings = Settings.from_env()
-    store = Store(storage or settings.storage, scratch=settings.scratch)
+    store = Store.opened(storage or settings.storage, scratch=settings.scratch)
     return Release(release_to_read(store, key), store)

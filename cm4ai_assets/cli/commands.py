@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "export": {"export": "a release for other tools: lists of files, image folders, WebDataset and others"},
     "publish": {"publish": "a release as a folder to deposit: tables, tensors, descriptions, checksums"},
     "rebuild": {"rebuild": "make the Dagster instance again from the storage: partitions, materializations, checks"},
+    "backup": {"backup": "copy the storage and the Dagster instance into a folder, whole, while the UI goes on"},
     "migrate": {"migrate": "copy the Dagster instance of one machine into the database of CM4AI_DATABASE"},
     "alerts": {"alerts": "what needs a person now; `alerts test` sends a test message"},
     "sandbox": {"sandbox": "the embedded archive"},

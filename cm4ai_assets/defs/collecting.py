@@ -1,9 +1,9 @@
-"""`cm4ai gc` and runs keep out of each other's way: nothing is removed while runs work, and none begins meanwhile.
+"""Who removes or copies things, and runs, keep out of each other's way: `cm4ai gc --apply` and `cm4ai backup`.
 
 Belongs here: that agreement. Does not belong here: what is removed (`retention`), and the marks of runs (`dead_runs`).
 
-Who removes holds a name, and then looks for runs that are under way. A run is on record as begun, and then waits for
-the name to be free. So whichever comes second sees the other.
+Who removes or copies holds a name, and then looks for runs that are under way. A run is on record as begun, and then
+waits for the name to be free. So whichever comes second sees the other.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def alone(instance: dg.DagsterInstance) -> Iterator[None]:
             stack.enter_context(among(Path(instance.root_directory)).hold([_NAME], patience=0))
         except TimeoutError:
             raise RunError(
-                "Another `cm4ai gc --apply` is at work.", remedy="Wait for it to end, then run it again."
+                "Another process removes or copies things at this moment.",
+                remedy="Wait for it to end, then do the same again.",
             ) from None
         if under_way := instance.get_run_records(dg.RunsFilter(statuses=list(_UNDER_WAY))):
             ids = [record.dagster_run.run_id for record in under_way]
             raise RunError(
                 f"{len(ids)} runs are under way: {', '.join(ids[:_SHOWN])}.",
-                remedy="Wait for them, or cancel them in the UI (Runs); then run `cm4ai gc --apply` again.",
+                remedy="Wait for them, or cancel them in the UI (Runs); then do the same again.",
             )
         yield
 
@@ -59,7 +60,7 @@ def wait_until_over(instance: dg.DagsterInstance) -> None:
         return
 
     def say() -> None:
-        _log.info("Waiting for `cm4ai gc --apply` to end.")
+        _log.info("Waiting for `cm4ai gc --apply` or `cm4ai backup` to end.")
 
     with among(Path(instance.root_directory)).hold([_NAME], waiting=say):
         pass

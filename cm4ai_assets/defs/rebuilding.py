@@ -11,12 +11,22 @@ from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
+    NULL_EVENT_POINTER,
+    extract_data_version_from_entry,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
 
 from cm4ai_assets import tables
 from cm4ai_assets.defs.partitions import partition_key, partition_of
 from cm4ai_assets.defs.selection import Graph
 from cm4ai_assets.partitioning import Partitioning
-from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.storage.layout import Partition, document_folder, table_path
+from cm4ai_assets.storage.makings import Makings
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import Document, Table
 
@@ -49,14 +59,13 @@ def rebuild(defs: dg.Definitions, instance: dg.DagsterInstance, store: Store) ->
     """
     graph = defs.resolve_asset_graph()
     missing: dict[Partition, list[Product]] = {}
-    for product, published in _published(store):
+    for product, published in sorted(_published(store), key=lambda one: _depth(graph, one[0])):
         known = _known(instance, product)
         for partition in published:
             if partition not in known:
+                _record(graph, instance, store, product, partition)
                 missing.setdefault(partition, []).append(product)
     for partition, found in sorted(missing.items(), key=lambda item: (item[0].condition is not None, str(item[0]))):
-        for product in found:
-            _record(graph, instance, store, product, partition)
         checks = {key for product in found for key in _checks(graph, product, blocking=False)}
         failure = _evaluate(defs, instance, checks, partition)
         yield Rebuilt(partition, tuple(product.name for product in found), len(checks), failure)
@@ -68,6 +77,15 @@ def _published(store: Store) -> Iterator[tuple[Product, list[Partition]]]:
     documents = store.published_documents()
     for document in tables.DOCUMENTS:
         yield document, [partition for name, partition in documents if name == document.name]
+
+
+def _depth(graph: Graph, product: Product) -> int:
+    """How many steps an asset is from those that read no other: what is read is recorded before what reads it.
+
+    Dagster takes what is older than its inputs for stale.
+    """
+    levels = graph.toposorted_asset_keys_by_level
+    return next((n for n, keys in enumerate(levels) if dg.AssetKey(product.name) in keys), len(levels))
 
 
 def _known(instance: dg.DagsterInstance, product: Product) -> set[Partition]:
@@ -90,7 +108,8 @@ def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, product: P
             product.name,
             partition=key,
             metadata={**shown, "recorded_from": "storage"},
-            tags={"dagster/data_version": version} if version else None,
+            tags=({DATA_VERSION_TAG: version} if version else {})
+            | _provenance(graph, instance, store, product, partition),
         )
     )
     for check in _checks(graph, product, blocking=True):
@@ -104,6 +123,27 @@ def _record(graph: Graph, instance: dg.DagsterInstance, store: Store, product: P
                 partition=key,
             )
         )
+
+
+def _provenance(
+    graph: Graph, instance: dg.DagsterInstance, store: Store, product: Product, partition: Partition
+) -> dict[str, str]:
+    """The code version that made it, by the record of its run, and its inputs as they are recorded now.
+
+    By these Dagster knows what a new code version makes stale. Without a record of the run nothing is said.
+    """
+    path = table_path(product, partition) if isinstance(product, Table) else document_folder(product, partition)
+    making = Makings(store).of(path)
+    if making is None or making.code_version is None:
+        return {}
+    tags = {CODE_VERSION_TAG: making.code_version}
+    for parent in graph.get(dg.AssetKey(product.name)).parent_keys:
+        event = instance.get_latest_materialization_event(parent)
+        record = instance.get_latest_data_version_record(parent) if event is not None else None
+        version = extract_data_version_from_entry(event) if event is not None else None
+        tags[get_input_data_version_tag(parent)] = (version or DEFAULT_DATA_VERSION).value
+        tags[get_input_event_pointer_tag(parent)] = str(record.storage_id) if record else NULL_EVENT_POINTER
+    return tags
 
 
 def _of_table(store: Store, table: Table, partition: Partition) -> tuple[dict[str, str | int], str | None]:

@@ -18,6 +18,9 @@ from cm4ai_assets.releases import ReleaseKey
 if TYPE_CHECKING:  # a table library is slow to import, and a download needs none
     from cm4ai_assets.tables import Document, Table
 
+VERSION = 1
+"""Version of this layout, as `registry/storage.json` states it; raised when older software would misread a storage."""
+
 STAGING = ".staging"
 TABLES = "tables"
 DOCUMENTS = "documents"

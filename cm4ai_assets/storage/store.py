@@ -26,6 +26,7 @@ from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files, Publication
 from cm4ai_assets.storage.filesystems import open_filesystem
+from cm4ai_assets.storage.identity import require_known_layout
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.placing import clock_of, file_size, files_at, is_local, keep_only, listed_at, modified_at
 from cm4ai_assets.storage.shared import SharedFolder
@@ -108,8 +109,19 @@ class Store:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, holds: bool = False) -> Store:
-        """The store that the settings name."""
-        return cls(settings.storage, scratch=settings.scratch, holds=holds)
+        """The store that the settings name.
+
+        Raises:
+            ConfigurationError: It cannot be opened, or this version of the software does not know its layout.
+        """
+        return cls.opened(settings.storage, scratch=settings.scratch, holds=holds)
+
+    @classmethod
+    def opened(cls, url: str, *, scratch: Path, holds: bool = False) -> Store:
+        """See `from_settings`."""
+        store = cls(url, scratch=scratch, holds=holds)
+        require_known_layout(store)
+        return store
 
     def location(self, path: str) -> str:
         """The full address of a path of this store, for people."""

@@ -135,6 +135,19 @@ INTERNALS = {
         "dagster._core.scheduler.instigation.InstigatorState",
         "dagster._core.scheduler.instigation.SensorInstigatorData",
     },
+    # By which tags Dagster knows code versions and inputs: what is recorded again has them too, or all of it is stale.
+    "defs.rebuilding": {
+        f"dagster._core.definitions.data_version.{name}"
+        for name in (
+            "CODE_VERSION_TAG",
+            "DATA_VERSION_TAG",
+            "DEFAULT_DATA_VERSION",
+            "NULL_EVENT_POINTER",
+            "extract_data_version_from_entry",
+            "get_input_data_version_tag",
+            "get_input_event_pointer_tag",
+        )
+    },
     # The type that `Definitions.resolve_asset_graph` returns, which nothing public names.
     "defs.selection": {GRAPH},
     "defs.updates.schedules": {

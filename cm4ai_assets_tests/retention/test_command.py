@@ -64,7 +64,7 @@ def test_it_removes_nothing_while_a_run_is_under_way_and_no_run_begins_meanwhile
 
         with alone(instance):
             assert cli.main(["gc", "--apply"]) == cli.FAILED
-            assert "Another `cm4ai gc --apply` is at work" in capsys.readouterr().err
+            assert "Another process removes or copies things" in capsys.readouterr().err
             thread = threading.Thread(target=run)
             thread.start()
             assert not begun.wait(0.5)
