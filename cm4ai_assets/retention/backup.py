@@ -37,7 +37,7 @@ def require_target(store: Store, target: Path) -> None:
     Raises:
         ConfigurationError: It may not.
     """
-    if store.is_local and target.resolve().is_relative_to(Path(store.root).resolve()):
+    if store.is_local and target.resolve().is_relative_to(Path(store.location("")).resolve()):
         raise ConfigurationError(f"{target} is inside the storage.", remedy="Name a folder elsewhere.")
     if target.is_dir() and any(target.iterdir()):
         earlier = storage_id(Store(str(target), scratch=target))
