@@ -20,6 +20,7 @@ PAGE = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(python|diff)\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 NEW = [path for kind, path, _ in BLOCKS if kind == "python"]
 STEPS = 10
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Step 10 of the page, and the tests of the page, in one process.
 DRIVER = """
