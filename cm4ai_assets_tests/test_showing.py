@@ -16,6 +16,7 @@ from cm4ai_assets.showing import Documents, address_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.publication import DATASHEET_REPORT
+from cm4ai_assets.tables.status import PLATFORM_STATUS
 
 KEY = "2026-06-v2.0"
 AT = address_of(DATASHEET_REPORT, Partition(KEY))
@@ -43,6 +44,18 @@ def test_a_document_is_shown_with_its_files(client: TestClient) -> None:
     assert client.get(f"{AT}group/a.json").headers["Content-Type"] == "application/json"
     assert client.head(AT).status_code == 200
     assert client.get(AT.rstrip("/")).headers["Location"] == AT
+
+
+def test_a_document_that_belongs_to_no_release_is_shown_too(client: TestClient, store: Store) -> None:
+    assert client.get("/documents/platform_status/").status_code == 404
+    with store.stage_document(PLATFORM_STATUS, Partition(), {"index.html": PAGE, "status.json": b"{}"}) as staged:
+        store.publish_document(staged)
+    assert address_of(PLATFORM_STATUS, Partition()) == "/documents/platform_status/"
+    assert client.get("/documents/platform_status/").content == PAGE
+    assert client.get("/documents/platform_status/status.json").content == b"{}"
+    assert client.get("/documents/platform_status").headers["Location"] == "/documents/platform_status/"
+    for path in ("CURRENT", f"{KEY}/", "..%2f..%2fregistry"):
+        assert client.get(f"/documents/platform_status/{path}").status_code == 404
 
 
 def test_nothing_in_it_runs_or_is_loaded_or_reaches_the_ui(client: TestClient) -> None:

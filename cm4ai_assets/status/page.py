@@ -84,7 +84,13 @@ class _Writer:
             "Status of the platform",
             sections,
             f"As it was read at {at(status.at)}.",
-            [f"cm4ai_assets {status.version}, storage ", Mono(status.storage), ". `cm4ai status` says the same now."],
+            [
+                f"cm4ai_assets {status.version}, storage ",
+                Mono(status.storage),
+                ". ",
+                Mono("cm4ai status"),
+                " says it as it is now.",
+            ],
         )
 
     def _link(self, text: str, path: str) -> Link:
@@ -120,7 +126,7 @@ class _Writer:
             yield Text("Nothing.")
         if others:
             rows = [self._incident(one) for one in others[:ROWS]]
-            yield Table(_caption("Open now", len(rows), len(others)), ["what", "severity", "since", "text"], rows, "")
+            yield Table(_caption("Open now", len(rows), len(others)), ["what", "text", "severity", "since"], rows, "")
         if checks:
             yield Text([f"{checks} evaluations of checks warn or fail: see ", Link("Checks", "#checks"), "."])
 
@@ -129,7 +135,7 @@ class _Writer:
         what: list[Inline] = [self._link(one.title, one.link_path)]
         if one.runbook:
             what += [" (", self._link("what to do", f"{runbook.PATH}#{one.runbook}"), ")"]
-        return [what, _badge_of(one), since, one.text]
+        return [what, one.text, _badge_of(one), since]
 
     def _releases(self) -> Iterator[Block]:
         lines = self._status.releases
@@ -216,14 +222,14 @@ class _Writer:
         )
         if found:
             rows = [self._check(one) for one in found[:ROWS]]
-            heads = ["check", "severity", "partitions", "since", "what it found last"]
+            heads = ["check", "what it found last", "severity", "partitions", "since"]
             yield Table(_caption("Checks that fail or warn", len(rows), len(found)), heads, rows, "")
         yield from self._pictures(found)
 
     def _check(self, one: OpenCheck) -> list[Content]:
         latest = one.latest
         badge = Badge("failure", "bad") if one.is_failure else Badge("warning", "warning")
-        return [self._link(one.name, latest.link_path), badge, one.partitions, at(latest.since), latest.summary]
+        return [self._link(one.name, latest.link_path), latest.summary, badge, one.partitions, at(latest.since)]
 
     def _pictures(self, found: Sequence[OpenCheck]) -> Iterator[Block]:
         """The pictures of the newest evaluation of each check, as many as a page can hold."""
