@@ -35,7 +35,7 @@ LIMITS = {
     "materialize": {"LIST": 10, "GET": 325, "PUT": 56, "HEAD": 60},
     "again": {"LIST": 3, "GET": 170, "PUT": 6, "HEAD": 20},
     "verify": {"LIST": 13, "GET": 230, "PUT": 25, "HEAD": 22},
-    "open": {"LIST": 1},
+    "open": {"LIST": 1, "GET": 1},
     "batch": {"LIST": 5, "GET": 21, "HEAD": 16},
 }
 """The most requests by what is done, of a release with eight fields of one condition."""
