@@ -140,8 +140,11 @@ def test_it_is_made_again_when_runs_have_ended_and_not_because_it_was_made(insta
     first = refresh(instance, None, now)
     assert isinstance(first, dg.SensorResult)
     assert len(first.run_requests or ()) == 1
-    create_run_for_test(instance, job_name="status", status=dg.DagsterRunStatus.SUCCESS)
-    create_run_for_test(instance, job_name="__ASSET_JOB", asset_selection=OWN, status=dg.DagsterRunStatus.FAILURE)
+    for job, selection in (("status", None), ("__ASSET_JOB", OWN)):
+        made = create_run_for_test(
+            instance, job_name=job, asset_selection=selection, status=dg.DagsterRunStatus.STARTED
+        )
+        instance.report_run_failed(made)
     again = refresh(instance, first.cursor, now + timedelta(hours=1))
     assert isinstance(again, dg.SkipReason)
     assert again.skip_message == "No run has ended since the page was made."
