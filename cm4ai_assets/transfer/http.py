@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
@@ -25,6 +24,7 @@ import httpx2
 from pydantic import SecretStr
 
 from cm4ai_assets.errors import ArchiveError, ConfigurationError
+from cm4ai_assets.software import package_version
 from cm4ai_assets.transfer import json_answers
 from cm4ai_assets.transfer.connections import EXCHANGE, Exchange, Transport
 from cm4ai_assets.transfer.errors import (
@@ -45,7 +45,7 @@ from cm4ai_assets.transfer.retries import RetryPolicy, patiently
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-USER_AGENT = f"cm4ai-assets/{version('cm4ai_assets')} (+https://github.com/CM4AI)"
+USER_AGENT = "cm4ai-assets/{version} (+https://github.com/CM4AI)"
 """Our own: the stock agents of Python libraries are blocked by some installations (protocol reference, 3.7)."""
 
 MAX_HOPS = 5
@@ -241,7 +241,7 @@ class HttpClient:
         Raises:
             ArchiveError: No answer came.
         """
-        headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        headers = {"User-Agent": USER_AGENT.format(version=package_version()), "Accept-Encoding": "identity"}
         if start or length is not None:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         shown = redacted(url, home=self.home)

@@ -13,6 +13,7 @@ import pytest
 from cm4ai_assets.archives.dataverse.acquire import acquire
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
+from cm4ai_assets.software import package_version
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import (
@@ -59,7 +60,7 @@ def test_file_is_fetched_verified_and_stored_by_content(
     assert told[-1].done == told[-1].total == len(DATA)
     assert [seen.query for seen in archive.log] == [{}]
     assert archive.log[0].headers["accept-encoding"] == "identity"
-    assert archive.log[0].headers["user-agent"].startswith("cm4ai-assets/")
+    assert archive.log[0].headers["user-agent"].startswith(f"cm4ai-assets/{package_version()} (")
 
 
 def test_same_bytes_under_another_name_id_and_release_are_not_asked_for(
