@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
+from cm4ai_assets.alerts import delivery
 from cm4ai_assets.alerts.delivery import channels, deliver
 from cm4ai_assets.alerts.messages import Message
 from cm4ai_assets.cli import DONE, FAILED, WRONG_USE, main
@@ -112,6 +113,16 @@ def test_a_hostile_receiver_leads_nowhere_and_holds_up_no_other(hook: Webhook) -
     assert [post["title"] for post in hook.posts] == [MESSAGE.title]
     assert not any("stolen" in asked for asked in hook.asked)
     assert [one.reason for one in outcomes if PLANTED in one.reason] == []
+
+
+def test_an_error_that_quotes_the_address_holds_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "refused: Max retries exceeded with url: /hooks/wordsecret?key=othersecret at host.example.org as p@ss-word"
+    monkeypatch.setattr(delivery, "_lines", lambda _: [("0", " ", said)])
+    settings = Settings(alerts=("jsons://me:p%40ss-word@host.example.org/hooks/wordsecret?key=othersecret",))
+    (one,) = channels(settings)
+    reason = deliver({one: [MESSAGE]})[one].reason
+    assert "host.example.org" in reason
+    assert [word for word in ("wordsecret", "othersecret", "p@ss-word") if word in reason] == []
 
 
 def certified() -> ssl.SSLContext:
