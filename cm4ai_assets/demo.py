@@ -11,20 +11,31 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cm4ai_assets import cli
 from cm4ai_assets.access import open_release
+from cm4ai_assets.cli.materialize import Shows, materialize_release, print_outcome
 from cm4ai_assets.cli.terminal import out
+from cm4ai_assets.guard import HOST
+from cm4ai_assets.releases import LATEST
 from cm4ai_assets.sandbox import SandboxServer, build
-from cm4ai_assets.settings import data_folder, environment, service_variables
+from cm4ai_assets.science import sentences
+from cm4ai_assets.settings import Settings, data_folder, environment, service_variables
+from cm4ai_assets.showing import address_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.publication import AI_READINESS, DATASHEET_REPORT
 
-FIELDS = 24
+if TYPE_CHECKING:
+    from cm4ai_assets.defs.launching import Outcome
+
+FIELDS = 12  # of each condition: enough for every shape of the release, and for a minute
 STATISTICS_RELEASE = "2025-06-v2.1"  # the published statistics of sequencing stand in that of June 2025 alone
+PROFILES_RELEASE = "2025-10-v1.1"  # and elution profiles as tables in that of October
 _PORT = 8765  # if it is free: addresses of files stay the same from one time to the next
 
 
@@ -33,28 +44,106 @@ def sandbox_folder() -> Path:
     return data_folder(os.environ) / ".demo" / "sandbox"
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One `cm4ai materialize`."""
+
+    release: str = LATEST
+    select: str = "*"
+    condition: str | None = None
+
+    def __str__(self) -> str:
+        condition = f" --condition {self.condition}" if self.condition else ""
+        return f"materialize --release {self.release}{condition}" + (
+            f" --select {self.select}" if self.select != "*" else ""
+        )
+
+
+_STEPS = (
+    "releases --register",
+    _Asked(),
+    _Asked(STATISTICS_RELEASE, "cellranger_metrics"),
+    _Asked(PROFILES_RELEASE, "secms_profiles,secms_proteins", "untreated"),
+    "verify",
+)
+_PAGES = {
+    DATASHEET_REPORT: "the newest release on one page, for colleagues",
+    AI_READINESS: "how ready it is for AI, criterion by criterion, with the evidence",
+}
+
+
+@dataclass
+class _Checks:
+    """What the checks of all runs found."""
+
+    held: int = 0
+    warned: int = 0
+
+
 def main() -> int:
     """Build and serve the sandbox, register its releases, materialize the newest, check and verify; exit status."""
     started = time.monotonic()
-    out.rule("Building the embedded archive", align="left")
-    build(sandbox_folder(), fields=FIELDS, progress=out.print)
+    out.rule("An archive to try it on", align="left")
+    build(sandbox_folder(), fields=FIELDS)
+    shapes = f"5 releases in 10 versions, with {FIELDS} painted fields of view of each of 3 treatments"
+    out.print(f"Built in {sandbox_folder()}: {shapes}. Nothing in it was measured.")
     with _served() as url:
-        out.print(f"Serving it at {url}")
-        for words in (
-            ["releases", "--register"],
-            ["materialize", "--release", "latest"],
-            ["materialize", "--release", STATISTICS_RELEASE, "--select", "cellranger_metrics"],
-            ["verify"],
-        ):
-            out.rule(f"cm4ai {' '.join(words)}", align="left")
-            status = cli.main(words)
-            if status != cli.DONE:
-                out.print(f"The demo stopped: `cm4ai {' '.join(words)}` ended with status {status}.", style="red")
-                return status
-    out.rule("What was made", align="left")
-    _report()
-    out.print(f"Done in {time.monotonic() - started:.0f} s. Look at it with `make ui`.")
+        out.print(f"Served at {url} as Dataverse, MassIVE, Figshare, ENA and NCBI serve theirs.")
+        status = _steps()
+    if status == cli.DONE:
+        out.rule("Look at it", align="left")
+        _pages()
+        out.print(f"Done in {time.monotonic() - started:.0f} s.")
+    return status
+
+
+def _steps() -> int:
+    """The commands in their order, each as a person would type it, until one fails; the exit status."""
+    checks = _Checks()
+    for step in _STEPS:
+        out.rule(f"cm4ai {step}", align="left")
+        status = _in_short(step.split()) if isinstance(step, str) else _materialized(step, checks)
+        if status != cli.DONE:
+            out.print(f"The demo stopped: `cm4ai {step}` ended with status {status}.", style="red")
+            return status
+    out.print(
+        f"{checks.held} checks hold, {checks.warned} warn, none failed. The archive is flawed, as the real one is."
+    )
     return cli.DONE
+
+
+def _in_short(words: list[str]) -> int:
+    """Run a command; of what it prints, the line that counts if it succeeds, and all if it does not."""
+    with out.capture() as captured:
+        status = cli.main(words)
+    lines = captured.get().rstrip().splitlines()
+    counts = [line for line in lines if line[:1].isdigit() and line.endswith((".", "UTC"))]
+    for line in counts[-1:] if status == cli.DONE and counts else lines:
+        out.print(line)
+    return status
+
+
+def _materialized(asked: _Asked, checks: _Checks) -> int:
+    """Materialize as the command does, and print what each run made in terms of the science."""
+    shows = Shows(lambda *_: None, lambda outcome, store: _tell(outcome, store, checks), log_level="ERROR")
+    conditions = [asked.condition] if asked.condition else []
+    return cli.in_words(lambda: materialize_release(asked.release, conditions, asked.select, shows))
+
+
+def _tell(outcome: Outcome, store: Store, checks: _Checks) -> None:
+    """One run: its sentences, and its checks; in full where something failed."""
+    warned = sum(not check.passed for check in outcome.checks)
+    held = len(outcome.checks) - warned
+    checks.held, checks.warned = checks.held + held, checks.warned + warned
+    out.print(str(outcome.partition), style="bold")
+    for sentence in sentences(store, outcome.partition, outcome.made):
+        out.print(f"  {sentence}.")
+    for reason in dict.fromkeys(filter(None, outcome.observed.values())):
+        out.print(f"  Not made: {reason.split(': ')[0].split('. ')[0].rstrip('.')}.", style="dim")
+    if outcome.succeeded:
+        out.print(f"  {held} checks hold, {warned} warn.")
+    else:
+        print_outcome(outcome, debug=False)
 
 
 @contextmanager
@@ -81,21 +170,16 @@ def _served() -> Iterator[str]:
         yield server.url
 
 
-def _report() -> None:
-    release = open_release("latest")
-    out.print(f"Release {release.key} in {release.store.location('')}")
-    fields = release.table("if_fields").collect()
-    for condition in release.conditions:
-        tensor = release.tensors(condition)
-        own = fields.filter(condition=str(condition))
-        out.print(
-            f"  {condition:<11} {own.height} fields, {own['tensor_index'].count()} in the tensor "
-            f"{tensor.shape} {tensor.dtype}, {own['antibody_id'].n_unique()} antibodies, "
-            f"{own.filter(own['defects'].list.len() > 0).height} fields with a defect"
-        )
-    for document in (DATASHEET_REPORT, AI_READINESS):
-        entry = release.store.document(document, Partition(release.key)).entry
-        out.print(f"  {document.name}: {release.store.location(entry)}")
+def _pages() -> None:
+    """Name the pages to open, and how."""
+    store = Store.from_settings(Settings.from_env())
+    release = open_release("latest").key
+    root = f"http://{HOST}:{Settings.from_env().ui_port}"
+    out.print(f"Start the UI with `make ui`, then open, while it runs (the data is in {store.location('')}):")
+    pages = {f"{root}/locations/cm4ai_assets/asset-groups": "every asset, its partitions, checks and lineage"}
+    pages |= {f"{root}{address_of(one, Partition(release))}": text for one, text in _PAGES.items()}
+    for address, text in pages.items():
+        out.print(f"  {address}  {text}")
 
 
 if __name__ == "__main__":

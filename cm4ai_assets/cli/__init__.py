@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cm4ai_assets import causes
@@ -29,12 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = sys.argv[1:] if argv is None else argv
     args = _parser(words).parse_args(words)
+    return in_words(lambda: args.run(args), debug=args.debug)
+
+
+def in_words(run: Callable[[], int], *, debug: bool = False) -> int:
+    """Run a command's work; an error becomes one line on standard error, and all of it an exit status."""
     with _terminated_as_interrupted():
         try:
-            status: int = args.run(args)
+            status = run()
             sys.stdout.flush()
         except _WRONG as error:
-            return complain(error, WRONG_USE, debug=args.debug)
+            return complain(error, WRONG_USE, debug=debug)
         except KeyboardInterrupt:
             err.print("Stopped. What was published is whole; run the same command again to go on.")
             return INTERRUPTED
@@ -42,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
         except Exception as error:  # noqa: BLE001 - a person is at the terminal; `--debug` shows where it happened
-            return complain(causes.of_exception(error), FAILED, debug=args.debug)
+            return complain(causes.of_exception(error), FAILED, debug=debug)
     return status
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -49,7 +50,35 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.set_defaults(run=_materialize)
 
 
+@dataclass(frozen=True)
+class Shows:
+    """What a person sees of a materialization as it goes on: who asked for it chooses.
+
+    Attributes:
+        start: Of a run, with its partition, its assets, and what was asked for.
+        end: Of a run, with its outcome and the storage.
+        log_level: Of what steps say meanwhile.
+    """
+
+    start: Callable[[Partition, Sequence[dg.AssetKey], set[dg.AssetKey]], None]
+    end: Callable[[Outcome, Store], None]
+    log_level: str = "INFO"
+
+
 def _materialize(args: argparse.Namespace) -> int:
+    shows = Shows(_print_start, lambda outcome, _store: print_outcome(outcome, debug=args.debug))
+    return materialize_release(args.release, args.condition or (), args.select, shows)
+
+
+def materialize_release(asked: str, asked_conditions: Sequence[str], selection: str, shows: Shows) -> int:
+    """Materialize a selection of a release in this process, recorded in the instance; the exit status.
+
+    Args:
+        asked: A release key, or `latest`.
+        asked_conditions: Names of conditions; none for all.
+        selection: What `--select` takes.
+        shows: What is printed of the runs.
+    """
     from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415 - Dagster is slow to import
     from cm4ai_assets.defs.dead_runs import Waiting  # noqa: PLC0415
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
@@ -60,26 +89,26 @@ def _materialize(args: argparse.Namespace) -> int:
 
     settings = Settings.from_env()
     defs = build_definitions(Platform(settings))
-    chosen = chosen_assets(defs.resolve_asset_graph(), args.select)
+    chosen = chosen_assets(defs.resolve_asset_graph(), selection)
     store = Store.from_settings(settings)
-    conditions = [str(c) for c in CONDITIONS] if not args.condition else [str(condition_of(c)) for c in args.condition]
-    release = _resolve(args.release, settings, store)
+    conditions = [str(condition_of(c)) for c in asked_conditions] or [str(c) for c in CONDITIONS]
+    release = _resolve(asked, settings, store)
     out.print(f"Release {release}: {', '.join(conditions)}; storage {store.location('')}")
     outcomes: list[Outcome] = []
     with open_instance(store, tell=_tell) as instance, bars_on(err):
         sync_partitions(instance, ReleaseRegistry(store))
         try:
             for outcome in materialize(
-                defs, instance, release=release, conditions=list(dict.fromkeys(conditions)), selection=args.select,
+                defs, instance, release=release, conditions=list(dict.fromkeys(conditions)), selection=selection,
                 is_published=lambda name, partition: _is_published(store, name, partition),
-                announce=lambda partition, assets: _print_start(partition, assets, chosen),
+                announce=lambda partition, assets: shows.start(partition, assets, chosen),
                 leave_out=lambda partition, asset, lacks: out.print(
                     f"  not made for {partition}: {asset.to_user_string()} (not made before it: {', '.join(lacks)})"
                 ),
-                wait=Waiting(tell=_tell),
+                wait=Waiting(tell=_tell), log_level=shows.log_level,
             ):  # fmt: skip
                 outcomes.append(outcome)
-                _print_outcome(outcome, debug=args.debug)
+                shows.end(outcome, store)
         except KeyboardInterrupt:
             _print_summary(outcomes, store)
             raise
@@ -110,7 +139,8 @@ def _print_start(partition: Partition, assets: Sequence[dg.AssetKey], chosen: se
     out.print(Text.assemble((str(partition), "bold"), f": {'; '.join(part for part in (names, also) if part)}"))
 
 
-def _print_outcome(outcome: Outcome, *, debug: bool) -> None:
+def print_outcome(outcome: Outcome, *, debug: bool) -> None:
+    """Print how a run ended, each check that did not hold, and why assets were not made."""
     import dagster as dg  # noqa: PLC0415
 
     warned = [c for c in outcome.checks if not c.passed and c.severity == dg.AssetCheckSeverity.WARN]

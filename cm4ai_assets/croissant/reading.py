@@ -11,6 +11,8 @@ an integer column with a null goes through 64-bit floats, and is exact up to 2^5
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -59,31 +61,66 @@ class Loaded:
             raise CroissantError(f"{record_set} cannot be read: {_cause(error)}") from error
 
 
-def load(document: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> Loaded:
+_loaded: dict[str, Any] = {}
+"""What was loaded last and nobody has read from yet, by the digest of the description: loading takes some seconds."""
+
+
+def load(
+    document: Mapping[str, Any],
+    files: Mapping[str, Path] | None = None,
+    digests: Mapping[str, str] | None = None,
+) -> Loaded:
     """Load a description with mlcroissant, which checks it.
+
+    A description that this process has loaded just before, to check it, is not loaded again to be read.
 
     Args:
         document: The description.
-        files: Id of a file to its place on the disk.
+        files: Id of a file to its place on the disk; every one is a file of the description.
+        digests: Id of a file to the SHA-256 that its place is held against, where it is not the described one.
 
     Raises:
         CroissantError: It has errors; the message names them.
     """
+    identity = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    dataset = _loaded.pop(identity, None)
+    if dataset is None:
+        dataset = _load(document)
+    names = tuple(one.id for one in dataset.metadata.record_sets)
+    loaded = Loaded(dataset, names, tuple(sorted(dataset.metadata.ctx.issues.warnings)))
+    if files is None:
+        _loaded.clear()
+        _loaded[identity] = dataset
+    else:
+        _place(dataset, files, digests or {})
+    return loaded
+
+
+def _place(dataset: Any, files: Mapping[str, Path], digests: Mapping[str, str]) -> None:  # noqa: ANN401
+    """Say where files are, and what they are held against. mlcroissant asks for either when it reads records."""
+    from etils import epath  # noqa: PLC0415 - comes with mlcroissant
+
+    known = {one.id: one for one in dataset.metadata.distribution}
+    if unknown := sorted(set(files) - set(known)):
+        raise CroissantError(f"No file of the description: {', '.join(unknown)}.")
+    dataset.metadata.ctx.mapping = {name: epath.Path(path) for name, path in files.items()}
+    for name, digest in digests.items():
+        known[name].sha256 = digest
+
+
+def _load(document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - mlcroissant's own object
     import mlcroissant  # noqa: PLC0415 - pandas and rdflib take two seconds, and few processes need them
     from absl import logging as absl_logging  # noqa: PLC0415 - comes with it
 
     # Its handler closes the stream that it was made with when logging is configured anew, be it a notebook's.
     absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
-    mapping = {name: str(path) for name, path in (files or {}).items()}
     try:
         with _quiet():
             # mlcroissant writes into what it is given.
-            dataset = mlcroissant.Dataset(jsonld=copy.deepcopy(dict(document)), mapping=mapping)
+            return mlcroissant.Dataset(jsonld=copy.deepcopy(dict(document)))
     except Exception as error:
         raise CroissantError(f"mlcroissant does not load it: {_cause(error)}") from error
-    names = tuple(one.id for one in dataset.metadata.record_sets)
-    return Loaded(dataset, names, tuple(sorted(dataset.metadata.ctx.issues.warnings)))
 
 
 def comparable(value: object) -> object:

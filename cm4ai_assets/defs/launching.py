@@ -57,6 +57,7 @@ def materialize(
     announce: Announce = lambda _partition, _assets: None,
     leave_out: LeaveOut = lambda _partition, _asset, _missing: None,
     wait: dead_runs.Waiting = dead_runs.Waiting(),  # noqa: B008 - immutable
+    log_level: str = "INFO",
 ) -> Iterator[Outcome]:
     """Materialize assets of a release, a run per wave and partition; each run's outcome as it ends.
 
@@ -70,6 +71,7 @@ def materialize(
         announce: Called before each run.
         leave_out: Called for each asset that is not made, because an input was to be made and was not.
         wait: How long a run waits for the pool of another one, and who gets the message.
+        log_level: From which on the console shows what steps say. The instance records all of it.
 
     Raises:
         ConfigurationError: The selection selects nothing.
@@ -86,7 +88,7 @@ def materialize(
                 continue
             announce(partition, ready)
             dead_runs.wait_for_pools(instance, _pools(graph, ready), wait)
-            result = _run(job, instance, ready, partition, release)
+            result = _run(job, instance, ready, partition, release, log_level=log_level)
             outcome = _outcome(ready, partition, result)
             missing |= {(dg.AssetKey.from_user_string(name), partition.condition) for name in outcome.unmade}
             yield outcome
@@ -100,6 +102,8 @@ def _run(
     assets: Sequence[dg.AssetKey],
     partition: Partition,
     release: str,
+    *,
+    log_level: str,
 ) -> dg.ExecuteInProcessResult:
     run_id = make_new_run_id()
     with dead_runs.alive(instance, run_id):
@@ -108,7 +112,7 @@ def _run(
             asset_selection=list(assets),
             partition_key=partition_key(partition) if partition.release else None,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "INFO"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
             run_id=run_id,
             # A person runs it again; the daemon does not try it once more as it does with runs of its own.
             tags={"cm4ai/release": release, "dagster/max_retries": "0"},

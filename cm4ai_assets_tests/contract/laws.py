@@ -40,7 +40,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "references",
         "lineage",
         "alerts",
-        "access platform verification guard showing overview retention",
+        "access platform verification guard showing overview retention science",
         "withdrawal exports",
         "publication",
         "status",

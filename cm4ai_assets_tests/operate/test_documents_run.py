@@ -25,10 +25,11 @@ import duckdb
 import httpx2
 import pytest
 
-from cm4ai_assets import cli
+from cm4ai_assets import cli, science
 from cm4ai_assets.access import open_release
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import service_variables
+from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets_tests.operate.documented import PAGES, PROJECT, blocks, commands, languages, selections
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -323,6 +324,19 @@ def test_the_query_runs(complete: Reader) -> None:
     assert len(found) == 1
     made = open_release("latest", storage=str(complete.folder / "storage")).table("if_fields").collect()
     assert sorted(duckdb.sql(found[0]).fetchall()) == sorted(made.group_by("condition").len().rows())
+
+
+def test_what_the_demo_says_is_counted_in_the_tables(complete: Reader) -> None:
+    store = open_release("latest").store
+    found = {
+        name: list(science.sentences(store, partition, [name]))
+        for name in science._SAYINGS
+        for partition in store.partitions(name)
+    }
+    assert {name for name, said in found.items() if len(said) == 1} == set(science._SAYINGS)
+    fields = open_release("latest").table("if_fields").filter(condition="paclitaxel").collect()
+    (said,) = science.sentences(store, Partition(RELEASE, "paclitaxel"), ["if_fields"])
+    assert said.startswith(f"{fields['tensor_index'].count()} of {fields.height} fields of view decoded exactly")
 
 
 def test_what_is_damaged_is_withdrawn(complete: Reader) -> None:

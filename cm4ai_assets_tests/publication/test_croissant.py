@@ -421,3 +421,22 @@ def test_logging_that_is_configured_anew_closes_nobodys_stream(
     load(document)
     handler.close()
     assert not stream.closed
+
+
+def test_what_was_loaded_to_be_checked_is_not_loaded_again_to_be_read(
+    small: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = build(described(small, delivery_of(small)))
+    made: list[object] = []
+    dataset = mlcroissant.Dataset
+
+    def counted(**words: Any) -> Any:
+        made.append(dataset(**words))
+        return made[-1]
+
+    monkeypatch.setattr("mlcroissant.Dataset", counted)
+    assert load(document).dataset is load(document, {}).dataset
+    assert len(made) == 1
+    assert load(document, {}).dataset is made[1]  # what was read from is left to who reads it
+    with pytest.raises(CroissantError, match="No file of the description: no/such"):
+        load(document, {"no/such": Path("x")})
