@@ -7,7 +7,9 @@ reason. A line that is neither run nor listed fails.
 from __future__ import annotations
 
 import configparser
+import importlib
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -20,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import httpx2
@@ -35,6 +38,7 @@ from cm4ai_assets_tests.operate.documented import PAGES, PROJECT, blocks, comman
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 RELEASE = "2026-06-v2.0"
+NOTEBOOK = PROJECT / "docs" / "tutorial.ipynb"
 REGISTER, MATERIALIZE = "cm4ai releases --register", "cm4ai materialize --release latest"
 PACLITAXEL = f"cm4ai materialize --release {RELEASE} --condition paclitaxel"
 
@@ -337,6 +341,25 @@ def test_what_the_demo_says_is_counted_in_the_tables(complete: Reader) -> None:
     fields = open_release("latest").table("if_fields").filter(condition="paclitaxel").collect()
     (said,) = science.sentences(store, Partition(RELEASE, "paclitaxel"), ["if_fields"])
     assert said.startswith(f"{fields['tensor_index'].count()} of {fields.height} fields of view decoded exactly")
+
+
+def test_the_notebook_runs_and_shows_what_it_was_committed_with(complete: Reader) -> None:
+    for needed in ("nbclient", "ipykernel", "matplotlib", "torch"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed (extras: notebook, torch)")
+    nbformat, nbclient = importlib.import_module("nbformat"), importlib.import_module("nbclient")
+    committed = nbformat.read(NOTEBOOK, 4)
+    run = nbformat.from_dict(json.loads(json.dumps(committed)))
+    client = nbclient.NotebookClient(run, timeout=600, kernel_name="python3")
+    client.execute(cwd=str(complete.folder))
+    kinds = [[_kind(output) for output in cell.get("outputs", ())] for cell in run.cells]
+    assert kinds == [[_kind(output) for output in cell.get("outputs", ())] for cell in committed.cells], "run it anew"
+    assert sum(kind == "image/png" for cell in kinds for kind in cell) == 4
+    assert NOTEBOOK.stat().st_size < 300_000
+
+
+def _kind(output: dict[str, Any]) -> str:
+    """A picture, a value or printed text."""
+    return "image/png" if "image/png" in output.get("data", {}) else str(output["output_type"])
 
 
 def test_what_is_damaged_is_withdrawn(complete: Reader) -> None:
