@@ -20,6 +20,7 @@ from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.materialize import Shows, materialize_release, print_outcome
 from cm4ai_assets.cli.terminal import out
 from cm4ai_assets.guard import HOST
+from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import LATEST
 from cm4ai_assets.sandbox import SandboxServer, build
 from cm4ai_assets.science import sentences
@@ -28,7 +29,9 @@ from cm4ai_assets.showing import address_of
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import TEST_PREFIX, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets.tables import Document
 from cm4ai_assets.tables.publication import AI_READINESS, DATASHEET_REPORT
+from cm4ai_assets.tables.status import PLATFORM_STATUS
 
 if TYPE_CHECKING:
     from cm4ai_assets.defs.launching import Outcome
@@ -64,9 +67,11 @@ _STEPS = (
     _Asked(),
     _Asked(STATISTICS_RELEASE, "cellranger_metrics"),
     _Asked(PROFILES_RELEASE, "secms_profiles,secms_proteins", "untreated"),
+    _Asked(LATEST, "platform_status"),
     "verify",
 )
 _PAGES = {
+    PLATFORM_STATUS: "the state of everything: releases, checks, what needs a person, disk",
     DATASHEET_REPORT: "the newest release on one page, for colleagues",
     AI_READINESS: "how ready it is for AI, criterion by criterion, with the evidence",
 }
@@ -177,9 +182,13 @@ def _pages() -> None:
     root = f"http://{HOST}:{Settings.from_env().ui_port}"
     out.print(f"Start the UI with `make ui`, then open, while it runs (the data is in {store.location('')}):")
     pages = {f"{root}/locations/cm4ai_assets/asset-groups": "every asset, its partitions, checks and lineage"}
-    pages |= {f"{root}{address_of(one, Partition(release))}": text for one, text in _PAGES.items()}
+    pages |= {f"{root}{address_of(one, _partition(one, release))}": text for one, text in _PAGES.items()}
     for address, text in pages.items():
         out.print(f"  {address}  {text}")
+
+
+def _partition(document: Document, release: str) -> Partition:
+    return Partition() if document.partitioning is Partitioning.NONE else Partition(release)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import polars as pl
 
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
-from cm4ai_assets.tables import Table
+from cm4ai_assets.tables import DOCUMENTS, Table
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES, RELEASE_DATASHEET, USAGE_METRICS
 from cm4ai_assets.tables.effects import IF_EFFECTS
@@ -20,7 +20,6 @@ from cm4ai_assets.tables.images import IF_FIELDS
 from cm4ai_assets.tables.integration import PROTEINS, SPLITS
 from cm4ai_assets.tables.perturbseq import SRA_RUNS
 from cm4ai_assets.tables.proteomics import APMS_RUNS, MASSIVE_FILES, SECMS_PROFILES, SECMS_PROTEINS
-from cm4ai_assets.tables.publication import DOCUMENTS
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
 from cm4ai_assets.tables.screen import CELLRANGER_METRICS, GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
@@ -202,5 +201,6 @@ _DESCRIBED = {
     "croissant": "Every table described for machine learning in Croissant, and read back",
     "datasheet_report": "A report for colleagues, with its pictures",
     "derived_crate": "An RO-Crate with the run behind every file",
+    "platform_status": "The state of everything on one page",
     "ai_readiness": "A scorecard of readiness for AI, graded by evidence",
 }
