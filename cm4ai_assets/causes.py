@@ -11,36 +11,43 @@ import re
 from cm4ai_assets.errors import Cm4aiError
 
 _INSTANCE = "the Dagster instance (DAGSTER_HOME)"
-_REMEDIES: tuple[tuple[str, str], ...] = (
+_KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"No space left on device|disk is full|Disk quota exceeded",
         "Free some space, or set CM4AI_STORAGE and CM4AI_SCRATCH to a larger disk; then run the same command again.",
+        "disk-full",
     ),
     (
         r"Read-only file system|readonly database",
         "Mount it writable, or set CM4AI_STORAGE, CM4AI_SCRATCH and DAGSTER_HOME to folders that can be written.",
+        "not-writable",
     ),
     (
         r"Permission denied|unable to open database file",
         "Let this user write there, or set CM4AI_STORAGE, CM4AI_SCRATCH and DAGSTER_HOME to other folders.",
+        "not-writable",
     ),
     (
         r"Access ?Denied|Forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|request signature|Access Key Id",
         "Let AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role, use the bucket of CM4AI_STORAGE.",
+        "not-writable",
     ),
     (
         r"database is locked",
         f"Another process holds the database of {_INSTANCE}. Wait until it has ended, or end it; then run again.",
+        "database-locked",
     ),
     (
         r"overlaps with other requested revisions|[Mm]ultiple head|disk image is malformed|file is not a database",
         f"The database of {_INSTANCE} is damaged. Move that folder away and run `cm4ai rebuild`.",
+        "instance-lost",
     ),
     (
         r"psycopg2?\.OperationalError|too many retries for DB connection",
         "The database of CM4AI_DATABASE restarts or cannot be reached. Run again: it goes on from what is stored.",
+        "database-away",
     ),
-    (r"Too many open files", "Raise the limit of open files (`ulimit -n 4096`) and run again."),
+    (r"Too many open files", "Raise the limit of open files (`ulimit -n 4096`) and run again.", "settings"),
 )
 _ERRNO = re.compile(r"\[Errno \d+\] ")
 _PREFIX = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?::\s*(?P<text>.*))?$", re.DOTALL)
@@ -54,7 +61,9 @@ def of_exception(error: BaseException) -> Cm4aiError:
     kind = type(error)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     message = sentence(f"{name}: {error}")
-    return Cm4aiError(message, remedy=remedy(message) or "`cm4ai --debug` and the same words show where it happened.")
+    found = Cm4aiError(message, remedy=remedy(message) or "`cm4ai --debug` and the same words show where it happened.")
+    found.runbook = runbook(message)
+    return found
 
 
 def sentence(text: str) -> str:
@@ -76,7 +85,12 @@ def sentence(text: str) -> str:
 
 def remedy(text: str) -> str:
     """What helps against an error that says this; empty where nothing general is known."""
-    return next((said for pattern, said in _REMEDIES if re.search(pattern, text)), "")
+    return next((said for pattern, said, _ in _KNOWN if re.search(pattern, text)), "")
+
+
+def runbook(text: str) -> str:
+    """The anchor of the runbook's section about an error that says this; empty where nothing general is known."""
+    return next((anchor for pattern, _, anchor in _KNOWN if re.search(pattern, text)), "")
 
 
 def _first_line(text: str) -> str:

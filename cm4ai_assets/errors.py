@@ -32,7 +32,13 @@ class Cm4aiError(Exception):
     Args:
         message: What happened, naming the file, row or URL.
         remedy: What the reader can do about it.
+
+    Attributes:
+        runbook: The section of the runbook about errors of this type (`runbook.section`); empty where the message says
+            all that there is to say, as of a name that nothing has.
     """
+
+    runbook: str = ""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
@@ -46,6 +52,14 @@ class Cm4aiError(Exception):
 class ConfigurationError(Cm4aiError):
     """A setting is missing, malformed or contradicts another one."""
 
+    runbook = "settings"
+
+
+class WrongStorageError(ConfigurationError):
+    """The storage is not the one of this instance, or holds releases of another archive."""
+
+    runbook = "wrong-storage"
+
 
 class UnknownTreatmentError(Cm4aiError):
     """A treatment label that no rule maps to a condition. Reported, never guessed."""
@@ -53,6 +67,12 @@ class UnknownTreatmentError(Cm4aiError):
 
 class ReleaseKeyError(Cm4aiError):
     """A release key is malformed, unknown, or would name two different datasets."""
+
+
+class ReleaseRecordError(ReleaseKeyError):
+    """A file among the release records that is none: damaged, stray, or the record of another key."""
+
+    runbook = "release-record"
 
 
 class UnknownReleaseError(ReleaseKeyError):
@@ -66,21 +86,31 @@ class SelectionError(Cm4aiError):
 class DatabaseError(Cm4aiError):
     """The database that several machines share does not answer, or refuses."""
 
+    runbook = "database-away"
+
 
 class RunError(Cm4aiError):
     """A run cannot start, or did not end within the time that it is waited for."""
+
+    runbook = "run-waits"
 
 
 class ClusterError(Cm4aiError):
     """The cluster that image work goes to does not answer, went away, or gave a task up."""
 
+    runbook = "machines-away"
+
 
 class NotMaterializedError(Cm4aiError):
     """Something was asked for that has not been made yet."""
 
+    runbook = "not-made"
+
 
 class ArchiveDamagedError(Cm4aiError):
     """A ZIP that cannot be trusted as a whole: truncated, hostile, or not a ZIP."""
+
+    runbook = "zip-refused"
 
 
 class StoredBytesDamagedError(Cm4aiError):
@@ -94,6 +124,8 @@ class StoredBytesDamagedError(Cm4aiError):
         sha256: The digest that the bytes should have.
     """
 
+    runbook = "stored-bytes-damaged"
+
     def __init__(self, message: str, *, remedy: str = "", sha256: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.sha256 = sha256
@@ -102,21 +134,31 @@ class StoredBytesDamagedError(Cm4aiError):
 class NotDamagedError(Cm4aiError):
     """Something that was to be withdrawn for its damage has none."""
 
+    runbook = "stored-bytes-damaged"
+
 
 class SchemaViolationError(Cm4aiError):
     """A table that does not have the columns, types, keys or values its schema declares."""
+
+    runbook = "blocking-check"
 
 
 class DocumentError(Cm4aiError):
     """A document that is missing a part, was altered, or has a file that must not become a path."""
 
+    runbook = "stored-bytes-damaged"
+
 
 class TensorStoreError(Cm4aiError):
     """A tensor store that is missing, incomplete or disagrees with its table."""
 
+    runbook = "stored-bytes-damaged"
+
 
 class StorageUnavailableError(Cm4aiError, OSError):
     """The server of the storage cannot be reached, or answered for too long that it cannot now."""
+
+    runbook = "storage-away"
 
 
 class ArchiveError(Cm4aiError):
@@ -125,24 +167,36 @@ class ArchiveError(Cm4aiError):
     `retryable` says whether the same request may succeed later without anybody doing anything.
     """
 
+    runbook = "archive-away"
+
     retryable: ClassVar[bool] = False
 
 
 class SizeMismatchError(ArchiveError):
     """The file has another size than the lock says."""
 
+    runbook = "wrong-bytes"
+
 
 class DigestMismatchError(ArchiveError):
     """The bytes do not have the published digest."""
+
+    runbook = "wrong-bytes"
 
 
 class NoSpaceError(ArchiveError):
     """The disk is full, or will be. What has arrived is kept."""
 
+    runbook = "disk-full"
+
 
 class ScratchError(ArchiveError):
     """A local folder that cannot be written."""
 
+    runbook = "not-writable"
+
 
 class UnsafePathError(ArchiveError):
     """A published name that must not become a path: absolute, climbing, reserved, too long, or the twin of another."""
+
+    runbook = "zip-refused"

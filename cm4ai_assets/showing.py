@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PREFIX: Final = "/documents/"
-_HEADERS: Final[Mapping[str, str]] = {
+HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": "sandbox allow-popups allow-downloads; default-src 'none'; img-src data:; "
     "style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -76,7 +76,7 @@ class Documents:
         if document is None:
             return _plain("There is no such document.", 404)
         if not slash:
-            return responses.RedirectResponse(address_of(document, partition), 307, _HEADERS)
+            return responses.RedirectResponse(address_of(document, partition), 307, HEADERS)
         try:
             return self._file(document, partition, name)
         except NotMaterializedError as error:
@@ -97,8 +97,8 @@ class Documents:
         if DocumentFile.of(data) != published.files[name]:
             return _plain(f"{name} was altered after it was published. Materialize {document.name} again.", 500)
         kind = _TYPES.get(name.rpartition(".")[2].lower(), "text/plain")
-        return responses.Response(data, headers=dict(_HEADERS), media_type=kind)
+        return responses.Response(data, headers=dict(HEADERS), media_type=kind)
 
 
 def _plain(text: str, status: int) -> Response:
-    return responses.PlainTextResponse(text, status, dict(_HEADERS))
+    return responses.PlainTextResponse(text, status, dict(HEADERS))

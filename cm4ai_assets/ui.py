@@ -30,6 +30,7 @@ from cm4ai_assets.defs.instance import open_instance, sync_partitions
 from cm4ai_assets.demo import demo_archive
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.guard import HOST, Guard
+from cm4ai_assets.handbook import Runbook
 from cm4ai_assets.settings import PACKAGE, Settings, environment
 from cm4ai_assets.showing import Documents
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -68,7 +69,7 @@ def serve(port: int, *, read_only: bool, listen: str = HOST) -> None:
                 code_server_log_level="WARNING",
             )
         )
-        app = Documents(create_app_from_workspace_process_context(context), store)
+        app = Runbook(Documents(create_app_from_workspace_process_context(context), store))
         config = uvicorn.Config(Guard(app, Settings.from_env().ui_hosts), log_level="warning")
         out.print(f"Storage {store.location('')}, instance {describe(instance)}")
         if archive:

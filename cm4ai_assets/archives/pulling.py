@@ -44,6 +44,8 @@ _COLUMNS = ("archive", "accession", "path", "size", "members", "url", "closed")
 class BudgetExceededError(ArchiveError):
     """A pull that would take more than it may, or of which nobody knows how much it takes."""
 
+    runbook = ""  # the message says all
+
 
 @dataclass(frozen=True)
 class PullPlan:

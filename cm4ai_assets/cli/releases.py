@@ -9,7 +9,7 @@ from typing import Any
 from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, complain, err, out
 from cm4ai_assets.conditions import CONDITIONS
-from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError
+from cm4ai_assets.errors import Cm4aiError, ReleaseRecordError
 from cm4ai_assets.overview import ReleaseState, by_dataset, overview
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
@@ -70,7 +70,7 @@ def _releases(args: argparse.Namespace) -> int:
         said = f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
         (err if args.json else out).print(said)
     for damaged in ReleaseRegistry(store).damaged():
-        status = complain(ReleaseKeyError(str(damaged), remedy=DAMAGED_REMEDY), FAILED, debug=args.debug)
+        status = complain(ReleaseRecordError(str(damaged), remedy=DAMAGED_REMEDY), FAILED, debug=args.debug)
     states = overview(store, seen)
     if args.json:
         print(json.dumps([_as_json(state) for state in states], indent=1))

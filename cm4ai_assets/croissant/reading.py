@@ -32,6 +32,8 @@ _LOUD = logging.ERROR
 class CroissantError(Cm4aiError):
     """mlcroissant does not load a description, or does not read a record set."""
 
+    runbook = "document-outdated"
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -59,7 +59,7 @@ def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Except
     if error.retryable and context.retry_number < RETRIES:
         context.log.warning(for_terminal(f"{error} It is tried again in {RETRY_SECONDS} s."))
         return dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS)
-    return failure(str(error))
+    return failure(str(error), about_it=error.runbook)
 
 
 def source_of(platform: Platform, file: LockedFile) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.errors import WrongStorageError
 from cm4ai_assets.storage.identity import ensure_storage_id, storage_id
 from cm4ai_assets.storage.store import Store
 
@@ -25,7 +25,7 @@ def bind(home: Path, store: Store) -> None:
     """Bind an instance of this machine to a storage, if it is bound to none.
 
     Raises:
-        ConfigurationError: It is bound to another storage.
+        WrongStorageError: It is bound to another storage.
     """
     note = home / NOTE
     if note.exists():
@@ -38,7 +38,7 @@ def bind_shared(instance: dg.DagsterInstance, store: Store) -> None:
     """Bind an instance in a database to a storage, if it is bound to none. Only one process at a time may do it.
 
     Raises:
-        ConfigurationError: It is bound to another storage.
+        WrongStorageError: It is bound to another storage.
     """
     if note := _shared_note(instance):
         _refuse_other(note, _IN_DATABASE, store)
@@ -50,7 +50,7 @@ def require_bound(instance: dg.DagsterInstance, store: Store) -> None:
     """Refuse to write to a storage that is not the one of the instance. An instance that is bound to none may.
 
     Raises:
-        ConfigurationError: It is bound to another storage.
+        WrongStorageError: It is bound to another storage.
     """
     if instance.is_ephemeral:
         return
@@ -74,7 +74,7 @@ def _refuse_other(note: str, where: str, store: Store) -> None:
         bound = json.loads(note)
         expected, location = bound["id"], bound["location"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{where} cannot be read.", remedy="Remove it; the next command writes it.") from error
+        raise WrongStorageError(f"{where} cannot be read.", remedy="Remove it; the next command writes it.") from error
     if storage_id(store) == expected:
         return
     if where == _IN_DATABASE:
@@ -87,6 +87,6 @@ def _refuse_other(note: str, where: str, store: Store) -> None:
             "Set CM4AI_STORAGE to that one, or DAGSTER_HOME to a folder of its own. If that storage was emptied "
             f"on purpose, remove {folder} as well."
         )
-    raise ConfigurationError(
+    raise WrongStorageError(
         f"The Dagster instance {where} belongs to the storage {location}, not to {store.location('')}.", remedy=remedy
     )

@@ -18,6 +18,7 @@ from cm4ai_assets.defs.products import check_spec
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.platform import Platform
+from cm4ai_assets.runbook import of_check
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Document, Table
 
@@ -105,7 +106,8 @@ def evaluation(asset: str, finding: Finding) -> dg.AssetCheckEvaluation:
 
 def _spec(about: Table | Document | str, check: str, description: str, reads: Sequence[str]) -> dg.AssetCheckSpec:
     if isinstance(about, str):
-        return dg.AssetCheckSpec(check, asset=about, description=description, blocking=False)
+        shown = md.with_what_to_do(description, of_check(check, blocking=False))
+        return dg.AssetCheckSpec(check, asset=about, description=shown, blocking=False)
     return check_spec(check, about, description, blocking=False, reads=reads)
 
 
@@ -113,11 +115,12 @@ def _shown(asset: str, finding: Finding, page: Metadata) -> dict[str, Any]:
     """A finding as Dagster has it without partitions: counts are numbers, which it plots; `offending` is a table."""
     counts = {name.replace(" ", "_"): count for name, count in finding.counts.items()}
     offending = {} if finding.rows.is_empty() else {"offending": md.rows(finding.rows)}
+    help_ = {} if finding.passed else md.about(of_check(finding.check, blocking=False))
     return {
         "asset_key": asset,
         "check_name": finding.check,
         "passed": finding.passed,
         "severity": dg.AssetCheckSeverity.WARN,
         "description": md.described(finding.summary),
-        "metadata": md.texts({**counts, **offending, **page}),
+        "metadata": md.texts({**counts, **help_, **offending, **page}),
     }

@@ -107,4 +107,4 @@ def errors_for_dagster(context: dg.AssetExecutionContext) -> Iterator[None]:
     except ArchiveError as error:
         raise as_dagster(context, error) from error
     except Cm4aiError as error:
-        raise failure(str(error)) from error
+        raise failure(str(error), about_it=error.runbook) from error

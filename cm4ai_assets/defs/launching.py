@@ -16,6 +16,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from cm4ai_assets.causes import remedy, sentence
 from cm4ai_assets.defs import dead_runs
+from cm4ai_assets.defs.pages import section_about
 from cm4ai_assets.defs.partitions import partition_key
 from cm4ai_assets.defs.products import optional_inputs
 from cm4ai_assets.defs.selection import Graph, IsPublished, plan
@@ -32,7 +33,8 @@ _INTERRUPTED = "DagsterExecutionInterruptedError"
 class Outcome:
     """One run: what it was for, how it ended, the checks it evaluated, and what was observed of assets not made.
 
-    `failure` is the cause in a sentence, `details` what Dagster knows of it (stack traces); both empty if it succeeded.
+    `failure` is the cause in a sentence, `details` what Dagster knows of it (stack traces), `runbook` the section about
+    it; all empty if it succeeded.
     """
 
     partition: Partition
@@ -44,6 +46,7 @@ class Outcome:
     checks: tuple[dg.AssetCheckEvaluation, ...]
     failure: str
     details: str = ""
+    runbook: str = ""
 
 
 def materialize(
@@ -168,6 +171,7 @@ def _outcome(assets: Sequence[dg.AssetKey], partition: Partition, result: dg.Exe
         checks=tuple(result.get_asset_check_evaluations()),
         failure=" ".join(dict.fromkeys(_cause(error) for error in errors)) or _last_word(result, failures),
         details="\n".join(error.to_string() for error in errors),
+        runbook=next(filter(None, map(section_about, failures)), "" if result.success else "a-run-failed"),
     )
 
 

@@ -13,11 +13,14 @@ from typing import TypeVar
 import dagster as dg
 import polars as pl
 
+from cm4ai_assets.causes import runbook
 from cm4ai_assets.plain import for_markdown, for_terminal, size_in_words
+from cm4ai_assets.runbook import address, anchor_in, section
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
 CELL_WIDTH = 300
+RUNBOOK = "runbook"
 
 Shown = TypeVar("Shown")
 
@@ -42,9 +45,35 @@ def _lines(text: str) -> str:
     return "\n".join(for_terminal(line) for line in text.split("\n"))
 
 
-def failure(message: str, *, metadata: Mapping[str, str] | None = None) -> dg.Failure:
-    """A step's failure that a retry would not help. The message reaches the run's page and the console."""
-    return dg.Failure(for_terminal(message), metadata=texts(metadata or {}), allow_retries=False)
+def failure(message: str, *, metadata: Mapping[str, str] | None = None, about_it: str = "") -> dg.Failure:
+    """A step's failure that a retry would not help. The message reaches the run's page and the console.
+
+    `about_it` is the section that says what to do (`runbook.SECTIONS`).
+    """
+    shown: dict[str, str | dg.MarkdownMetadataValue] = {
+        **texts(metadata or {}),
+        **(about(about_it) if about_it else {}),
+    }
+    return dg.Failure(for_terminal(message), metadata=shown, allow_retries=False)
+
+
+def about(anchor: str) -> dict[str, dg.MarkdownMetadataValue]:
+    """A link to the section of the runbook, beside what failed."""
+    return {RUNBOOK: dg.MetadataValue.md(f"[{section(anchor).title}]({address(anchor)})")}
+
+
+def section_about(event: dg.DagsterEvent) -> str:
+    """The anchor of the runbook's section about a step's failure, by what the step or the error's words say."""
+    failed = event.step_failure_data if event.is_step_failure else None
+    said = failed.user_failure_data if failed else None
+    link = said.metadata.get(RUNBOOK) if said else None
+    error = failed.error if failed else None
+    return anchor_in(str(link.value)) if link else runbook(error.to_string()) if error else ""
+
+
+def with_what_to_do(description: str, anchor: str) -> str:
+    """A check's description with a link to the section of the runbook about it."""
+    return f"{description} [What to do when it does not pass]({address(anchor)})."
 
 
 def column_schema(table: Table) -> dg.TableSchema:

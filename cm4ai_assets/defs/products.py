@@ -12,11 +12,12 @@ from typing import Any
 
 import dagster as dg
 
-from cm4ai_assets.defs.pages import column_schema
+from cm4ai_assets.defs.pages import column_schema, with_what_to_do
 from cm4ai_assets.defs.partitions import condition_releases, releases
 from cm4ai_assets.defs.publishing import DOCUMENT_CHECK, SCHEMA_CHECK, AssetResult
 from cm4ai_assets.findings import Finding, described_by
 from cm4ai_assets.partitioning import Partitioning
+from cm4ai_assets.runbook import of_check
 from cm4ai_assets.tables import Document, Table
 from cm4ai_assets.tables import table as table_named
 
@@ -43,7 +44,7 @@ def check_spec(
         return dg.AssetCheckSpec(
             name,
             asset=product.name,
-            description=description,
+            description=with_what_to_do(description, of_check(name, blocking=blocking)),
             blocking=blocking,
             additional_deps=list(reads),
             partitions_def=partitions_of(product),

@@ -19,11 +19,13 @@ import polars as pl
 
 from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.makings import StepMakings
+from cm4ai_assets.defs.pages import about as read_about
 from cm4ai_assets.defs.pages import counts_in_one_text, described, failure, rows, texts
 from cm4ai_assets.defs.partitions import partition_of
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.plain import size_in_words
+from cm4ai_assets.runbook import of_check
 from cm4ai_assets.showing import address_of
 from cm4ai_assets.storage.documents import StagedDocument
 from cm4ai_assets.storage.layout import Partition, document_folder
@@ -40,12 +42,21 @@ Metadata = Mapping[str, dg.MetadataValue[Any] | str | int | float]  # what Dagst
 
 @dataclass(frozen=True)
 class Gate:
-    """The outcome of one blocking check: whether it passed, and what the UI shows about it."""
+    """The outcome of one blocking check: whether it passed, and what the UI shows about it.
+
+    `about` is the section of the runbook, where it is another than that of the check.
+    """
 
     check: str
     passed: bool
     description: str
     metadata: Metadata = field(default_factory=dict)
+    about: str = ""
+
+    @property
+    def section(self) -> str:
+        """The anchor of the section that says what to do where it did not pass."""
+        return self.about or of_check(self.check, blocking=True)
 
 
 def gate_of(found: Finding) -> Gate:
@@ -313,14 +324,14 @@ def _asked_for(context: dg.AssetExecutionContext, outcomes: Outcomes) -> Iterato
 def evaluations(outcomes: Outcomes) -> Iterator[dg.AssetCheckResult]:
     """The check evaluations that record blocking checks' outcomes."""
     for product, gate in outcomes:
+        counts = gate.metadata if product.partitioning is Partitioning.NONE else counts_in_one_text(gate.metadata)
+        help_ = {} if gate.passed else read_about(gate.section)
         yield dg.AssetCheckResult(
             asset_key=product.name,
             check_name=gate.check,
             passed=gate.passed,
             description=described(gate.description),
-            metadata=texts(
-                gate.metadata if product.partitioning is Partitioning.NONE else counts_in_one_text(gate.metadata)
-            ),
+            metadata=texts({**help_, **counts}),
         )
 
 
@@ -345,9 +356,11 @@ def refuse(partition_key: str, outcomes: Outcomes) -> None:
     Raises:
         dagster.Failure: Names the checks and why; a retry would not help.
     """
-    failed = "; ".join(f"{about.name}.{gate.check}: {gate.description}" for about, gate in outcomes if not gate.passed)
+    failed = [(about, gate) for about, gate in outcomes if not gate.passed]
     if failed:
+        named = "; ".join(f"{about.name}.{gate.check}: {gate.description}" for about, gate in failed)
         raise failure(
-            f"Nothing is published for {partition_key}, because a blocking check failed. {failed}. "
-            "What was published before, if anything, is unchanged."
+            f"Nothing is published for {partition_key}, because a blocking check failed. {named}. "
+            "What was published before, if anything, is unchanged.",
+            about_it=failed[0][1].section,
         )

@@ -11,6 +11,7 @@ import dagster as dg
 from cm4ai_assets.defs.executor import in_process
 from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.updates.schedules import TIMEZONE
+from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.plain import for_terminal
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.placing import give_up_uploads
@@ -54,6 +55,7 @@ def refuse(damaged: list[Verified], *, checked: int) -> None:
         raise failure(
             f"{len(damaged)} of {checked} stored things are not what was published. {first.what}: {first.problems[0]}",
             metadata={"damaged": "\n".join(f"{one.what}: {one.problems[0]}" for one in damaged[:_SHOWN])},
+            about_it=StoredBytesDamagedError.runbook,
         )
 
 

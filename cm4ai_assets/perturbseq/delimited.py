@@ -22,6 +22,8 @@ LIMIT = 256 << 20
 class PublishedTableError(Cm4aiError):
     """A published table of which no row can be read."""
 
+    runbook = "unreadable-file"
+
 
 @dataclass(frozen=True)
 class Delimited:

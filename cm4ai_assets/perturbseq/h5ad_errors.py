@@ -12,6 +12,8 @@ from cm4ai_assets.errors import Cm4aiError
 class H5adError(Cm4aiError):
     """An h5ad that cannot be used."""
 
+    runbook = "unreadable-file"
+
 
 class NotH5adError(H5adError):
     """A file that is no HDF5, or HDF5 that is no h5ad."""

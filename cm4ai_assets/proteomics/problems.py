@@ -167,6 +167,8 @@ def tallies(parts: Iterable[tuple[str, Defects]]) -> tuple[Tally, ...]:
 class TableDamagedError(Cm4aiError):
     """A table that cannot be used as a whole; the message names file, line and column."""
 
+    runbook = "unreadable-file"
+
     def __init__(self, file: str, reason: str, *, line: int = 1, column: str = "") -> None:
         defect = Defect(DAMAGED, file, line, column, reason)
         super().__init__(
@@ -179,3 +181,5 @@ class TableDamagedError(Cm4aiError):
 
 class NoTablesError(Cm4aiError):
     """A release that carries metadata about proteomics tables but not the tables: not an empty success."""
+
+    runbook = "not-made"

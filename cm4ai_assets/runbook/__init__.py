@@ -1,12 +1,13 @@
 """Where to read about a failure: the sections of docs/runbook.md, each a class of failures with one kind of remedy.
 
 Belongs here: which classes there are, which checks are of which class, and the addresses of a section. Does not belong
-here: the page's text (docs/runbook.md), how the UI serves it (`page`), and which error is of which class: an error's
-type says it (`Cm4aiError.runbook`), a foreign error's words do (`causes`).
+here: the page's text (docs/runbook.md), how the UI serves it (`handbook`), and which error is of which class: its type
+says it (`Cm4aiError.runbook`), or a foreign error's words do (`causes`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,7 @@ FILE: Final = "docs/runbook.md"
 
 @dataclass(frozen=True)
 class Section:
-    """A class of failures. `anchor` is its name in addresses, and never changes; `title` is its heading."""
+    """A class of failures. `anchor` is its name in addresses and never changes: the slug of its heading, `title`."""
 
     anchor: str
     title: str
@@ -28,45 +29,46 @@ class Section:
 
 SECTIONS: Final = (
     Section("a-run-failed", "A run failed"),
-    Section("run-killed", "A run was killed"),
-    Section("run-waits", "A run waits"),
-    Section("not-made", "An asset was not made, or a table is missing"),
-    Section("blocking-check", "A blocking check failed"),
-    Section("wrong-bytes", "A file has other bytes than published"),
-    Section("archive-refused", "A ZIP is refused as a whole"),
-    Section("unreadable-file", "A published file cannot be read"),
-    Section("warning-check", "A check warns"),
-    Section("unknown-to-rules", "A file, column or label is of no known kind"),
-    Section("claims-contradict", "Metadata contradict the archive"),
-    Section("document-outdated", "A document describes what is no longer so"),
-    Section("withdrawn-upstream", "A release or file was withdrawn or altered in the archive"),
-    Section("embargo", "A file is embargoed or restricted"),
-    Section("new-release", "A new release came"),
-    Section("release-overdue", "A release is overdue"),
-    Section("daemon-not-running", "The daemon is not running"),
-    Section("sensor-stopped", "A sensor or schedule has stopped"),
-    Section("ticks-fail", "The ticks of a sensor or schedule fail"),
-    Section("archive-not-seen", "The archive was not looked at"),
-    Section("archive-away", "An archive does not answer"),
-    Section("archive-refuses", "An archive, a proxy or a firewall refuses"),
-    Section("disk-full", "A disk is full"),
-    Section("not-writable", "A folder or bucket cannot be written"),
-    Section("storage-away", "The server of the storage does not answer"),
-    Section("stored-bytes-damaged", "Stored bytes are damaged"),
-    Section("release-record", "A release record is damaged, stray or of another archive"),
-    Section("wrong-storage", "Storage and instance do not fit together, or a setting is wrong"),
-    Section("database-locked", "The database is locked"),
-    Section("instance-lost", "The Dagster instance is lost or damaged"),
-    Section("database-away", "The database of several machines does not answer"),
-    Section("machines-away", "A worker, scheduler or broker is away"),
+    Section("run-killed", "Run killed"),
+    Section("run-waits", "Run waits"),
+    Section("not-made", "Not made"),
+    Section("blocking-check", "Blocking check"),
+    Section("wrong-bytes", "Wrong bytes"),
+    Section("zip-refused", "ZIP refused"),
+    Section("unreadable-file", "Unreadable file"),
+    Section("warning-check", "Warning check"),
+    Section("unknown-kind", "Unknown kind"),
+    Section("claims-contradict", "Claims contradict"),
+    Section("document-outdated", "Document outdated"),
+    Section("withdrawn-upstream", "Withdrawn upstream"),
+    Section("embargo", "Embargo"),
+    Section("new-release", "New release"),
+    Section("release-overdue", "Release overdue"),
+    Section("daemon-not-running", "Daemon not running"),
+    Section("sensor-stopped", "Sensor stopped"),
+    Section("ticks-fail", "Ticks fail"),
+    Section("archive-not-seen", "Archive not seen"),
+    Section("archive-away", "Archive away"),
+    Section("archive-refuses", "Archive refuses"),
+    Section("disk-full", "Disk full"),
+    Section("not-writable", "Not writable"),
+    Section("storage-away", "Storage away"),
+    Section("stored-bytes-damaged", "Stored bytes damaged"),
+    Section("release-record", "Release record"),
+    Section("wrong-storage", "Wrong storage"),
+    Section("settings", "Settings"),
+    Section("database-locked", "Database locked"),
+    Section("instance-lost", "Instance lost"),
+    Section("database-away", "Database away"),
+    Section("machines-away", "Machines away"),
 )
 
 _OF_CHECKS: Final[Mapping[str, str]] = {
     check: anchor
     for anchor, checks in {
         "wrong-bytes": "digest_and_size",
-        "archive-refused": "zip_safe",
-        "unknown-to-rules": "files_recognised roles_recognised tables_recognised treatments_known samples_known "
+        "zip-refused": "zip_safe",
+        "unknown-kind": "files_recognised roles_recognised tables_recognised treatments_known samples_known "
         "channels_known columns_known metrics_known members_expected images_named",
         "claims-contradict": "crate_claims crate_digests crate_digests_distinct crate_dois crate_files "
         "crate_identifiers crate_inverses crate_parts crate_sizes crate_targets crate_version crates_readable "
@@ -83,11 +85,20 @@ _OF_CHECKS: Final[Mapping[str, str]] = {
 """Checks of a class of their own. Any other is a blocking check, or one that warns."""
 
 
+def slug(title: str) -> str:
+    """The anchor of a heading, as GitHub, the site and the UI make it.
+
+    >>> slug("ZIP refused")
+    'zip-refused'
+    """
+    return "-".join(re.findall(r"[a-z0-9]+", title.lower()))
+
+
 def of_check(check: str, *, blocking: bool) -> str:
     """The anchor of the section about a check that did not pass.
 
     >>> of_check("zip_safe", blocking=True), of_check("in_focus", blocking=False)
-    ('archive-refused', 'warning-check')
+    ('zip-refused', 'warning-check')
     """
     return _OF_CHECKS.get(check, "blocking-check" if blocking else "warning-check")
 
@@ -125,4 +136,24 @@ def in_file(anchor: str) -> str:
     return f"{FILE}#{section(anchor).anchor}"
 
 
+def anchor_in(text: str) -> str:
+    """The anchor of the first section that a text links; empty where it links none.
+
+    >>> anchor_in("[Disk full](/runbook#disk-full)")
+    'disk-full'
+    """
+    found = _LINK.search(text)
+    return found[1] if found else ""
+
+
+def see(anchor: str) -> str:
+    """What stands behind an error's line in a terminal; nothing where it is of no class.
+
+    >>> see("disk-full"), see("")
+    (' See docs/runbook.md#disk-full', '')
+    """
+    return f" See {in_file(anchor)}" if anchor else ""
+
+
+_LINK: Final = re.compile(rf"{PATH}#([a-z-]+)")
 _BY_ANCHOR: Final = {one.anchor: one for one in SECTIONS}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from cm4ai_assets.errors import Cm4aiError, ConfigurationError, ReleaseKeyError
+from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError, ReleaseRecordError, WrongStorageError
 from cm4ai_assets.releases import ReleaseKey, ReleaseRecord, assign_key
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.disk import is_temporary
@@ -60,7 +60,7 @@ class ReleaseRegistry:
         """The record of one key.
 
         Raises:
-            ReleaseKeyError: It is not registered, or its record is damaged.
+            ReleaseKeyError: It is not registered. `ReleaseRecordError`: its record is damaged.
         """
         path = layout.release_path(key)
         try:
@@ -71,7 +71,7 @@ class ReleaseRegistry:
                 remedy="`cm4ai releases --register` asks the archive for them.",
             ) from None
         except _UNREADABLE as error:
-            raise ReleaseKeyError(
+            raise ReleaseRecordError(
                 f"{DamagedRecord(self._store.location(path), str(error))}", remedy=DAMAGED_REMEDY
             ) from error
 
@@ -91,7 +91,7 @@ class ReleaseRegistry:
 
         Raises:
             ReleaseKeyError: A key would mean two datasets.
-            ConfigurationError: Synthetic releases would stand among real ones, or the reverse.
+            WrongStorageError: Synthetic releases would stand among real ones, or the reverse.
         """
         versions = sorted(versions, key=lambda record: (record.published, record.doi, record.major, record.minor))
         known = self.all() if known is None else known
@@ -142,7 +142,7 @@ class ReleaseRegistry:
 def _refuse_mixture(where: str, records: list[ReleaseRecord]) -> None:
     """Keep synthetic data away from real data: their keys look alike, and a table does not tell."""
     if len({record.doi.startswith(TEST_PREFIX) for record in records}) > 1:
-        raise ConfigurationError(
+        raise WrongStorageError(
             f"{where} would hold synthetic releases ({TEST_PREFIX}) beside real ones.",
             remedy="Set CM4AI_STORAGE (and DAGSTER_HOME) to a folder of its own for one of them.",
         )

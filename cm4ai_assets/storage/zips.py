@@ -56,6 +56,8 @@ _REMEDY = "Nothing of it is used. Run `cm4ai verify`; if the stored bytes are as
 class MemberUnreadableError(Cm4aiError):
     """One member's bytes cannot be read: they do not inflate, fail their CRC, or contradict the central directory."""
 
+    runbook = "unreadable-file"
+
     def __init__(self, member: str, reason: str) -> None:
         super().__init__(f"{member}: {reason}.")
         self.member, self.reason = member, reason

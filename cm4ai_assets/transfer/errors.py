@@ -28,17 +28,25 @@ class StalledError(NetworkError):
 class TlsError(ArchiveError):
     """The certificate of the server cannot be trusted. Never answered by not checking it."""
 
+    runbook = "archive-refuses"
+
 
 class ProxyRefusedError(ArchiveError):
     """The proxy on the way refused, for instance for want of credentials."""
+
+    runbook = "archive-refuses"
 
 
 class RedirectRefusedError(ArchiveError):
     """A redirect that is not followed: too many, to a private address, or to a weaker scheme."""
 
+    runbook = "archive-refuses"
+
 
 class NotFoundError(ArchiveError):
     """The archive knows no such collection, dataset, version or file."""
+
+    runbook = "withdrawn-upstream"
 
 
 class BytesLostError(NotFoundError):
@@ -60,6 +68,8 @@ class AccessDeniedError(ArchiveError):
     `state` is one of `tables.release.ACCESS_STATES`, None where the answer does not say; `until` the day it changes.
     """
 
+    runbook = "embargo"
+
     def __init__(self, message: str, *, remedy: str = "", state: str | None = None, until: date | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.state = state
@@ -77,15 +87,21 @@ class GuestbookRequiredError(AccessDeniedError):
 class BadTokenError(ArchiveError):
     """The API token is wrong or has expired. No anonymous second try: the person meant to be somebody."""
 
+    runbook = "archive-refuses"
+
 
 class BlockedByWafError(ArchiveError):
     """A firewall or front server turned the request away before the archive saw it."""
+
+    runbook = "archive-refuses"
 
     retryable = True
 
 
 class EndpointBlockedError(ArchiveError):
     """The archive's administrator has closed this endpoint."""
+
+    runbook = "archive-refuses"
 
 
 class WaitError(ArchiveError):
@@ -127,13 +143,19 @@ class RangeError(ProtocolError):
 class ReplacedError(DigestMismatchError):
     """The archive now states another size or digest for a locked file: its bytes are no longer available there."""
 
+    runbook = "withdrawn-upstream"
+
 
 class UnverifiableError(ArchiveError):
     """The archive states neither size nor digest, so nothing could be held against anything."""
 
+    runbook = "wrong-bytes"
+
 
 class OfflineError(ArchiveError):
     """Something is not stored, and no archive may be asked."""
+
+    runbook = "not-made"
 
 
 CONCERNS_THE_ARCHIVE = (

@@ -48,6 +48,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "definitions",
         "cli",
         "demo",
+        "handbook",
         "ui worker",
     )
 )

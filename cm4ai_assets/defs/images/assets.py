@@ -106,7 +106,12 @@ def if_archive(
         yield from skipped(context, platform, [*ARCHIVE_CHECKS, schema_check(IF_ARCHIVE)], str(denied), state)
         return
     except (DigestMismatchError, SizeMismatchError, StoredBytesDamagedError) as error:
-        outcome = [(IF_ARCHIVE, Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where))]
+        outcome = [
+            (
+                IF_ARCHIVE,
+                Gate(DIGEST_CHECK.name, passed=False, description=str(error), metadata=where, about=error.runbook),
+            )
+        ]
         yield from evaluations(outcome)
         yield from not_evaluated([ZIP_CHECK, schema_check(IF_ARCHIVE)], f"{DIGEST_CHECK.name} failed before.")
         refuse(context.partition_key, outcome)
@@ -176,7 +181,8 @@ def _if_zip(release_files: pl.LazyFrame, partition: Partition) -> LockedFile | N
         names = ", ".join(file.label for file in found)
         raise failure(
             f"Release {partition.release} has {len(found)} IF ZIPs for {partition.condition} ({names}), not one. "
-            "See the table release_files: a file that no rule recognised says why."
+            "See the table release_files: a file that no rule recognised says why.",
+            about_it="unknown-kind",
         )
     return found[0] if found else None
 

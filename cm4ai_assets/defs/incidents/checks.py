@@ -18,6 +18,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from cm4ai_assets import runbook
+from cm4ai_assets.defs.pages import RUNBOOK
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.plain import from_markdown
@@ -81,7 +82,9 @@ def check_incident(failing: Failing) -> Incident:
 
 def _class_of(failing: Failing) -> tuple[Kind, Severity, str]:
     asset, check = failing.check.asset_key.to_user_string(), failing.check.name
-    section = runbook.of_check(check, blocking=failing.is_failure)
+    link = failing.evaluation.metadata.get(RUNBOOK)
+    named = runbook.anchor_in(str(link.value)) if link else ""
+    section = named or runbook.of_check(check, blocking=failing.is_failure)
     if failing.is_failure:
         return Kind.CHECK_FAILED, Severity.FAILURE, section
     overdue = (asset, check) == (COLLECTION, _OVERDUE)

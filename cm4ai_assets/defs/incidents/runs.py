@@ -12,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from cm4ai_assets.defs.pages import section_about
 from cm4ai_assets.incidents import Incident, Kind, Severity
 
 AS_LONG_AS = timedelta(days=30)
 """A failed run that nobody has repeated for so long is not wanted any more; checks say what is missing."""
 
 MOST = 500
+A_RUN_FAILED = "a-run-failed"
 _PARTITION_TAG = "dagster/partition"
 _RETRIED_TAG = "dagster/auto_retry_run_id"
 _CAUSES = frozenset({
@@ -40,6 +42,7 @@ class Ending:
     made: frozenset[str]
     blocked: frozenset[str]
     message: str
+    runbook: str = A_RUN_FAILED
 
 
 def failed_runs(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: datetime) -> list[Incident]:
@@ -94,13 +97,14 @@ def _subjects(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> set[Su
 
 
 def _ending(instance: dg.DagsterInstance, run_id: str) -> Ending:
-    errors, made, blocked, message = {}, set(), set(), ""
+    errors, made, blocked, message, about = {}, set(), set(), "", ""
     for record in instance.get_records_for_run(run_id, of_type=set(_CAUSES), limit=_CAUSES_READ).records:
         event = record.event_log_entry.dagster_event
         if event is None:
             continue
         if event.event_type is dg.DagsterEventType.STEP_FAILURE:
             errors[event.step_key or ""] = _reason(event)
+            about = about or section_about(event)
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
             made.add(event.asset_key.to_user_string())
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -110,7 +114,7 @@ def _ending(instance: dg.DagsterInstance, run_id: str) -> Ending:
         else:
             message = event.message or message
     # A process that died names no step.
-    return Ending(errors or {"": message}, frozenset(made), frozenset(blocked), message)
+    return Ending(errors or {"": message}, frozenset(made), frozenset(blocked), message, about or A_RUN_FAILED)
 
 
 def _reason(event: dg.DagsterEvent) -> str:
@@ -133,6 +137,6 @@ def _incident(record: dg.RunRecord, ending: Ending) -> Incident:
         title=f"Run failed: {what}" + (f" of {partition}" if partition else ""),
         text=" ".join(reasons) or ending.message or "It gave no reason.",
         link_path=f"/runs/{run.run_id}",
-        runbook="a-run-failed" if any(ending.errors) else "run-killed",
+        runbook=ending.runbook if any(ending.errors) else "run-killed",
         since=_end(record),
     )
