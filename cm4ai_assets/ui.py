@@ -1,18 +1,17 @@
 """`make ui`: the Dagster UI and daemon for one operator, on this machine only.
 
 Belongs here: starting both over one storage and one instance, and ending them in order. Does not belong here: which
-requests are let through (`guard`). `dagster-webserver -w workspace.yaml` and `dg dev` work too, unguarded.
+requests are let through (`guard`), and the daemon as a service of its own (`daemon`). `dagster-webserver -w
+workspace.yaml` and `dg dev` work too, unguarded.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,26 +21,32 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 
-from cm4ai_assets import causes
+from cm4ai_assets import causes, daemon
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err, out
-from cm4ai_assets.coordination import machines
 from cm4ai_assets.defs.home import describe
-from cm4ai_assets.defs.instance import open_instance, sync_partitions
+from cm4ai_assets.defs.instance import open_instance
 from cm4ai_assets.demo import demo_archive
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.guard import HOST, Guard
 from cm4ai_assets.handbook import Runbook
-from cm4ai_assets.settings import PACKAGE, Settings, environment
+from cm4ai_assets.health import Health, Probe
+from cm4ai_assets.settings import Settings, environment
 from cm4ai_assets.showing import Documents
-from cm4ai_assets.storage.registry import ReleaseRegistry
+from cm4ai_assets.storage.identity import storage_id
 from cm4ai_assets.storage.store import Store
 
-# What goes wrong is shown; what goes on stands in the UI.
-_QUIET = ("--log-level", "warning", "--code-server-log-level", "warning")
 
-
-def serve(port: int, *, read_only: bool, listen: str = HOST) -> None:
+def serve(
+    port: int, *, read_only: bool, with_daemon: bool = True, listen: str = HOST, workspace: Path = daemon.WORKSPACE
+) -> None:
     """Serve until interrupted. The daemon is started beside, and ended with it; there is none where one only looks.
+
+    Args:
+        port: Of the server; 0: any that is free.
+        read_only: Look only.
+        with_daemon: False where the daemon is a service of its own.
+        listen: The address of the server.
+        workspace: Names the code location.
 
     Raises:
         ConfigurationError: The port is taken, or the instance belongs to another storage.
@@ -49,35 +54,42 @@ def serve(port: int, *, read_only: bool, listen: str = HOST) -> None:
     # What `.env` says is given to every process that starts here. They work in DAGSTER_HOME, because Dagster would put
     # a `.env` of the folder it works in over what is exported.
     os.environ.update(environment())
-    workspace = str(PACKAGE / "workspace.yaml")
     with ExitStack() as stack:
         listening = stack.enter_context(_listening(port, listen))
         store = Store.from_settings(Settings.from_env())
         archive = stack.enter_context(demo_archive(store))
         instance = stack.enter_context(open_instance(store, tell=err.print))
         os.chdir(instance.root_directory)
-        if not read_only:
-            stack.enter_context(_only_daemon())
-            sync_partitions(instance, ReleaseRegistry(store))
-            stack.enter_context(_daemon(workspace))
+        if with_daemon and not read_only:
+            stack.enter_context(daemon.running(instance, store, workspace))
         context = stack.enter_context(
             WorkspaceProcessContext(
                 instance,
-                WorkspaceFileTarget([workspace]),
+                WorkspaceFileTarget([str(workspace)]),
                 version=dg.__version__,
                 read_only=read_only,
                 code_server_log_level="WARNING",
             )
         )
         app = Runbook(Documents(create_app_from_workspace_process_context(context), store))
-        config = uvicorn.Config(Guard(app, Settings.from_env().ui_hosts), log_level="warning")
+        guarded = Guard(app, Settings.from_env().ui_hosts)
+        config = uvicorn.Config(Health(guarded, _parts(instance, store, read_only=read_only)), log_level="warning")
         out.print(f"Storage {store.location('')}, instance {describe(instance)}")
         if archive:
             out.print(f"The embedded archive of `make demo` is served at {archive}.")
-        kind = "look only, no daemon" if read_only else "with the daemon"
+        kind = "look only, no daemon" if read_only else "with the daemon" if with_daemon else "its daemon is apart"
         out.print(f"The UI is on http://{listen}:{listening.getsockname()[1]} ({kind}). Ctrl-C ends it.")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _parts(instance: dg.DagsterInstance, store: Store, *, read_only: bool) -> Mapping[str, Probe]:
+    """What `/readyz` asks: one light question each. Who only looks needs no daemon."""
+    parts: dict[str, Probe] = {
+        "database": lambda: instance.get_daemon_heartbeats() is not None,
+        "storage": lambda: storage_id(store) is not None,
+    }
+    return parts if read_only else {**parts, "daemon": lambda: daemon.is_alive(instance)}
 
 
 @contextmanager
@@ -96,45 +108,20 @@ def _listening(port: int, address: str) -> Iterator[socket.socket]:
         yield listening
 
 
-@contextmanager
-def _only_daemon() -> Iterator[None]:
-    """Refuse to run a second daemon beside another machine's: both would request the same."""
-    with ExitStack() as stack:
-        if others := machines():
-            try:
-                stack.enter_context(others.hold(["daemon"], patience=0))
-            except TimeoutError as error:
-                raise ConfigurationError(
-                    "Another machine runs the daemon of this instance.",
-                    remedy="Look only (--read-only, see docs/operations.md), or end that one first.",
-                ) from error
-        yield
-
-
-@contextmanager
-def _daemon(workspace: str) -> Iterator[None]:
-    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-w", workspace, *_QUIET]
-    daemon = subprocess.Popen(command)  # noqa: S603
-    try:
-        yield
-    finally:
-        daemon.terminate()
-        try:
-            daemon.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            daemon.kill()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `python -m cm4ai_assets.ui`; the exit status. Ctrl-C is the way to end it, and no failure."""
     args = _parser().parse_args(argv)
-    # Both end the server in order. Uvicorn hands signals on to what was set before, whose default would end us at once
-    # and leave the daemon behind; and a shell that starts us in the background has SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Uvicorn hands signals on to what was set before.
+    daemon.end_in_order()
     try:
         port = Settings.from_env().ui_port if args.port is None else args.port
-        serve(port, read_only=args.read_only, listen=args.listen)
+        serve(
+            port,
+            read_only=args.read_only,
+            with_daemon=args.with_daemon,
+            listen=args.listen,
+            workspace=args.workspace.resolve(),
+        )
     except ConfigurationError as error:
         return complain(error, WRONG_USE, debug=args.debug)
     except KeyboardInterrupt:
@@ -151,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
         "--listen", default=HOST, help="the address; another one than %(default)s only in a container of its own"
     )
     parser.add_argument("--read-only", action="store_true", help="look only: no daemon, no runs, no changes")
+    parser.add_argument(
+        "--without-daemon", dest="with_daemon", action="store_false",
+        help="where python -m cm4ai_assets.daemon is a service of its own",
+    )  # fmt: skip
+    daemon.add_workspace(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

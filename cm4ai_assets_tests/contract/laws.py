@@ -40,7 +40,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "references",
         "lineage",
         "alerts",
-        "access platform verification guard showing overview retention science",
+        "access platform verification guard health showing overview retention science",
         "withdrawal exports",
         "publication",
         "status",
@@ -48,7 +48,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "definitions",
         "cli",
         "demo",
-        "handbook",
+        "daemon handbook",
         "ui worker",
     )
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from cm4ai_assets import cli, ui, worker
+from cm4ai_assets import cli, daemon, ui, worker
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))
@@ -67,6 +67,7 @@ def helps() -> dict[str, str]:
     """The `--help` of every command, in one line each."""
     found = {f"cm4ai {name}".strip(): parser for name, parser in _parsers("", cli._parser())}
     found |= {"cm4ai_assets.ui": ui._parser(), "cm4ai_assets.worker": worker._parser()}
+    found |= {"cm4ai_assets.daemon": daemon._parser()}
     return {name: " ".join(parser.format_help().split()) for name, parser in found.items()}
 
 
