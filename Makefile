@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := $(VENV)/bench
 CONSTRAINTS := requirements/constraints.txt
+HASHED := $(BIN)/uv pip compile --constraint $(CONSTRAINTS) --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet
 
 .PHONY: help demo test lint audit dist format ui docs docs-serve pictures lock bench bench-small clean
 
@@ -64,10 +65,14 @@ docs-serve: docs ## the site on http://127.0.0.1:8000, as it stands in docs/
 pictures: $(VENV)/.dev ## take the pictures of README and docs anew, from the sandbox's UI; needs Chromium
 	CM4AI_PICTURES=1 CM4AI_SANDBOX_FIELDS=24 $(BIN)/python -m pytest cm4ai_assets_tests/browser/test_ui.py -k caption_of_its_picture
 
-lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg
+lock: $(VENV)/.dev ## write requirements/constraints.txt anew from setup.cfg, and of it what the image installs
 	$(BIN)/python -m pip install --quiet uv
 	echo '# Tested versions, for Python 3.11 to 3.14. Written by `make lock`; setup.cfg says what is asked for.' >$(CONSTRAINTS)
 	$(BIN)/uv pip compile setup.cfg --extra dev --extra s3 --extra gcs --extra postgres --extra anndata --extra bench --extra dask --extra celery --extra k8s --extra alerts --extra docs --universal --python-version 3.11 --no-header --no-annotate --quiet >>$(CONSTRAINTS)
+	echo '# What builds the wheel of the image, with hashes. Written by `make lock`.' >requirements/build.txt
+	$(HASHED) requirements/build.in >>requirements/build.txt
+	echo '# What deploy/Dockerfile installs, with hashes, for Python 3.11 to 3.14: the versions of constraints.txt. Written by `make lock`.' >requirements/deploy.txt
+	$(HASHED) setup.cfg --extra alerts --extra celery --extra dask --extra k8s --extra postgres --extra s3 >>requirements/deploy.txt
 
 # Peers stand in an environment of their own. One that cannot be installed is reported and tried again the next time.
 $(BENCH)/.installed: $(VENV)/.created setup.cfg pyproject.toml $(CONSTRAINTS)
