@@ -15,11 +15,15 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from kubernetes.client import ApiClient
 
-from cm4ai_assets import ui, worker
-from cm4ai_assets.settings import PROJECT, Settings
+from cm4ai_assets import daemon, ui, worker
+from cm4ai_assets.settings import PACKAGE, PROJECT, Settings
+from cm4ai_assets_tests.operate.test_image import EXTRAS
 
 DEPLOY = PROJECT / "deploy"
-SET = {"POSTGRES_PASSWORD": "Pg1", "REDIS_PASSWORD": "Rd1", "CM4AI_RUNS": "3"}
+SET = {
+    "POSTGRES_PASSWORD": "Pg1", "REDIS_PASSWORD": "Rd1", "CM4AI_LOGIN": "operator", "CM4AI_LOGIN_HASH": "$2a$14$x",
+    "CM4AI_RUNS": "3",
+}  # fmt: skip
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
 SECRET = re.compile("password|secret|token|access_key|auth", re.IGNORECASE)
 
@@ -48,9 +52,44 @@ def test_the_compose_file_is_one_and_faults_in_it_would_be_seen(compose: str) ->
             parsed(text.replace(right, wrong))
 
 
-def test_only_the_ui_is_published_and_only_on_the_loopback(compose: str) -> None:
+def test_only_the_proxy_is_published_and_only_on_the_loopback_until_an_address_is_named(compose: str) -> None:
     services = yaml.safe_load(interpolated(compose))["services"]
-    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {"ui": ["127.0.0.1:3000:3000"]}
+    assert {name: one["ports"] for name, one in services.items() if "ports" in one} == {
+        "proxy": ["127.0.0.1:80:80", "127.0.0.1:443:443"]
+    }
+    ui_, proxy = services["ui"], services["proxy"]
+    assert ui_["environment"]["CM4AI_UI_HOSTS"] == proxy["environment"]["CM4AI_SITE"] == "localhost"
+    port = ui._parser().parse_args(ui_["command"][3:]).port
+    assert proxy["environment"]["CM4AI_UI"] == f"ui:{port}"
+    read = set(re.findall(r"\{\$(\w+)", (DEPLOY / "Caddyfile").read_text()))
+    assert set(proxy["environment"]) <= read
+
+
+def test_the_stores_are_reached_by_the_platform_only(compose: str) -> None:
+    found = yaml.safe_load(interpolated(compose))
+    assert found["networks"]["stores"]["internal"] is True
+    assert {name for name, one in found["services"].items() if "stores" in one.get("networks", [])} == {
+        "database", "redis", "ui", "daemon", "code", "worker",
+    }  # fmt: skip
+    assert "default" not in found["services"]["database"]["networks"] + found["services"]["redis"]["networks"]
+
+
+def test_ui_and_daemon_find_the_code_location_that_is_served(compose: str) -> None:
+    services = yaml.safe_load(interpolated(compose))["services"]
+    (location,) = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"]
+    served = services["code"]["command"]
+    option = dict(zip(served[3::2], served[4::2], strict=True))
+    assert location["grpc_server"] == {
+        "host": "code", "port": int(option["--port"]), "location_name": option["--location-name"],
+    }  # fmt: skip
+    own = yaml.safe_load((PACKAGE / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert (option["--module-name"], option["--location-name"]) == (own["module_name"], own["location_name"])
+    (copied,) = re.findall(r"^COPY deploy/workspace.yaml (\S+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    for name, parser in (("ui", ui._parser()), ("daemon", daemon._parser())):
+        words = services[name]["command"]
+        assert words[:3] == ["python", "-m", f"cm4ai_assets.{name}"]
+        assert str(parser.parse_args(words[3:]).workspace) == copied
+    assert ui._parser().parse_args(services["ui"]["command"][3:]).with_daemon is False
 
 
 def test_every_secret_comes_from_the_environment(compose: str) -> None:
@@ -85,14 +124,14 @@ def test_what_the_containers_are_given_are_settings_and_their_commands_exist(
 
 def test_the_image_has_every_file_that_is_copied_and_every_extra(compose: str) -> None:
     text = (DEPLOY / "Dockerfile").read_text()
-    copied = [word for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for word in line.split()[:-1]]
+    lines = [line for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) if not line.startswith("--from")]
+    copied = [word for line in lines for word in line.split()[:-1]]
     let_in = {
         line[1:] for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")
     }
     assert set(copied) == let_in
     assert all((PROJECT / name).exists() for name in copied)
-    (extras,) = re.findall(r"\.\[([\w,]+)\]", text)
-    assert all(f"\n{extra} =\n" in (PROJECT / "setup.cfg").read_text() for extra in extras.split(","))
+    assert {"s3", "postgres", "celery", "dask", "k8s", "alerts"} == EXTRAS
 
 
 @pytest.fixture(scope="module")
