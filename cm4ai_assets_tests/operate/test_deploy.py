@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import compose_spec
 import dagster as dg
 import kubernetes_validate
 import pytest
 import yaml
+from dagster._cli import create_dagster_cli
+from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from kubernetes.client import ApiClient
@@ -90,6 +93,20 @@ def test_ui_and_daemon_find_the_code_location_that_is_served(compose: str) -> No
         assert words[:3] == ["python", "-m", f"cm4ai_assets.{name}"]
         assert str(parser.parse_args(words[3:]).workspace) == copied
     assert ui._parser().parse_args(services["ui"]["command"][3:]).with_daemon is False
+
+
+def test_dagsters_own_commands_of_the_compose_file_are_understood(compose: str) -> None:
+    services = yaml.safe_load(interpolated(compose))["services"]
+    programs = {"dagster": create_dagster_cli(), "dagster-daemon": create_dagster_daemon_cli()}
+    lines = [words for one in services.values()
+             for words in (one.get("command", []), one.get("healthcheck", {}).get("test", []))]  # fmt: skip
+    found = [words[i:] for words in lines for i, word in enumerate(words) if word in programs]
+    assert len(found) == 3
+    for program, *words in found:
+        command: click.Command = programs[program]
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        command.make_context(program, words)  # raises on an unknown option
 
 
 def test_every_secret_comes_from_the_environment(compose: str) -> None:
