@@ -47,6 +47,7 @@ SECTIONS: Final = (
     Section("daemon-not-running", "Daemon not running"),
     Section("sensor-stopped", "Sensor stopped"),
     Section("ticks-fail", "Ticks fail"),
+    Section("messages-do-not-arrive", "Messages do not arrive"),
     Section("archive-not-seen", "Archive not seen"),
     Section("archive-away", "Archive away"),
     Section("archive-refuses", "Archive refuses"),

@@ -162,6 +162,7 @@ def _silent_channels(alerts: InstigatorState) -> Iterator[Incident]:
                 f"Messages do not arrive: {key.partition('-')[0]}",
                 f"{channel.failures} tries in a row failed: {channel.reason} `cm4ai alerts test` tries it now.",
                 f"/locations/{alerts.selector.location_name or _LOCATION}/sensors/{ALERTS}",
+                "messages-do-not-arrive",
             )
 
 
