@@ -15,7 +15,7 @@ from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
 from cm4ai_assets.conditions import CONDITIONS, condition_of
 from cm4ai_assets.plain import from_markdown
 from cm4ai_assets.releases import LATEST, ReleaseKey
-from cm4ai_assets.runbook import see
+from cm4ai_assets.runbook import with_section
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.choice import registered_releases, release_to_make
 from cm4ai_assets.storage.layout import Partition
@@ -157,7 +157,7 @@ def print_outcome(outcome: Outcome, *, debug: bool) -> None:
         out.print(f"{check.asset_key.to_user_string()}.{check.check_name}: ", end="")
         out.print(from_markdown(check.description or ""))
     if outcome.failure:
-        err.print(f"cm4ai: {outcome.partition}: {outcome.failure}{see(outcome.runbook)}")
+        err.print(f"cm4ai: {outcome.partition}: {with_section(outcome.failure, outcome.runbook)}")
     if debug and outcome.details:
         err.print(outcome.details)
     why = {name: outcome.observed.get(name, "") for name in outcome.unmade}

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.plain import for_terminal
-from cm4ai_assets.runbook import see
+from cm4ai_assets.runbook import with_section
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is to do, and what is counted."""
@@ -44,7 +44,7 @@ def complain(error: Cm4aiError, status: int, *, debug: bool) -> int:
     """Print an error in one readable line on standard error, with the traceback only if asked for; the status."""
     if debug:
         err.print_exception()
-    err.print(f"cm4ai: {for_terminal(str(error))}{see(error.runbook)}")
+    err.print(f"cm4ai: {with_section(for_terminal(str(error)), error.runbook)}")
     return status
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from cm4ai_assets.causes import runbook
 from cm4ai_assets.plain import for_markdown, for_terminal, size_in_words
-from cm4ai_assets.runbook import address, anchor_in, section
+from cm4ai_assets.runbook import address, anchor_in
 from cm4ai_assets.tables import Table
 
 ROWS_SHOWN = 20
@@ -50,16 +50,16 @@ def failure(message: str, *, metadata: Mapping[str, str] | None = None, about_it
 
     `about_it` is the section that says what to do (`runbook.SECTIONS`).
     """
-    shown: dict[str, str | dg.MarkdownMetadataValue] = {
+    shown: dict[str, str | dg.UrlMetadataValue] = {
         **texts(metadata or {}),
         **(about(about_it) if about_it else {}),
     }
     return dg.Failure(for_terminal(message), metadata=shown, allow_retries=False)
 
 
-def about(anchor: str) -> dict[str, dg.MarkdownMetadataValue]:
-    """A link to the section of the runbook, beside what failed."""
-    return {RUNBOOK: dg.MetadataValue.md(f"[{section(anchor).title}]({address(anchor)})")}
+def about(anchor: str) -> dict[str, dg.UrlMetadataValue]:
+    """A link to the section of the runbook, beside what failed; on the UI's own address, one click away."""
+    return {RUNBOOK: dg.MetadataValue.url(address(anchor))}
 
 
 def section_about(event: dg.DagsterEvent) -> str:

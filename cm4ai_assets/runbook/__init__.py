@@ -147,13 +147,15 @@ def anchor_in(text: str) -> str:
     return found[1] if found else ""
 
 
-def see(anchor: str) -> str:
-    """What stands behind an error's line in a terminal; nothing where it is of no class.
+def with_section(line: str, anchor: str) -> str:
+    """An error's line for a terminal, and where to read on; the line alone where it is of no class.
 
-    >>> see("disk-full"), see("")
-    (' See docs/runbook.md#disk-full', '')
+    >>> with_section("It is full.", "disk-full"), with_section("It is full", "")
+    ('It is full. See docs/runbook.md#disk-full', 'It is full')
     """
-    return f" See {in_file(anchor)}" if anchor else ""
+    if not anchor:
+        return line
+    return f"{line}{'' if line.endswith(('.', '!', '?')) else '.'} See {in_file(anchor)}"
 
 
 _LINK: Final = re.compile(rf"{PATH}#([a-z-]+)")

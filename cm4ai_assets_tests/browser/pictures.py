@@ -107,6 +107,12 @@ PICTURES: Final = (
         _offending_rows,
     ),
     Picture(
+        "status",
+        "/documents/platform_status/",
+        "The state of everything on one page: what needs a person, each condition of each release, freshness, disk",
+        ("At a glance", "What needs a person", RELEASE),
+    ),
+    Picture(
         "report",
         f"/documents/datasheet_report/{RELEASE}/",
         "The report of a release, as colleagues get it: one page with contents, numbers and contact sheets",

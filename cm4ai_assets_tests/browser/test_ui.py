@@ -53,17 +53,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, sandbox: Path) -> Iterator[
             "CM4AI_SCRATCH": str(folder / "scratch"),
             "DAGSTER_HOME": str(folder / "home"),
         }
-        words = [
-            sys.executable,
-            "-m",
-            "cm4ai_assets.cli",
-            "materialize",
-            "--release",
-            RELEASE,
-            "--condition",
-            "paclitaxel",
-        ]
-        subprocess.run(words, env=environ, check=True, capture_output=True, cwd=PROJECT)
+        for what in (("--condition", "paclitaxel"), ("--select", "platform_status")):
+            words = [sys.executable, "-m", "cm4ai_assets.cli", "materialize", "--release", RELEASE, *what]
+            subprocess.run(words, env=environ, check=True, capture_output=True, cwd=PROJECT)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

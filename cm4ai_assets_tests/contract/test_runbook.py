@@ -47,8 +47,7 @@ MENDED_BY = {
     "sensor-stopped": "defs/test_incidents.py::"
     "test_a_sensor_that_was_switched_off_that_fails_or_that_is_silent_is_open",
     "ticks-fail": "defs/test_incidents.py::test_a_sensor_that_was_switched_off_that_fails_or_that_is_silent_is_open",
-    "messages-do-not-arrive": "alerts/test_delivery.py::"
-    "test_a_test_message_says_of_each_channel_whether_it_was_taken",
+    "messages-do-not-arrive": "alerts/test_delivery.py::test_a_test_message_says_of_each_channel_whether_it_was_taken",
     "archive-not-seen": "updates/test_refusals.py::test_an_archive_that_is_down_starts_no_runs_and_forgets_nothing",
     "archive-away": "updates/test_refusals.py::test_an_archive_that_is_down_starts_no_runs_and_forgets_nothing",
     "archive-refuses": "archives/dataverse/test_client_refusals.py::test_21_a_bad_token_fails_at_once_and_is_not_told",

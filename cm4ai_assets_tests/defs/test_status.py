@@ -16,7 +16,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from cm4ai_assets import cli, tables
 from cm4ai_assets.defs.instance import sync_partitions
 from cm4ai_assets.defs.selection import waves
-from cm4ai_assets.defs.status.asking import pictures, recorded
+from cm4ai_assets.defs.status.asking import checks_of, pictures, recorded
 from cm4ai_assets.defs.status.reading import read_status
 from cm4ai_assets.defs.status.refreshing import AT_MOST_EVERY, is_own, refresh
 from cm4ai_assets.defs.updates.requests import REASON_TAG
@@ -89,7 +89,7 @@ def test_of_a_check_those_partitions_are_open_in_which_it_does_not_pass(bench: W
     settings, now = bench.platform.settings, datetime.now(UTC)
     report(bench.instance, passed=False, partition=f"vorinostat|{KEY}")
     report(bench.instance, passed=True)
-    found = recorded(bench.instance, settings, now)
+    found = recorded(bench.instance, settings, now, checks_of(bench.instance))
     assert [one.partition for one in found.checks] == [f"vorinostat|{KEY}"]
     assert found.evaluated == 2
     status = read_status(bench.instance, bench.platform.store, settings, now)
@@ -116,7 +116,7 @@ def test_what_waits_says_why(bench: Workbench) -> None:
         instance, job_name="images", status=dg.DagsterRunStatus.NOT_STARTED,
         tags={"dagster/partition": f"untreated|{KEY}", REASON_TAG: "nothing of it is published"},
     )  # fmt: skip
-    (waiting,) = recorded(instance, settings, datetime.now(UTC)).requests
+    (waiting,) = recorded(instance, settings, datetime.now(UTC), checks_of(instance)).requests
     assert (waiting.what, waiting.partition, waiting.state) == ("images", f"untreated|{KEY}", "queued")
     assert waiting.asked_by == "nothing of it is published"
     assert waiting.waits == "No daemon runs that would take it: `make ui` starts one."
@@ -128,7 +128,7 @@ def test_a_queue_that_is_full_says_so() -> None:
             made.add_daemon_heartbeat(DaemonHeartbeat(datetime.now(UTC).timestamp(), daemon, "one", []))
         create_run_for_test(made, job_name="images", status=dg.DagsterRunStatus.STARTED)
         create_run_for_test(made, job_name="secms", status=dg.DagsterRunStatus.NOT_STARTED)
-        running, queued = recorded(made, Settings(), datetime.now(UTC)).requests
+        running, queued = recorded(made, Settings(), datetime.now(UTC), checks_of(made)).requests
     assert (running.state, running.waits) == ("running", "")
     assert queued.waits == "1 runs are under way, and no more than 1 may be at once."
 

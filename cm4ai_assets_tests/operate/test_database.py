@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 import yaml
 
-from cm4ai_assets import ui
+from cm4ai_assets import daemon, ui
 from cm4ai_assets.coordination import Postgres
 from cm4ai_assets.defs import broker
 from cm4ai_assets.defs.binding import require_bound
@@ -234,8 +234,11 @@ def test_a_second_daemon_is_refused(
 ) -> None:
     monkeypatch.setenv("CM4AI_STORAGE", store.url)
     started = []
-    monkeypatch.setattr(ui, "_daemon", started.append)
+    monkeypatch.setattr(daemon.subprocess, "Popen", lambda *words, **_: started.append(words))
     with Postgres(url).hold(["daemon"]):
         assert ui.main(["--port", "0"]) == 2
-    assert "Another machine runs the daemon of this instance." in capfd.readouterr().err.replace("\n", " ")
+    assert (
+        "Another process, here or on another machine, runs the daemon of this instance."
+        in capfd.readouterr().err.replace("\n", " ")
+    )
     assert started == []

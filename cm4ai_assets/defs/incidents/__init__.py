@@ -7,6 +7,7 @@ message (`alerts`), and how a page shows it (`status`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,7 @@ import dagster as dg
 
 from cm4ai_assets import causes
 from cm4ai_assets.defs.incidents.automation import automation_incidents
-from cm4ai_assets.defs.incidents.checks import check_incident, failing_checks
+from cm4ai_assets.defs.incidents.checks import Failing, check_incident, failing_checks
 from cm4ai_assets.defs.incidents.runs import failed_runs
 from cm4ai_assets.incidents import Incident, Kind, Severity, in_order
 from cm4ai_assets.storage.store import Store
@@ -24,7 +25,12 @@ _newsrooms: WeakKeyDictionary[Store, Newsroom] = WeakKeyDictionary()
 
 
 def open_incidents(
-    instance: dg.DagsterInstance, store: Store, repository: dg.RepositoryDefinition, now: datetime
+    instance: dg.DagsterInstance,
+    store: Store,
+    repository: dg.RepositoryDefinition,
+    now: datetime,
+    *,
+    failing: Sequence[Failing] | None = None,
 ) -> list[Incident]:
     """Every incident that is open now, worst first.
 
@@ -34,12 +40,14 @@ def open_incidents(
         repository: The checks, sensors and schedules that there are (`context.repository_def`, or
             `definitions.defs.get_repository_def()`).
         now: The time, with its zone.
+        failing: What `failing_checks` of this instance says, where it was asked already.
     """
-    failing = failing_checks(instance, repository.asset_graph.asset_check_keys)
+    checks = repository.asset_graph.asset_check_keys
+    found = failing_checks(instance, checks) if failing is None else [one for one in failing if one.check in checks]
     return in_order(
         [
             *failed_runs(instance, repository, now),
-            *map(check_incident, failing),
+            *map(check_incident, found),
             *automation_incidents(instance, repository, now),
             *_news(store, now),
         ]

@@ -10,7 +10,8 @@ import base64
 import binascii
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -39,22 +40,36 @@ _PICTURE = re.compile(
 _ROWS = AssetCheckExecutionsTable.c
 
 
-def recorded(instance: dg.DagsterInstance, settings: Settings, now: datetime) -> Recorded:
+@dataclass(frozen=True)
+class Checks:
+    """The checks that were ever evaluated here and in how many partitions, and the evaluations that did not pass."""
+
+    evaluated: Mapping[dg.AssetCheckKey, int]
+    failing: Sequence[Failing]
+
+
+def checks_of(instance: dg.DagsterInstance) -> Checks:
+    """Ask an instance, once for the page and for what needs a person."""
+    known = known_checks(instance)
+    return Checks(known, failing_checks(instance, known))
+
+
+def recorded(instance: dg.DagsterInstance, settings: Settings, now: datetime, checks: Checks) -> Recorded:
     """What an instance has recorded.
 
     Args:
         instance: The instance.
         settings: Which archive is watched.
         now: The time, with its zone.
+        checks: What `checks_of` says of it.
     """
     states = states_of(instance)
     daemon = alive(instance)
-    every = known_checks(instance)
     return Recorded(
         where=describe(instance),
         look=_look(states.get(RELEASE_SENSOR), settings),
-        checks=tuple(map(_check, failing_checks(instance, every))),
-        evaluated=sum(every.values()),
+        checks=tuple(map(_check, checks.failing)),
+        evaluated=sum(checks.evaluated.values()),
         requests=tuple(requests(instance, daemon=daemon)),
         tickers=tuple(_ticker(instance, state) for _, state in sorted(states.items())),
         days=tuple(_days(instance, now)),

@@ -6,14 +6,14 @@ person's time at a terminal, and a step that runs without a repository has none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstigatorData, SensorInstigatorData
 
-from cm4ai_assets.defs.status.asking import known_checks, states_of
+from cm4ai_assets.defs.status.asking import states_of
 
 _A_JOB = "any"
 
@@ -35,10 +35,10 @@ class _Bare:
         return False
 
 
-def bare_repository(instance: dg.DagsterInstance) -> dg.RepositoryDefinition:
-    """The checks that were evaluated, and the sensors and schedules that were on or off."""
+def bare_repository(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey]) -> dg.RepositoryDefinition:
+    """The checks that were evaluated (`asking.known_checks`), and the sensors and schedules that were on or off."""
     states = list(states_of(instance).values())
-    bare = _Bare(_Checks(frozenset(known_checks(instance))), list(_sensors(states)), list(_schedules(states)))
+    bare = _Bare(_Checks(frozenset(checks)), list(_sensors(states)), list(_schedules(states)))
     return cast("dg.RepositoryDefinition", bare)
 
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from cm4ai_assets.causes import of_exception
 from cm4ai_assets.defs.incidents import open_incidents
-from cm4ai_assets.defs.status.asking import recorded
+from cm4ai_assets.defs.status.asking import checks_of, recorded
 from cm4ai_assets.defs.status.bare import bare_repository
 from cm4ai_assets.incidents import Incident
 from cm4ai_assets.settings import Settings
@@ -47,9 +47,11 @@ def read_status(
     open_now: list[Incident] | None = None
     unknown = []
     try:
-        every = recorded(instance, settings, now)
+        checks = checks_of(instance)
+        every = recorded(instance, settings, now, checks)
         found = replace(every, requests=tuple(one for one in every.requests if one.id != own_run))
-        every_open = open_incidents(instance, store, repository or bare_repository(instance), now)
+        definitions = repository or bare_repository(instance, checks.evaluated)
+        every_open = open_incidents(instance, store, definitions, now, failing=checks.failing)
         # That the page could not be made before is over when this one is published.
         open_now = [one for one in every_open if not own_run or one.key != _OWN_FAILURE]
     except Exception as error:  # noqa: BLE001 - what can be read is shown all the same
