@@ -40,7 +40,7 @@ CHECK = "/assets/if_archive?view=checks&checkDetail=digest_and_size"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
 ]
 
@@ -114,7 +114,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _until(holds: Callable[[], object], seconds: float = 180) -> None:
+def _until(holds: Callable[[], object], seconds: float = 400) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen"
@@ -164,7 +164,7 @@ def test_the_day_of_an_operator(day: Day) -> None:
         day.archive.faults.append(corrupt)
         _materialize(page)
         page.goto("/runs")
-        page.get_by_text("Failure").first.wait_for(timeout=120_000)
+        page.get_by_text("Failure").first.wait_for(timeout=300_000)
         seen("run")
         _until(lambda: any("digest_and_size" in str(one) for one in day.messages))
         (alert,) = [one for one in day.messages if "digest_and_size" in one["title"]]
