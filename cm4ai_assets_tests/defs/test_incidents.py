@@ -28,7 +28,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
 from cm4ai_assets.alerts import memory
-from cm4ai_assets.defs.incidents import open_incidents
+from cm4ai_assets.defs.incidents import open_incidents, runs
 from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -186,6 +186,21 @@ def test_a_failed_run_is_open_until_a_later_run_makes_the_same(instance: dg.Dags
     assert now_open(instance, store) == []
     ended(instance, "canceled", "a", "fields", "tensors")
     assert now_open(instance, store) == [], "a cancelled run is no failure"
+
+
+def test_what_was_made_good_stays_so_however_many_runs_come_after(
+    instance: dg.DagsterInstance, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "MOST", 2)
+    ended(instance, "failed", "a", "fields")
+    ended(instance, "success", "a", "fields")
+    ended(instance, "failed", None, "counts")
+    instance.report_runless_asset_event(dg.AssetMaterialization("counts"))
+    for _ in range(3):
+        ended(instance, "success", "b", "fields")
+    assert now_open(instance, store) == [runs._more()]
+    monkeypatch.setattr(runs, "MOST", 1000)
+    assert now_open(instance, store) == []
 
 
 def test_a_run_whose_process_died_is_named_by_its_job_and_one_that_is_tried_again_is_not_open_yet(

@@ -37,7 +37,7 @@ def automation_incidents(
     if down is not None:
         yield down
         return
-    states = _states(instance)
+    states = states_of(instance)
     every: list[Instigator] = [*repository.sensor_defs, *repository.schedule_defs]
     for definition in every:
         state = states.get(definition.name)
@@ -69,7 +69,7 @@ def _daemons_down(instance: dg.DagsterInstance) -> Incident | None:
     )
 
 
-def _states(instance: dg.DagsterInstance) -> dict[str, InstigatorState]:
+def states_of(instance: dg.DagsterInstance) -> dict[str, InstigatorState]:
     """What the instance knows of sensors and schedules by name; of one loaded in several ways, what runs."""
     states: dict[str, InstigatorState] = {}
     # An instance that only lives for a run has no sensors, and no storage for what they do.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -19,6 +20,8 @@ AS_LONG_AS = timedelta(days=30)
 """A failed run that nobody has repeated for so long is not wanted any more; checks say what is missing."""
 
 MOST = 500
+"""Failed runs that are looked at, newest first; that there are more is an incident of its own."""
+
 A_RUN_FAILED = "a-run-failed"
 _PARTITION_TAG = "dagster/partition"
 _RETRIED_TAG = "dagster/auto_retry_run_id"
@@ -52,17 +55,17 @@ def failed_runs(instance: dg.DagsterInstance, repository: dg.RepositoryDefinitio
     run of the same ended otherwise. One that was cancelled is no failure and makes nothing good. One whose steps all
     failed at a blocking check is left to the incident of that check.
     """
-    failed = _records(instance, dg.DagsterRunStatus.FAILURE, now - AS_LONG_AS)
+    failed = _records(instance, dg.DagsterRunStatus.FAILURE, now - AS_LONG_AS, limit=MOST)
     if not failed:
         return []
-    succeeded = _records(instance, dg.DagsterRunStatus.SUCCESS, min(map(_end, failed)))
+    succeeded = _successes(instance, failed)
     found: dict[str, Incident] = {}
     made, tried = set[Subject](), set[Subject]()
     for record in sorted([*failed, *succeeded], key=_end, reverse=True):
         run, subjects = record.dagster_run, _subjects(record.dagster_run, repository)
-        if run.status is dg.DagsterRunStatus.SUCCESS:
-            made |= subjects
-        elif _RETRIED_TAG not in run.tags and not subjects <= made:
+        has_failed = run.status is dg.DagsterRunStatus.FAILURE
+        made |= _made_since(instance, subjects, _end(record)) if has_failed else subjects
+        if has_failed and _RETRIED_TAG not in run.tags and not subjects <= made:
             ending = _ending(instance, run.run_id)
             made |= {(_partition(run), asset) for asset in ending.made}
             one = _incident(record, ending)
@@ -71,11 +74,51 @@ def failed_runs(instance: dg.DagsterInstance, repository: dg.RepositoryDefinitio
             elif not subjects <= made | tried and ending.errors.keys() - ending.blocked != set():
                 found[one.key] = one
         tried |= subjects
-    return list(found.values())
+    return [*found.values(), *([_more()] if len(failed) >= MOST else [])]
 
 
-def _records(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, after: datetime) -> Sequence[dg.RunRecord]:
-    return instance.get_run_records(dg.RunsFilter(statuses=[status], updated_after=after), limit=MOST)
+def _successes(instance: dg.DagsterInstance, failed: Sequence[dg.RunRecord]) -> list[dg.RunRecord]:
+    """The runs that may have made good what failed: every later one of its partition, however many others came since.
+
+    Of what has no partition, the latest of its job and the latest of all; see `_made_since`, too.
+    """
+    after, runs = min(map(_end, failed)), [record.dagster_run for record in failed]
+    success, partitions = dg.DagsterRunStatus.SUCCESS, sorted({_partition(run) for run in runs} - {""})
+    found = [*_records(instance, success, after, limit=MOST)]
+    if partitions:
+        found += _records(instance, success, after, tags={_PARTITION_TAG: partitions}, limit=None)
+    for job in sorted({run.job_name for run in runs if not _partition(run)}):
+        found += _records(instance, success, after, job_name=job, limit=1)
+    return list({record.dagster_run.run_id: record for record in found}.values())
+
+
+def _made_since(instance: dg.DagsterInstance, subjects: set[Subject], after: datetime) -> set[Subject]:
+    """Those of assets without partitions that were made after a time, by whichever run."""
+    events = {one: instance.get_latest_materialization_event(dg.AssetKey(one[1])) for one in subjects if not one[0]}
+    return {one for one, event in events.items() if event is not None and event.timestamp > after.timestamp()}
+
+
+def _more() -> Incident:
+    return Incident(
+        key="runs:more",
+        kind=Kind.RUN_FAILED,
+        severity=Severity.FAILURE,
+        title=f"{MOST} runs or more failed in {AS_LONG_AS.days} days",
+        text=f"Only the latest {MOST} are looked at here; the page of runs has all of them.",
+        link_path="/runs",
+        runbook=A_RUN_FAILED,
+    )
+
+
+def _records(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    after: datetime,
+    *,
+    limit: int | None,
+    **more: Any,  # noqa: ANN401 - what a RunsFilter takes
+) -> Sequence[dg.RunRecord]:
+    return instance.get_run_records(dg.RunsFilter(statuses=[status], updated_after=after, **more), limit=limit)
 
 
 def _end(record: dg.RunRecord) -> datetime:

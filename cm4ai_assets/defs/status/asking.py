@@ -23,6 +23,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from cm4ai_assets.defs.home import describe
+from cm4ai_assets.defs.incidents.automation import states_of
 from cm4ai_assets.defs.incidents.checks import Failing, failing_checks
 from cm4ai_assets.defs.status.requests import requests
 from cm4ai_assets.incidents import TEXT_WIDTH, shown
@@ -122,15 +123,6 @@ def pictures(evaluation: dg.AssetCheckEvaluation) -> Iterator[Picture]:
                 except binascii.Error:
                     continue
                 yield Picture(from_markdown(found["alt"]), found["mime"], data)
-
-
-def states_of(instance: dg.DagsterInstance) -> dict[str, InstigatorState]:
-    """What the instance knows of sensors and schedules by name; of one loaded in several ways, what runs."""
-    states: dict[str, InstigatorState] = {}
-    for state in instance.all_instigator_state():
-        if state.name not in states or state.is_running:
-            states[state.name] = state
-    return states
 
 
 def _look(state: InstigatorState | None, settings: Settings) -> Look | None:

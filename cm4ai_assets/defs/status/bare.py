@@ -13,7 +13,7 @@ from typing import cast
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, ScheduleInstigatorData, SensorInstigatorData
 
-from cm4ai_assets.defs.status.asking import states_of
+from cm4ai_assets.defs.incidents.automation import states_of
 
 _A_JOB = "any"
 
