@@ -107,18 +107,23 @@ def _copy_file(store: Store, path: str, listed: Listed, target: Path) -> None:
 def copy_home(home: Path, target: Path) -> None:
     """Copy the files of a Dagster instance; its databases as they are at one moment each, whoever writes them.
 
-    An earlier copy is replaced.
+    An earlier copy is replaced once the new one is whole; interrupted at any moment, one of them stands.
     """
-    partial = target.with_name(f".{target.name}.new")
+    partial, earlier = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     with typed_disk_errors(target.parent):
-        shutil.rmtree(partial, ignore_errors=True)
+        if earlier.exists() and not target.exists():
+            earlier.replace(target)
+        for left in (partial, earlier):
+            shutil.rmtree(left, ignore_errors=True)
         for path in sorted(home.rglob("*")):
             name = path.relative_to(home)
             if path.is_file() and name.parts[0] not in _LEFT_OUT and not _is_passing(path):
                 (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 _copy_of_home(path, partial / name)
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.replace(earlier)
         partial.replace(target)
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _is_passing(path: Path) -> bool:

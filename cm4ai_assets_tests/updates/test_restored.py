@@ -125,3 +125,30 @@ def test_a_database_is_copied_as_it_is_at_one_moment_while_it_is_written(tmp_pat
         path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*") if path.is_file()
     }
     assert names == {"history/runs.db", "cm4ai_storage.json"}
+
+
+@pytest.mark.parametrize("broken", ["the copying", "its renaming"])
+def test_an_earlier_copy_stands_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    home.mkdir()
+    (home / "one").write_text("1")
+    copy_home(home, copy)
+    (home / "one").write_text("2")
+
+    def breaks(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    rename = Path.replace
+    with monkeypatch.context() as patch:
+        if broken == "the copying":
+            patch.setattr(shutil, "copy2", breaks)
+        else:
+            patch.setattr(Path, "replace", lambda at, to: breaks() if at.name == ".copy.new" else rename(at, to))
+        with pytest.raises(KeyboardInterrupt):
+            copy_home(home, copy)
+    assert [path.read_text() for path in (copy / "one", tmp_path / ".copy.old" / "one") if path.exists()] == ["1"]
+    copy_home(home, copy)
+    assert (copy / "one").read_text() == "2"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "home"]
