@@ -56,6 +56,13 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return folder
 
 
+@pytest.fixture
+def only_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests that hold a daemon to its times do not run beside one another, whichever worker has them."""
+    with filelock.FileLock(tmp_path_factory.getbasetemp().parent / "daemon.lock"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def dask_launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
     """What starts schedulers and workers of Dask; see `servers.dask_cluster`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import PROJECT, service_variables
 from cm4ai_assets_tests.operate.sections import commands
 from cm4ai_assets_tests.processes import end_group
+from cm4ai_assets_tests.validators.node import CHROMIUM, NO_CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("apprise", reason="apprise is not installed (extra: alerts)")
 receivers = pytest.importorskip("cm4ai_assets_tests.servers.receivers", reason="aiosmtpd is not installed (extra: dev)")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 RELEASE = "2026-06-v2.0"
 SECRET = "planted-4b1d-secret"  # to be found nowhere
 PARTITION = f"/assets/if_archive?view=partitions&partition=paclitaxel%7C{RELEASE}"
@@ -40,8 +39,9 @@ CHECK = "/assets/if_archive?view=checks&checkDetail=digest_and_size"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.timeout(1200),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
+    pytest.mark.usefixtures("only_daemon"),
+    pytest.mark.timeout(1200),  # the other test that has a daemon may go first
+    pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM),
 ]
 
 
@@ -114,7 +114,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _until(holds: Callable[[], object], seconds: float = 400) -> None:
+def _until(holds: Callable[[], object], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not happen"
@@ -164,7 +164,7 @@ def test_the_day_of_an_operator(day: Day) -> None:
         day.archive.faults.append(corrupt)
         _materialize(page)
         page.goto("/runs")
-        page.get_by_text("Failure").first.wait_for(timeout=300_000)
+        page.get_by_text("Failure").first.wait_for(timeout=120_000)
         seen("run")
         _until(lambda: any("digest_and_size" in str(one) for one in day.messages))
         (alert,) = [one for one in day.messages if "digest_and_size" in one["title"]]

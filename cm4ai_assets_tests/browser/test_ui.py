@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,9 +18,9 @@ from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import service_variables
 from cm4ai_assets_tests.browser.pictures import MAX_BYTES, PICTURES, Picture, folder_of, take
 from cm4ai_assets_tests.processes import end_group
+from cm4ai_assets_tests.validators.node import CHROMIUM, NO_CHROMIUM
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PROJECT = Path(__file__).resolve().parents[2]
 RELEASE = "2026-06-v2.0"
 
@@ -29,7 +28,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
+    pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM),
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,12 +20,11 @@ import pytest
 
 from cm4ai_assets.settings import PROJECT
 from cm4ai_assets.tables import ALL
-from cm4ai_assets_tests.validators.node import axe_violations
+from cm4ai_assets_tests.validators.node import CHROMIUM, axe_violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = ((1440, 900), (390, 844))
 OF_THE_THEME = ("aria-dialog-name ", "landmark-unique ")  # its markup; templates are not overridden (decision 47)
 JUDGED = ("", "tutorial/")
