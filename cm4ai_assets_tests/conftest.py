@@ -41,6 +41,16 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _in_its_folder() -> Iterator[None]:
+    """A module leaves the process in the folder in which it began: what runs after it starts programs there."""
+    folder = Path.cwd()
+    yield
+    left = Path.cwd()
+    os.chdir(folder)
+    assert left == folder, "a test has changed the working directory"
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "storage"), scratch=tmp_path / "scratch")

@@ -17,7 +17,7 @@ PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")))
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`]+)`")
 _PROGRAM = re.compile(
-    r"(cm4ai|make|pip|dg|dagster-daemon|dagster-webserver|caddy|git|docker|(\S*/)?python3?|\.ci/run)\b(?!-)"
+    r"(cm4ai|make|pip|dg|dagster-daemon|dagster-webserver|caddy|git|docker|(\S*/)?python3?|\.ci/run)\b(?![-:])"
 )
 _NAME_ALONE = re.compile(r"[\w-]+")
 

@@ -233,6 +233,7 @@ def test_a_second_daemon_is_refused(
     home: Path, store: Store, url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CM4AI_STORAGE", store.url)
+    monkeypatch.chdir(home.parent)  # restored: the UI works in DAGSTER_HOME
     started = []
     monkeypatch.setattr(daemon.subprocess, "Popen", lambda *words, **_: started.append(words))
     with Postgres(url).hold(["daemon"]):
