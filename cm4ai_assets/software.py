@@ -97,7 +97,8 @@ def addresses() -> tuple[str, ...]:
 @cache
 def environment() -> str:
     """The installed distributions, one a line as `name==version`, sorted: the lock file of this process."""
-    installed = {f"{one.metadata['Name']}=={one.version}" for one in distributions() if one.metadata["Name"]}
+    stated = (one.metadata for one in distributions())  # read anew at each look: once for each
+    installed = {f"{one['Name']}=={one['Version']}" for one in stated if one["Name"]}
     return "".join(f"{line}\n" for line in sorted(installed, key=str.lower))
 
 

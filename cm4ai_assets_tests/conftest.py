@@ -15,12 +15,15 @@ from hypothesis import HealthCheck, settings
 
 from cm4ai_assets.sandbox import build
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests import pace
 from cm4ai_assets_tests.servers.dask_cluster import Launcher
 from cm4ai_assets_tests.servers.postgres import database, postgres_server
 from cm4ai_assets_tests.servers.redis import redis_server
 from cm4ai_assets_tests.shared import ABSENT, SHARED
 
 __all__ = ["database", "postgres_server", "redis_server"]  # fixtures, for every test package
+
+pace.keep_compiled()
 
 SANDBOX_FIELDS = int(os.environ.get("CM4AI_SANDBOX_FIELDS", "8"))  # `make pictures` wants more of them
 
@@ -31,6 +34,22 @@ absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 # How fast examples come says something about the machine, nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The order is that of `pace`; pytest-xdist would begin with the modules of most tests, which are short ones."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    pace.longest_first(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _disks_are_not_waited_for() -> Iterator[None]:
+    with pace.without_waiting_for_disks():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +76,15 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def sandbox(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
     """An embedded archive of SANDBOX_FIELDS fields a condition, built once for all test processes. To be read only."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "sandbox"
     with filelock.FileLock(f"{folder}.lock"):
         build(folder, fields=SANDBOX_FIELDS)  # finds what another process has built
-    return folder
+    built = pace.stamps(folder)
+    yield folder
+    assert pace.stamps(folder) == built, "a test has written into the sandbox that all tests share"
 
 
 @pytest.fixture

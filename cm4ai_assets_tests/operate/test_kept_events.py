@@ -8,10 +8,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from alembic.util import pyfiles
+from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.api import execute_run
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from cm4ai_assets.defs import kept_events
+from cm4ai_assets.defs.executor import in_process
 from cm4ai_assets.defs.instance import open_instance
 from cm4ai_assets.defs.kept_events import KeptEventLog
 from cm4ai_assets.storage.store import Store
@@ -75,3 +79,36 @@ def test_few_files_stay_open_and_none_after_it_is_closed(
     assert not log._engines
     assert list(folder.glob("*.db"))
     assert not [*folder.glob("*-wal")]  # the journals are written back: the files can be copied
+
+
+def test_a_run_that_dagster_starts_keeps_them_too(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with open_instance(store):
+        pass
+    job = dg.Definitions(assets=[made], executor=in_process).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.get() as instance:  # as `dagster api execute_run` does
+        run = instance.create_run_for_job(job)
+        assert execute_run(InMemoryJob(job), run, instance).success
+        assert isinstance(instance.event_log_storage, KeptEventLog)
+        assert {"PIPELINE_START", "ASSET_MATERIALIZATION", "PIPELINE_SUCCESS"} <= {
+            entry.dagster_event_type.value for entry in events(instance.event_log_storage, run.run_id)
+            if entry.dagster_event_type
+        }  # fmt: skip
+
+
+def test_the_migrations_are_read_once_by_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    load = pyfiles.load_module_py
+
+    def counted(name: str, path: str) -> object:
+        read.append(path)
+        return load(name, path)
+
+    with dg.DagsterInstance.ephemeral():
+        pass
+    monkeypatch.setattr(pyfiles, "load_module_py", counted)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert instance.get_runs() == []
+    assert [path for path in read if "versions" in Path(path).parts] == []

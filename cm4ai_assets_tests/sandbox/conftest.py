@@ -1,4 +1,4 @@
-"""One sandbox of eight fields per condition, built once, and a server over it."""
+"""A server over the sandbox that all test processes share, and what its catalogue says."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from cm4ai_assets.sandbox import SandboxServer, build
+from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.catalog import Catalog
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("sandbox") / "archive"
-    build(directory, fields=8, seed=1)
-    return directory
 
 
 @pytest.fixture(scope="session")

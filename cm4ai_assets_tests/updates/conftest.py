@@ -22,7 +22,7 @@ from cm4ai_assets.defs.updates import schedules
 from cm4ai_assets.defs.updates import sensor as release_sensor
 from cm4ai_assets.defs.updates.sensor import tick
 from cm4ai_assets.platform import Platform
-from cm4ai_assets.sandbox import SandboxServer, build
+from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.exchange import Record
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.layout import Partition
@@ -167,14 +167,6 @@ class Daemon:
         return next(
             record.evaluation for record in records if record.evaluation and record.evaluation.partition == partition
         )
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The synthetic twin of the history."""
-    folder = tmp_path_factory.mktemp("sandbox") / "archive"
-    build(folder, fields=FIELDS)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,65 @@
+"""What the suite does to be quick holds, and what it says of itself is so."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from cm4ai_assets_tests import pace
+
+
+def test_processes_that_tests_start_keep_what_they_compile() -> None:
+    said = [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"]
+    assert subprocess.run(said, capture_output=True, text=True, check=True).stdout == "False\n"
+    assert not sys.dont_write_bytecode
+
+
+def test_a_disk_is_not_waited_for_and_a_closed_file_is_refused(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fsync(descriptor)
+    engine = create_engine(f"sqlite:///{tmp_path / 'one.db'}")
+    with engine.connect() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 0
+    engine.dispose()
+    with sqlite3.connect(tmp_path / "one.db") as plain:
+        assert plain.execute("PRAGMA synchronous").fetchone() == (2,), "elsewhere it is as it was"
+
+
+def test_long_modules_go_first_and_each_keeps_its_order() -> None:
+    long = list(pace.SECONDS)[:2]
+    items = [SimpleNamespace(path=pace.TESTS / name) for name in ("test_plain.py", long[1], long[0], long[1])]
+    ordered = items.copy()
+    pace.longest_first(cast("list[pytest.Item]", ordered))
+    assert ordered == [items[2], items[1], items[3], items[0]]
+
+
+def test_a_module_whose_time_is_named_exists_and_longer_ones_are_named_first() -> None:
+    assert [name for name in pace.SECONDS if not (pace.TESTS / name).is_file()] == []
+    assert list(pace.SECONDS.values()) == sorted(pace.SECONDS.values(), reverse=True)
+
+
+def test_what_is_written_into_a_shared_folder_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "read").write_text("only")
+    before = pace.stamps(tmp_path)
+    assert before.keys() == {"read"}
+    (tmp_path / "more").touch()
+    assert pace.stamps(tmp_path) != before
+    (tmp_path / "more").unlink()
+    assert pace.stamps(tmp_path) == before
+    (tmp_path / "read").write_text("ONLY")
+    assert pace.stamps(tmp_path) != before
+
+
+def test_the_order_is_not_undone(pytestconfig: pytest.Config) -> None:
+    assert not getattr(pytestconfig.option, "loadscopereorder", False)
