@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import dagster as dg
 import kubernetes_validate
 import pytest
 import yaml
+from botocore.session import get_session
 from dagster._cli import create_dagster_cli
 from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_k8s.container_context import K8sContainerContext
@@ -27,13 +30,25 @@ SET = {
     "POSTGRES_PASSWORD": "Pg1", "REDIS_PASSWORD": "Rd1", "CM4AI_LOGIN": "operator", "CM4AI_LOGIN_HASH": "$2a$14$x",
     "CM4AI_RUNS": "3",
 }  # fmt: skip
+# Settings that a form of deployment has no use for, and what stands in their place.
+IN_CONTAINERS = {
+    "CM4AI_UI_PORT": "the command names the port, and the proxy knows it",
+}
+IN_KUBERNETES = {
+    "DAGSTER_HOME": "the chart sets it",
+    "CM4AI_UI_PORT": "the webserver is the chart's, which has no guard",
+    "CM4AI_UI_HOSTS": "the same",
+    "CM4AI_BROKER": "a run is a Job",
+    "CM4AI_RUNS": "max_concurrent_runs",
+}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
 SECRET = re.compile("password|secret|token|access_key|auth", re.IGNORECASE)
 
 
-def interpolated(text: str) -> str:
-    """What Compose makes of variables."""
-    return VARIABLE.sub(lambda found: SET.get(found[1]) or (found[3] if found[2] == ":-" else ""), text)
+def interpolated(text: str, wished: Mapping[str, str] | None = None) -> str:
+    """What Compose makes of variables: those of SET, and over them those that an operator wished for."""
+    values = {**SET, **(wished or {})}
+    return VARIABLE.sub(lambda found: values.get(found[1]) or (found[3] if found[2] == ":-" else ""), text)
 
 
 def parsed(text: str) -> Any:
@@ -121,12 +136,78 @@ def test_every_secret_comes_from_the_environment(compose: str) -> None:
     assert ".env" in (PROJECT / ".gitignore").read_text().splitlines()
 
 
+def every_setting() -> set[str]:
+    """The settings there are: `.env.example` lists them, and a test of `settings` holds it to what is read."""
+    return set(re.findall(r"^#?(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+
+
+def fixed_by_the_image() -> dict[str, str]:
+    text = (DEPLOY / "Dockerfile").read_text().rpartition("\nFROM ")[2].replace("\\\n", " ")
+    (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
+    return dict(word.split("=", 1) for word in line.split())
+
+
+def given(one: dict[str, Any]) -> dict[str, str]:
+    """The environment of a container: that of the image, and over it what the compose file sets."""
+    return fixed_by_the_image() | {name: str(value or "") for name, value in one["environment"].items()}
+
+
+def test_every_setting_reaches_the_containers(compose: str) -> None:
+    for name, one in yaml.safe_load(interpolated(compose))["services"].items():
+        if one["image"] == "cm4ai-assets":
+            settings = {key for key in given(one) if re.match("CM4AI_|DATAVERSE_|DAGSTER_", key)}
+            assert settings == every_setting() - set(IN_CONTAINERS), name
+    for name in every_setting() - set(IN_CONTAINERS) - set(fixed_by_the_image()):
+        value = yaml.safe_load(compose)["x-platform"]["environment"][name]
+        assert VARIABLE.search(value), f"{name}: what an operator writes into deploy/.env is not read"
+
+
+def test_what_an_operator_writes_into_the_file_of_compose_is_what_the_platform_reads(compose: str) -> None:
+    wished = {"CM4AI_SITE": "cm4ai.example.org", "CM4AI_ALERTS": "json://example.org/x", "CM4AI_SCRUB_GB": "3",
+              "CM4AI_POLL_SECONDS": "600", "CM4AI_COLLECTION": "other", "CM4AI_EXECUTOR": "tcp://dask:8786",
+              "CM4AI_DATASHEETS": "/data/sheets", "DATAVERSE_API_TOKEN": "t1"}  # fmt: skip
+    worker_ = yaml.safe_load(interpolated(compose, wished))["services"]["worker"]
+    settings = Settings.from_env(given(worker_))
+    assert settings.ui_hosts == ("cm4ai.example.org",)
+    assert settings.ui_url == "https://cm4ai.example.org"
+    assert settings.alerts == ("json://example.org/x",)
+    assert (settings.scrub_bytes, settings.poll_seconds, settings.collection) == (3 * 10**9, 600, "other")
+    assert (settings.executor, settings.datasheets) == ("tcp://dask:8786", "/data/sheets")
+    assert settings.dataverse_token == "t1"
+
+
+def test_what_nobody_wrote_into_it_is_the_default(compose: str) -> None:
+    found = Settings.from_env(given(yaml.safe_load(interpolated(compose))["services"]["worker"]))
+    usual = Settings.from_env({})
+    own = {"storage", "scratch", "database", "broker", "runs", "ui_hosts", "ui_url"}
+    for one in fields(Settings):
+        assert one.name in own or getattr(found, one.name) == getattr(usual, one.name), one.name
+    example = dict(re.findall(r"^#(\w+)=(.*)$", (DEPLOY / "example.env").read_text(), re.MULTILINE))
+    said = Settings.from_env({name: value for name, value in example.items() if value not in {"", "''"}})
+    for one in fields(Settings):
+        if one.name not in own | {"datasheets"}:
+            assert getattr(said, one.name) == getattr(usual, one.name), f"{one.name}: the example shows its default"
+
+
+@pytest.mark.parametrize(
+    ("region", "endpoint"), [("", "https://s3.amazonaws.com"), ("eu-west-1", "https://s3.eu-west-1.")]
+)
+def test_an_object_store_of_amazon_needs_its_keys_only(
+    compose: str, region: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left out reaches the container as an empty text, which is not everywhere the same as nothing."""
+    wished = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "other", "AWS_DEFAULT_REGION": region}
+    one = yaml.safe_load(interpolated(compose, wished))["services"]["worker"]
+    for name, value in one["environment"].items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, str(value or ""))
+    assert get_session().create_client("s3").meta.endpoint_url.startswith(endpoint)
+
+
 def test_what_the_containers_are_given_are_settings_and_their_commands_exist(
     compose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform = yaml.safe_load(interpolated(compose))["services"]["worker"]
-    known = re.findall(r"^#?(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
-    assert {name for name in platform["environment"] if not name.startswith("AWS_")} <= set(known)
     settings = Settings.from_env({name: str(value or "") for name, value in platform["environment"].items()})
     assert settings.database == "postgresql://cm4ai:Pg1@database:5432/cm4ai"
     assert (settings.broker, settings.runs) == ("redis://:Rd1@redis:6379/0", 3)
@@ -204,6 +285,23 @@ def test_the_instance_of_the_chart_has_the_limits_of_ours(values: dict[str, Any]
         assert limits.run_queue_config is not None
         assert limits.run_queue_config.max_concurrent_runs == 8
         assert limits.pool_config.default_pool_limit == 1
+
+
+def test_every_setting_of_a_run_has_its_place_in_the_values(values: dict[str, Any]) -> None:
+    text = (DEPLOY / "helm" / "values.yaml").read_text()
+    uncommented = re.sub(r"^( +)# (- \{name: .*\})$", r"\1\2", text, flags=re.MULTILINE)
+    (location,) = yaml.safe_load(uncommented)["dagster-user-deployments"]["deployments"]
+    named = {one["name"]: one["value"] for one in location["env"]}
+    secret = set(re.findall(r"--from-literal=(\w+)=", text)) - {"postgresql-password"}
+    assert all(SECRET.search(name) or name in {"CM4AI_DATABASE", "CM4AI_ALERTS"} for name in secret)
+    assert {name for name in {*named, *secret} if not name.startswith("AWS_")} == every_setting() - set(IN_KUBERNETES)
+    (by_itself,) = values["dagster-user-deployments"]["deployments"]
+    stated, usual = Settings.from_env(named), Settings.from_env({})
+    own = {one["name"] for one in by_itself["env"]} | {"CM4AI_DATASHEETS", "CM4AI_H5AD"}
+    assert {"CM4AI_STORAGE", "CM4AI_SCRATCH", "CM4AI_UI_URL"} <= own
+    for one in fields(Settings):
+        if f"CM4AI_{one.name.upper()}" not in own:
+            assert getattr(stated, one.name) == getattr(usual, one.name), f"{one.name}: the line shows its default"
 
 
 def test_no_secret_stands_in_the_values(values: dict[str, Any]) -> None:
