@@ -13,13 +13,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-NAME = "cm4ai_assets"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 # Extras of those who work on the platform, or show it. What stands in the others is passed on with it.
@@ -37,8 +37,8 @@ REFUSED = re.compile(r"(?<!l)(?:a?gpl|(?<!lesser )general public)|proprietary|no
 # What pip-audit says when nobody answers.
 NOT_REACHED = re.compile(r"connect|max retries|timed? ?out|proxy|ssl|service", re.IGNORECASE)
 
-# Distributions whose metadata state no licence, with the one that stands in their sources.
-READ_BY_HAND = {"mlcroissant": "Apache-2.0"}  # LICENSE of mlcommons/croissant
+# What was read at the source where metadata state nothing: each with its version, its address and the words there.
+READ_AT_THE_SOURCE = CONSTRAINTS.with_name("licences.toml")
 
 
 def licences(one: Distribution) -> list[str]:
@@ -49,11 +49,23 @@ def licences(one: Distribution) -> list[str]:
     return [text for text in stated if text and text != "OSI Approved"]
 
 
-def problem(name: str, stated: Iterable[str]) -> str | None:
-    """Why a licence is not accepted; None where it is. The most exact statement counts; of `A OR B` one is enough."""
-    first = next(iter(stated), READ_BY_HAND.get(name.lower(), ""))
-    if not first:
-        return "states no licence"
+def problem(one: Distribution) -> str | None:
+    """Why the licence of a distribution is not accepted; None where it is."""
+    stated = licences(one)
+    if stated:
+        return refusal(stated[0])
+    read = tomllib.loads(READ_AT_THE_SOURCE.read_text()).get(one.name.lower())
+    if read is None:
+        return f"states no licence, and {READ_AT_THE_SOURCE.name} has none of it"
+    if read["version"] != one.version:
+        return (
+            f"states no licence, and {READ_AT_THE_SOURCE.name} has that of {read['version']}: look at the source again"
+        )
+    return refusal(read["licence"])
+
+
+def refusal(first: str) -> str | None:
+    """Why a statement is not accepted; None where it is. Of `A OR B` one is enough."""
     for choice in re.split(r"\bOR\b", first):
         parts = re.split(r"\bAND\b", choice)
         if all(ACCEPTED.search(part) and not REFUSED.search(part) for part in parts):
@@ -63,15 +75,26 @@ def problem(name: str, stated: Iterable[str]) -> str | None:
 
 def passed_on() -> set[str]:
     """The extras with which the platform is installed to be run."""
+    return set(_setup()["options.extras_require"]) - NOT_PASSED_ON
+
+
+def asked_for(extras: Iterable[str]) -> Iterator[Requirement]:
+    """What setup.cfg asks for: what an installed package says of itself may be of an earlier day."""
+    setup = _setup()
+    texts = [setup["options"]["install_requires"], *(setup["options.extras_require"][extra] for extra in extras)]
+    yield from (Requirement(line) for text in texts for line in text.splitlines() if line)
+
+
+def _setup() -> configparser.ConfigParser:
     setup = configparser.ConfigParser()
     setup.read(CONSTRAINTS.parents[1] / "setup.cfg")
-    return set(setup["options.extras_require"]) - NOT_PASSED_ON
+    return setup
 
 
-def installed(extras: Iterable[str], name: str = NAME) -> Iterator[Distribution]:
-    """What a distribution brings with it, each once, as far as it is installed here."""
-    todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
-    shown = set[str]()
+def installed(extras: Iterable[str]) -> Iterator[Distribution]:
+    """What this package brings with it, each once, as far as it is installed here."""
+    todo = [(one.name, frozenset(one.extras)) for one in asked_for(extras)]
+    seen, shown = set[tuple[str, frozenset[str]]](), set[str]()
     while todo:
         wanted = todo.pop()
         if wanted in seen:
@@ -84,7 +107,7 @@ def installed(extras: Iterable[str], name: str = NAME) -> Iterator[Distribution]
         if found.name not in shown:
             shown.add(found.name)
             yield found
-        todo += [(one.name, frozenset({"", *one.extras})) for one in _required(found, wanted[1])]
+        todo += [(one.name, frozenset(one.extras)) for one in _required(found, wanted[1])]
 
 
 def _required(one: Distribution, extras: Iterable[str]) -> Iterator[Requirement]:
@@ -97,7 +120,7 @@ def _required(one: Distribution, extras: Iterable[str]) -> Iterator[Requirement]
 def check_licences() -> int:
     """Print every distribution whose licence is not accepted; how many there are."""
     found = sorted(installed(passed_on()), key=lambda one: one.name.lower())
-    bad = [f"{one.name} {one.version} {why}" for one in found if (why := problem(one.name, licences(one)))]
+    bad = [f"{one.name} {one.version} {why}" for one in found if (why := problem(one))]
     print(*bad, sep="\n", end="\n" if bad else "")
     print(f"Licences of {len(found)} distributions looked at, {len(bad)} not accepted.")
     return len(bad)

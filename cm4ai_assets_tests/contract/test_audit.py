@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import re
+import tomllib
+from datetime import date
+from importlib.metadata import Distribution, PathDistribution
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -49,7 +54,7 @@ def test_extras_are_followed_and_those_of_development_are_not(audit: ModuleType)
      "Apache-2.0 WITH LLVM-exception AND BSL-1.0", "Python Software Foundation License"],
 )  # fmt: skip
 def test_what_is_accepted(audit: ModuleType, stated: str) -> None:
-    assert audit.problem("some", [stated]) is None
+    assert audit.refusal(stated) is None
 
 
 @pytest.mark.parametrize(
@@ -58,12 +63,44 @@ def test_what_is_accepted(audit: ModuleType, stated: str) -> None:
      "BUSL-1.1", "CC-BY-NC-4.0", "Miscellaneous", "GNU Affero General Public License v3"],
 )  # fmt: skip
 def test_what_is_refused_is_named(audit: ModuleType, stated: str) -> None:
-    assert repr(stated) in audit.problem("some", [stated])
+    assert repr(stated) in audit.refusal(stated)
 
 
-def test_a_distribution_that_states_nothing_is_a_problem_until_somebody_has_read_it(audit: ModuleType) -> None:
-    assert audit.problem("some", []) == "states no licence"
-    assert audit.problem("mlcroissant", []) is None
+def distribution(folder: Path, name: str, version: str, *stated: str) -> Distribution:
+    """An installed distribution with nothing but metadata."""
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "\n".join(["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *stated])
+    )
+    return PathDistribution(info)
+
+
+def test_a_distribution_that_states_nothing_is_a_problem_until_somebody_has_looked_at_the_source_of_that_version(
+    audit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = tmp_path / "licences.toml"
+    read.write_text('[some]\nversion = "1.0"\nlicence = "MIT"\n[other]\nversion = "1.0"\nlicence = "GPL-3.0-only"\n')
+    monkeypatch.setattr(audit, "READ_AT_THE_SOURCE", read)
+    assert audit.problem(distribution(tmp_path, "Some", "1.0")) is None
+    assert "has that of 1.0: look at the source again" in audit.problem(distribution(tmp_path, "some", "1.1"))
+    assert audit.problem(distribution(tmp_path, "none", "1.0")).startswith("states no licence")
+    assert "'GPL-3.0-only'" in audit.problem(distribution(tmp_path, "other", "1.0"))
+    bad = distribution(tmp_path, "some", "1.0", "License-Expression: GPL-3.0-only")
+    assert "'GPL-3.0-only'" in audit.problem(bad), "what it states itself counts first"
+
+
+def test_what_was_read_at_a_source_names_it_and_is_of_the_version_that_is_tested(audit: ModuleType) -> None:
+    read = tomllib.loads(audit.READ_AT_THE_SOURCE.read_text())
+    pins = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", audit.CONSTRAINTS.read_text(), re.MULTILINE))
+    assert read
+    for name, one in read.items():
+        assert one["version"] == pins[name], f"{name}: another version is installed; look at its source again"
+        assert audit.licences(importlib.metadata.distribution(name)) == [], f"{name} says it itself now"
+        for address in (one["source"], one["text"]):
+            assert re.fullmatch(r"https://\S+/[0-9a-f]{40}/\S+", address), "a version that does not change"
+        assert one["licence"].split("-")[0] in one["words"]
+        assert isinstance(one["read"], date)
 
 
 def dependency(name: str, *vulnerabilities: str) -> dict[str, object]:

@@ -14,6 +14,7 @@ import yaml
 
 from cm4ai_assets import cli
 from cm4ai_assets.settings import PROJECT
+from cm4ai_assets_tests.validators.node import workflow_faults
 from cm4ai_assets_tests.validators.python import cff_problems
 
 GITHUB = PROJECT / ".github"
@@ -41,6 +42,33 @@ def test_the_workflow_calls_what_ci_calls(workflow: dict[str, Any]) -> None:
     assert of_workflow - {"dist"} == of_ci  # which is built by a test, too
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)) | {".venv/.dev"}
     assert of_workflow <= targets
+
+
+# Packages of Debian that GitHub's machines have by themselves, or something in their place.
+ON_THE_RUNNER = {"chromium": "google-chrome", "nodejs": "node", "npm": "npm", "systemd": "systemd"}
+
+
+def test_the_workflow_installs_the_programs_and_packages_that_ci_installs(workflow: dict[str, Any]) -> None:
+    """A program that is missing there would only skip the tests that need it."""
+    script = (PROJECT / ".ci/run").read_text()
+    of_ci = {name for names in re.findall(r"missing\+=\(([^)]*)\)", script) for name in names.split()}
+    said = "\n".join(step.get("run", "") for step in workflow["jobs"]["tests"]["steps"])
+    (installed,) = re.findall(r"apt-get install -y -qq --no-install-recommends ([^\n]*)", said)
+    assert set(ON_THE_RUNNER) <= of_ci
+    assert set(installed.split()) == of_ci - set(ON_THE_RUNNER)
+    loaders = r"'(torch==\S+)' '(scDataset==\S+)'"
+    assert re.findall(loaders, said) == re.findall(loaders, script) != []
+
+
+def test_actionlint_finds_no_fault_in_the_workflow_and_would_see_one() -> None:
+    text = (GITHUB / "workflows/ci.yml").read_text()
+    assert workflow_faults(text) == []
+    for right, wrong in (
+        ("matrix.python }}", "matrix.pyton }}"),
+        ("runs-on:", "run-on:"),
+        ("needs: quick", "needs: slow"),
+    ):
+        assert workflow_faults(text.replace(right, wrong)), wrong
 
 
 def test_the_matrix_has_every_python_that_the_package_asks_for(workflow: dict[str, Any]) -> None:

