@@ -65,6 +65,23 @@ def test_a_connection_is_opened_once(instance: dg.DagsterInstance, monkeypatch: 
     assert len(of_log) <= 4, of_log  # Dagster's own opens some 50
 
 
+def test_a_table_that_comes_is_seen_and_one_that_is_there_is_not_asked_for_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = instance.event_log_storage
+    assert not log.has_table("of_tomorrow")
+    with log.index_connection() as connection:
+        connection.exec_driver_sql("create table of_tomorrow (id integer)")
+    assert log.has_table("of_tomorrow")
+    asked: list[str] = []
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", lambda _, name: asked.append(name))
+    assert log.has_table("of_tomorrow")
+    assert asked == []
+    with log.index_connection():  # Dagster asks while it writes
+        assert not log.has_table("of_the_day_after")
+    assert asked == ["of_the_day_after"]
+
+
 def test_few_files_stay_open_and_none_after_it_is_closed(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
