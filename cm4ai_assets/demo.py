@@ -36,7 +36,7 @@ from cm4ai_assets.tables.status import PLATFORM_STATUS
 if TYPE_CHECKING:
     from cm4ai_assets.defs.launching import Outcome
 
-FIELDS = 12  # of each condition: enough for every shape of the release, and for a minute
+FIELDS = 8  # of each condition: enough for every shape of the release, and for a minute
 STATISTICS_RELEASE = "2025-06-v2.1"  # the published statistics of sequencing stand in that of June 2025 alone
 PROFILES_RELEASE = "2025-10-v1.1"  # and elution profiles as tables in that of October
 _PORT = 8765  # if it is free: addresses of files stay the same from one time to the next
@@ -64,10 +64,9 @@ class _Asked:
 
 _STEPS = (
     "releases --register",
-    _Asked(),
     _Asked(STATISTICS_RELEASE, "cellranger_metrics"),
     _Asked(PROFILES_RELEASE, "secms_profiles,secms_proteins", "untreated"),
-    _Asked(LATEST, "platform_status"),
+    _Asked(),  # last: it ends with the status of all
     "verify",
 )
 _PAGES = {

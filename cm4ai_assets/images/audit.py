@@ -24,6 +24,7 @@ from cm4ai_assets.heavy import Image
 from cm4ai_assets.images.colour import DARK, colour_of_sums, contradicts
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.images.names import parse_image_name
+from cm4ai_assets.images.ordered import cores, in_order
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.tensors import DIMENSIONS, StoreRecord, read_plane, tensor_digest
@@ -102,8 +103,9 @@ def audit_tensor(
         "field_id", "channel", "tensor_index", "member", "pixel_sha256"
     )
     by_name = {member.name: member for member in members}
-    for claim in (_Claim(*row) for row in rows.iter_rows()):
-        found = _claim_problem(claim, array, source, by_name)
+    claims = [_Claim(*row) for row in rows.iter_rows()]
+    calls = ((claim, array, source, by_name) for claim in claims)
+    for claim, found in zip(claims, in_order(_claim_problem, calls, workers=cores(), window=2 * cores()), strict=True):
         if found is not None:
             problems.append(f"{claim.field_id} {claim.channel} (row {claim.tensor_index}): {found}")
     sampled = rows["field_id"].unique(maintain_order=True).to_list()

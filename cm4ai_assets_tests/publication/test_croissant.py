@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
@@ -21,7 +22,7 @@ from mlcroissant._src.core.context import Context, CroissantVersion
 from mlcroissant._src.core.rdf import make_context
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.croissant.reading import CroissantError, load
+from cm4ai_assets.croissant.reading import CroissantError, _context, load
 from cm4ai_assets.croissant.words import CONTEXT, NAME
 from cm4ai_assets.publication import croissant_check
 from cm4ai_assets.publication.croissant import Described, build, croissant_files, described
@@ -423,18 +424,31 @@ def test_logging_that_is_configured_anew_closes_nobodys_stream(
     assert not stream.closed
 
 
+def test_what_is_loaded_is_what_mlcroissant_loads_by_itself(small: Release) -> None:
+    document = build(described(small, delivery_of(small)))
+    for one in (document, document | {"conformsTo": "http://mlcommons.org/croissant/1.0"}):
+        theirs = mlcroissant.Dataset(jsonld=copy.deepcopy(one))
+        ours = load(one).dataset
+        assert ours.metadata.to_json() == theirs.metadata.to_json()
+        assert [node.uuid for node in ours.metadata.nodes()] == [node.uuid for node in theirs.metadata.nodes()]
+        assert ours.metadata.ctx.is_v0() is theirs.metadata.ctx.is_v0() is False
+        assert ours.metadata.ctx.issues.report() == theirs.metadata.ctx.issues.report()
+    oldest = mlcroissant.Context(conforms_to="http://mlcommons.org/croissant/0.8")
+    assert _context().copy(conforms_to=oldest.conforms_to).is_v0() is oldest.is_v0() is True
+
+
 def test_what_was_loaded_to_be_checked_is_not_loaded_again_to_be_read(
     small: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = build(described(small, delivery_of(small)))
     made: list[object] = []
-    dataset = mlcroissant.Dataset
+    dataset = mlcroissant.Dataset.from_metadata
 
-    def counted(**words: Any) -> Any:
-        made.append(dataset(**words))
+    def counted(metadata: Any) -> Any:
+        made.append(dataset(metadata))
         return made[-1]
 
-    monkeypatch.setattr("mlcroissant.Dataset", counted)
+    monkeypatch.setattr("mlcroissant.Dataset.from_metadata", counted)
     assert load(document).dataset is load(document, {}).dataset
     assert len(made) == 1
     assert load(document, {}).dataset is made[1]  # what was read from is left to who reads it

@@ -18,6 +18,7 @@ from cm4ai_assets.publication.readiness.grading import POINTS
 from cm4ai_assets.publication.readiness.rubric import CRITERIA
 from cm4ai_assets.publication.readiness.summary import ColumnSummary, TableSummary
 from cm4ai_assets.publication.readiness.wording import key_actors
+from cm4ai_assets.tables.publication import DATASHEET_REPORT
 from cm4ai_assets_tests.crates.twins import ref
 from cm4ai_assets_tests.publication.readiness_twins import D4D, KEY, ORIGIN, SHA, Documents, items
 
@@ -252,3 +253,9 @@ def test_people_are_the_authors_of_the_crate_that_describes_the_others() -> None
     said = described_by({**files, "derived_crate": crates}, KEY)
     assert said.entities.filter("is_root").height == 2
     assert key_actors(said).two[0].text == "1 of 1 people have an ORCID"
+
+
+def test_a_picture_of_the_report_names_no_accession() -> None:
+    page = b'<p>MSV000098237</p><img src="data:image/webp;base64,UklGRk/MSV000099999/SRR1234567+AA=="></html>'
+    found = Documents().evidence(documents={DATASHEET_REPORT.name: {DATASHEET_REPORT.entry: page}})
+    assert found.page == '<p>MSV000098237</p><img src=""></html>'

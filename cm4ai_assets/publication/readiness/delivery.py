@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,7 @@ from cm4ai_assets.tables.publication import CROISSANT, DATASHEET_REPORT, DERIVED
 from cm4ai_assets.updates.credit import NOT_STATED, licence_name
 
 D4D = "datasheet.yaml"
+_PICTURE = re.compile(rb"data:[\w/+.-]+;base64,[\w+/=]+")
 _FOLDER_DIGEST = r'"cm4ai:listingSha256":\s*"([0-9a-f]{64})"'
 _OF_THE_SOURCE = (
     "Files made here carry the identifier of the release that they are made from. They have one of their own once "
@@ -87,8 +89,9 @@ class Delivery:
 
     @cached_property
     def page(self) -> str:
-        """The report; empty where there is none."""
-        return self.documents.get(DATASHEET_REPORT.name, {}).get(DATASHEET_REPORT.entry, b"").decode(errors="replace")
+        """The report without its pictures, which say nothing in words; empty where there is none."""
+        data = self.documents.get(DATASHEET_REPORT.name, {}).get(DATASHEET_REPORT.entry, b"")
+        return _PICTURE.sub(b"", data).decode(errors="replace")
 
     @cached_property
     def datasheet(self) -> str:
