@@ -3,8 +3,8 @@
 Dagster makes an engine and a connection for every event that it writes or reads, and closing the last connection of a
 SQLite file writes its journal back. That costs 25 ms of a processor per event, of which 15 are spent on opening and
 closing (decision 48). It also reads all of its migrations, some ninety scripts, for every file that it makes or opens;
-each run has a file of its own. And it asks whether a table exists before it writes to it. Belongs here: doing each once.
-Does not belong here: opening the instance (`instance`).
+each run has a file of its own. And it asks whether a table exists before it writes to it. Belongs here: doing each
+once. Does not belong here: opening the instance (`instance`).
 """
 
 from __future__ import annotations
