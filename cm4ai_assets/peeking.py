@@ -22,10 +22,10 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import by_range, stored_blob
+from cm4ai_assets.archives.dataverse.acquire import by_range
 from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import image_zips, lock_frame
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.images.antibodies import antibody_rows

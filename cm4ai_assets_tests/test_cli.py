@@ -15,7 +15,8 @@ import httpx2
 import pytest
 
 from cm4ai_assets import cli
-from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
+from cm4ai_assets.defs.names import COLLECTION
+from cm4ai_assets.defs.release.assets import watched_version
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import Settings, service_variables
 

@@ -19,9 +19,10 @@ import polars as pl
 
 from cm4ai_assets.archives.ena import acquire as runs
 from cm4ai_assets.archives.ena.ena import EnaClient
+from cm4ai_assets.archives.ena.run_file import run_files
 from cm4ai_assets.archives.figshare import acquire as figshare
 from cm4ai_assets.archives.figshare.client import FigshareClient
-from cm4ai_assets.archives.figshare.lock import FigshareFile
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile
 from cm4ai_assets.archives.massive.client import MassiveClient
 from cm4ai_assets.archives.massive.pulling import pull_rows
 from cm4ai_assets.archives.pulled import Pulled
@@ -209,7 +210,7 @@ def pull_all(
     of_runs = {
         (row["run"], file.name): file
         for row in holdings.runs.filter(pl.col("file_names").list.len() > 0).rows(named=True)
-        for file in runs.run_files(row)
+        for file in run_files(row)
     }
     for _, accession, path in wanted.filter(archive="ena").iter_rows():
         # The client that lists runs is impatient; a download is not.

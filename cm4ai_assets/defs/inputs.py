@@ -12,9 +12,8 @@ from contextlib import ExitStack, contextmanager
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.defs.acquisition import acquire_file, as_dagster, source_of
 from cm4ai_assets.defs.pages import failure
 from cm4ai_assets.defs.publishing import Metadata

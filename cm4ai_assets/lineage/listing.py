@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from cm4ai_assets.archives.ena.acquire import run_files
-from cm4ai_assets.archives.massive.acquire import DepositFile
+from cm4ai_assets.archives.ena.run_file import run_files
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.lineage.published import PublishedFile, article_file, deposit_file, release_file, run_file
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.store import Store

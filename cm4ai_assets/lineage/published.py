@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets import tables
-from cm4ai_assets.archives.dataverse import acquire as dataverse
+from cm4ai_assets.archives.dataverse import locked_file as dataverse
 from cm4ai_assets.archives.dataverse.exports import download_url
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.archives.ena import acquire as runs
+from cm4ai_assets.archives.ena import run_file as runs
 from cm4ai_assets.archives.ena.reports import RunFile
-from cm4ai_assets.archives.figshare import acquire as figshare
-from cm4ai_assets.archives.figshare.lock import FigshareFile
-from cm4ai_assets.archives.massive.acquire import DepositFile
+from cm4ai_assets.archives.figshare import locked_file as figshare
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.errors import ReleaseKeyError
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
@@ -193,7 +193,7 @@ def deposit_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
 
 
 def run_file(blobs: BlobStore, row: dict[str, object], file: RunFile) -> PublishedFile:
-    """One of the files (`archives.ena.acquire.run_files`) of a row of `sra_runs`."""
+    """One of the files (`archives.ena.run_file.run_files`) of a row of `sra_runs`."""
     blob = runs.stored_blob(file, blobs)
     return PublishedFile(
         archive=ENA,

@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from cm4ai_assets.archives.ena.acquire import run_files
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport, day_in
+from cm4ai_assets.archives.ena.run_file import run_files
 from cm4ai_assets.crates.identifiers import normalize_type
 from cm4ai_assets.identifiers import SRA_RUN
 from cm4ai_assets.tables.perturbseq import RUN_LISTS, SRA_RUNS

@@ -58,7 +58,7 @@ class References:
         self._store = store
         self._unreadable = unreadable or _raise
         self._held = Held(store, BlobStore(store.fs, store.root))
-        self._holders = Holders(store)
+        self._holders = Holders(store, unreadable=self._unreadable_lock)
         self._followed: dict[str, list[Reference] | BaseException] = {}
         self._made_by: dict[str, tuple[str, str | None] | None] = {}
 
@@ -128,18 +128,15 @@ class References:
         for wanted in layout.partitions_of(table, Partition(release)):
             if wanted in own:
                 continue
-            try:
-                shared = self._holders.holder(feed, wanted)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:  # noqa: BLE001 - a lock that cannot be read; see `_of_rows`
-                self._unreadable(_table(RELEASE_FILES, Partition(release)), error)
-                return
+            shared = self._holders.holder(feed, wanted)
             if shared is None:
                 continue
             place = Partition(shared, wanted.condition)
             if place in self.published.get(table.name, ()):
                 yield _table(table, place)
+
+    def _unreadable_lock(self, release: str, error: BaseException) -> None:
+        self._unreadable(_table(RELEASE_FILES, Partition(release)), error)
 
     def software_of(self, paths: Iterable[str]) -> Iterator[Reference]:
         """Source and distributions that the records of the runs name that made what stands under these paths."""

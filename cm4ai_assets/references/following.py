@@ -1,7 +1,7 @@
 """From the rows of a table to the blobs and stores that they name.
 
 Belongs here: one rule for each table whose rows refer to something. Does not belong here: which tables a release has
-(the package itself).
+(the package itself). Who asks what a storage holds waits for no archive's client and no library of arrays.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from functools import cached_property
 
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
-from cm4ai_assets.archives.dataverse.lock import locked_files
-from cm4ai_assets.archives.ena.acquire import run_files
-from cm4ai_assets.archives.ena.acquire import stored_blob as run_blob
-from cm4ai_assets.archives.figshare.acquire import stored_blob as article_blob
-from cm4ai_assets.archives.figshare.lock import FigshareFile
-from cm4ai_assets.archives.massive.acquire import DepositFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
+from cm4ai_assets.archives.ena.run_file import run_files
+from cm4ai_assets.archives.ena.run_file import stored_blob as run_blob
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile
+from cm4ai_assets.archives.figshare.locked_file import stored_blob as article_blob
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.references.kinds import Kind, Reference
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
-from cm4ai_assets.storage.nuclei import nuclei_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_TENSORS
@@ -47,7 +45,7 @@ class Held:
 
 
 def _of_lock(rows: pl.DataFrame, partition: Partition, held: Held) -> Iterator[Reference]:
-    for file in locked_files(rows):
+    for file in map(LockedFile.from_row, rows.iter_rows(named=True)):
         if (blob := stored_blob(file, held.blobs)) is not None:
             yield Reference(Kind.BLOB, held.blobs.path(blob.sha256), file.path, partition)
 
@@ -63,9 +61,8 @@ def _of_deposits(rows: pl.DataFrame, partition: Partition, held: Held) -> Iterat
     The members of a folder stand in no table. Where one was pulled, all is meant that came without a published digest:
     one blob too many is kept, and none is lost.
     """
-    files = [
-        (row["path"], DepositFile(row["accession"], row["path"], row["size"])) for row in rows.iter_rows(named=True)
-    ]
+    named = rows.select("accession", "path", "size").iter_rows()
+    files = [(path, DepositFile(accession, path, size)) for accession, path, size in named]
     noted = held.blobs.index.first_uses([file.identity for _, file in files])
     for path, file in files:
         if (blob := noted.get(file.identity)) is not None and held.blobs.has(blob.sha256):
@@ -105,6 +102,8 @@ def _of_cells(rows: pl.DataFrame, partition: Partition, held: Held) -> Iterator[
     """The store of the nuclei. Where there is not one nucleus no row names it; then the tensor's row leads to it."""
     paths = rows["path"].unique().to_list()
     if not paths and held.store.has_table(IF_TENSORS.name, partition):
+        from cm4ai_assets.storage.nuclei import nuclei_of  # noqa: PLC0415 - rare, and the library of arrays is slow
+
         tensors = held.store.table(IF_TENSORS.name, partition).collect()["path"]
         stores = [layout.nuclei_path(nuclei_of(path.rsplit("/", 1)[-1].removesuffix(".zarr"))) for path in tensors]
         paths = [path for path in stores if held.store.exists(path)]

@@ -14,24 +14,18 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.retention.listing import Listing
 from cm4ai_assets.retention.words import What
-from cm4ai_assets.storage import layout, nuclei, profiles, tensors
+from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.store import Store
 
 _NAME = re.compile(r"(?P<of>\w+(?:-\d+)?)-v(?P<code>\d+)(?:-s(?P<segmentation>\d+)|-(?P<edge>\d+))?\.(?:zarr|parquet)")
-_WHOLE: dict[str, Callable[[Store, str], object]] = {
-    layout.LEVELS: lambda store, path: tensors.require_complete(store.fs, store.address(path)),
-    layout.NUCLEI: lambda store, path: nuclei.require_complete(store.fs, store.address(path)),
-    layout.TENSORS: lambda store, path: tensors.require_complete(store.fs, store.address(path)),
-    layout.PIXEL_STATISTICS: lambda store, path: store.digests.hold(path),
-    layout.PROFILES: lambda store, path: profiles.require_complete(store.fs, store.address(path)),
-}
-"""The rooms of such stores, and what raises where one is not whole."""
+_ROOMS: Final = (layout.LEVELS, layout.NUCLEI, layout.TENSORS, layout.PIXEL_STATISTICS, layout.PROFILES)
+"""The rooms of such stores."""
 
 
 class _Name(NamedTuple):
@@ -46,7 +40,7 @@ def unneeded_stores(store: Store, listing: Listing, stays: set[str]) -> Iterator
 
     An older version whose newer one is not whole stays: the newer one is about to be made, or is damaged.
     """
-    for room, require_whole in _WHOLE.items():
+    for room in _ROOMS:
         by_subject = defaultdict[str, list[tuple[tuple[int, int], str]]](list)
         for path in listing.children(room):
             if (name := _parsed(posixpath.basename(path))) is not None:
@@ -58,7 +52,7 @@ def unneeded_stores(store: Store, listing: Listing, stays: set[str]) -> Iterator
                     continue
                 if path == newest:
                     yield path, What.TENSOR, "no registered release refers to it"
-                elif _is_whole(store, newest, require_whole):
+                elif _is_whole(store, room, newest):
                     yield path, What.CODE_VERSION, f"{posixpath.basename(newest)} stands complete"
 
 
@@ -70,9 +64,20 @@ def _parsed(name: str) -> _Name | None:
     return _Name(f"{found['of']} {found['edge'] or ''}", (int(found["code"]), int(found["segmentation"] or 0)))
 
 
-def _is_whole(store: Store, path: str, require_whole: Callable[[Store, str], object]) -> bool:
+def _is_whole(store: Store, room: str, path: str) -> bool:
     try:
-        require_whole(store, path)
+        _require_whole(store, room, path)
     except (Cm4aiError, OSError, ValueError):
         return False
     return True
+
+
+def _require_whole(store: Store, room: str, path: str) -> None:
+    """Raise where a store is not whole. Seldom asked: the library of arrays is imported here."""
+    if room == layout.PIXEL_STATISTICS:
+        store.digests.hold(path)
+        return
+    from cm4ai_assets.storage import nuclei, profiles, tensors  # noqa: PLC0415
+
+    require = {layout.NUCLEI: nuclei.require_complete, layout.PROFILES: profiles.require_complete}
+    require.get(room, tensors.require_complete)(store.fs, store.address(path))

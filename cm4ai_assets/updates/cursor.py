@@ -11,14 +11,16 @@ import base64
 import zlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, Field, ValidationError
 
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.transfer.errors import WaitError
 from cm4ai_assets.updates.upstream import State
-from cm4ai_assets.updates.watch import Observation
+
+if TYPE_CHECKING:
+    from cm4ai_assets.updates.watch import Observation
 
 _FIRST_WAIT, _LONGEST_WAIT = 30.0, 1800.0  # seconds
 _LAUNCHED_WITHIN = timedelta(minutes=5)

@@ -6,14 +6,19 @@ the same bytes are (`changes`, `inputs.twins`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache
+
+import polars as pl
 
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.changes import marks
-from cm4ai_assets.updates.inputs import Feed, Rows, lock_of, twins
+from cm4ai_assets.updates.inputs import Feed, Rows, alike, lock_of
+
+Unreadable = Callable[[str, BaseException], None]
+"""Called with a release whose lock cannot be read, and why: for it nothing is known to hold, nor it for others."""
 
 
 class Holders:
@@ -21,32 +26,57 @@ class Holders:
 
     Args:
         store: The storage.
+        unreadable: See `Unreadable`. Without it the error is raised, for whichever release was asked.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = cache(partial(lock_of, store))
+    def __init__(self, store: Store, *, unreadable: Unreadable | None = None) -> None:
+        self._store, self._unreadable = store, unreadable
+        self._lock = cache(self._read)
+        self._published = cache(store.partitions)
+        self._inputs: dict[tuple[str, str], Mapping[str | None, Rows]] = {}
         self._index: dict[tuple[str, str | None], Mapping[Hashable, list[str]]] = {}
+        self._found: dict[tuple[str, Partition], str | None] = {}
 
     def holder(self, feed: Feed, partition: Partition) -> str | None:
         """See `inputs.holder`: the newest release whose published tables hold for this partition too."""
+        asked = (feed.product, partition)  # of each table that the job makes
+        if asked not in self._found:
+            self._found[asked] = self._holder(feed, partition)
+        return self._found[asked]
+
+    def _holder(self, feed: Feed, partition: Partition) -> str | None:
         rows = self._rows(feed, partition)
         if not rows:
             return None
         of_condition = self._marked(feed, partition.condition)
-        alike = {release for mark in marks(rows[0]) for release in of_condition.get(mark, ())}
-        newest_first = sorted(alike, key=ReleaseKey.parse, reverse=True)
-        return next(twins(self._lock, feed, partition, newest_first), None)
+        marked = {release for mark in marks(rows[0]) for release in of_condition.get(mark, ())}
+        newest_first = sorted(marked, key=ReleaseKey.parse, reverse=True)
+        same = alike(lambda one: self._rows(feed, Partition(one, partition.condition)), partition.release, newest_first)
+        return next(same, None)
+
+    def _read(self, release: str) -> pl.DataFrame | None:
+        try:
+            return lock_of(self._store, release)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if self._unreadable is None:
+                raise
+            self._unreadable(release, error)  # polars' panics on damaged files derive from BaseException
+            return None
 
     def _rows(self, feed: Feed, partition: Partition) -> Rows:
-        lock = self._lock(partition.release)
-        return feed.inputs(lock).get(partition.condition, ()) if lock is not None else ()
+        asked = (feed.product, partition.release)
+        if asked not in self._inputs:
+            lock = self._lock(partition.release)
+            self._inputs[asked] = feed.inputs(lock) if lock is not None else {}
+        return self._inputs[asked].get(partition.condition, ())
 
     def _marked(self, feed: Feed, condition: str | None) -> Mapping[Hashable, list[str]]:
         """The releases that have this condition published, by every mark of the files that it is made from."""
         if (feed.product, condition) not in self._index:
             found: dict[Hashable, list[str]] = {}
-            for partition in self._store.partitions(feed.product):
+            for partition in self._published(feed.product):
                 if partition.condition == condition:
                     for mark in {mark for row in self._rows(feed, partition) for mark in marks(row)}:
                         found.setdefault(mark, []).append(partition.release)

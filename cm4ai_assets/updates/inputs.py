@@ -182,12 +182,18 @@ def lock_of(store: Store, release: str) -> pl.DataFrame | None:
 
 def twins(locks: Locks, feed: Feed, partition: Partition, among: Iterable[str]) -> Iterator[str]:
     """Those of some releases whose lock has the very bytes from which this partition is made, under whatever names."""
-    lock = locks(partition.release)
-    wanted = feed.inputs(lock).get(partition.condition) if lock is not None else None
-    for release in among:
-        other = locks(release) if wanted and release != partition.release else None
-        if wanted and other is not None and _same(wanted, feed.inputs(other).get(partition.condition, ())):
-            yield release
+
+    def rows(release: str) -> Rows:
+        lock = locks(release)
+        return feed.inputs(lock).get(partition.condition, ()) if lock is not None else ()
+
+    return alike(rows, partition.release, among)
+
+
+def alike(rows: Callable[[str], Rows], release: str, among: Iterable[str]) -> Iterator[str]:
+    """Those of some releases of which the rows mean the very bytes that those of this one mean (`twins`)."""
+    wanted = rows(release)
+    return (other for other in among if wanted and other != release and _same(wanted, rows(other)))
 
 
 def holder(store: Store, feed: Feed, partition: Partition) -> str | None:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.tables.release import RELEASE_CHANGES
 from cm4ai_assets.transfer.errors import DeaccessionedError, NotFoundError
 from cm4ai_assets.updates.changes import compare
+
+if TYPE_CHECKING:
+    from cm4ai_assets.archives.dataverse.client import DataverseClient
 
 # From available to not: a file that moves down this list is less available than before.
 _OPENNESS = ("public", "guestbook_required", "embargoed", "restricted", "retention_expired", "blocked", "gone")

@@ -11,7 +11,8 @@ from dagster._core.loader import LoadingContextForTest
 
 from cm4ai_assets import tables
 from cm4ai_assets.definitions import defs
-from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
+from cm4ai_assets.defs.names import COLLECTION
+from cm4ai_assets.defs.release.assets import watched_version
 from cm4ai_assets.lineage.rules import RULES
 from cm4ai_assets_tests.defs.conftest import RELEASE, Workbench
 

@@ -29,7 +29,7 @@ from dagster._utils.error import SerializableErrorInfo
 
 from cm4ai_assets.alerts import memory
 from cm4ai_assets.defs.incidents import open_incidents, runs
-from cm4ai_assets.defs.release.assets import COLLECTION
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store

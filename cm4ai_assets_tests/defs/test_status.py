@@ -15,11 +15,11 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from cm4ai_assets import cli, tables
 from cm4ai_assets.defs.instance import sync_partitions
+from cm4ai_assets.defs.names import REASON_TAG
 from cm4ai_assets.defs.selection import waves
 from cm4ai_assets.defs.status.asking import checks_of, pictures, recorded
 from cm4ai_assets.defs.status.reading import read_status
 from cm4ai_assets.defs.status.refreshing import AT_MOST_EVERY, is_own, refresh
-from cm4ai_assets.defs.updates.requests import REASON_TAG
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status.page import BESIDE

@@ -1,7 +1,7 @@
 """From a row of the lock to a stored blob.
 
-Belongs here: a locked file as an item and a remote file of the engine, and what a refusal means for this file. Does not
-belong here: storing or fetching once (`transfer.acquire`), and whether it may be asked for (`locked_file`).
+Belongs here: a locked file as a remote file of the engine, and what a refusal means for it. Does not belong here:
+storing or fetching once (`transfer.acquire`), which item it is and whether it may be asked for (`locked_file`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from cm4ai_assets.archives.dataverse.locked_file import (
     access_state,
     denial,
     fetched_size,
+    item_of,
     may_be_asked_for,
     published_digest,
 )
 from cm4ai_assets.archives.dataverse.model import File
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
-from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.bytes import ByteSource
-from cm4ai_assets.transfer.acquire import Acquired, Item, fetch_to, stored, stored_or_fetched
+from cm4ai_assets.transfer.acquire import Acquired, fetch_to, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import (
     AccessDeniedError,
@@ -137,18 +137,6 @@ class _Explained:
             if explained is error:
                 raise
             raise explained from error
-
-
-def stored_blob(file: LockedFile, blobs: BlobStore) -> Blob | None:
-    """The stored bytes of a locked file, whatever release they came with; None if they are not stored."""
-    return stored(item_of(file), blobs)
-
-
-def item_of(file: LockedFile) -> Item:
-    """A locked file as any archive's item."""
-    # A file id stays on rename and changes on replacement (data reference, 5), so it stands for bytes.
-    identity = f"{file.doi} {file.file_id} {file.size}"
-    return Item(f"{file.path} (file {file.file_id} of {file.doi})", identity, file.size, file.digest_type, file.digest)
 
 
 def _remotes(file: LockedFile, client: DataverseClient | None, scratch: Path) -> list[DataverseFile]:

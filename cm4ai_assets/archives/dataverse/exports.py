@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.names import safe_names

@@ -7,6 +7,7 @@ digest or access state is (`published`), what a file is about (`recognition`), f
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,12 +19,14 @@ from cm4ai_assets.archives.dataverse.locked_file import (
     is_ingested,
     published_digest,
 )
-from cm4ai_assets.archives.dataverse.model import File, Version
 from cm4ai_assets.archives.dataverse.recognition import recognise
 from cm4ai_assets.storage.names import FileName, file_names
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.transfer.errors import ProtocolError
 from cm4ai_assets.vocabulary import Modality, Role
+
+if TYPE_CHECKING:
+    from cm4ai_assets.archives.dataverse.model import File, Version
 
 
 def locked_files(frame: pl.DataFrame) -> list[LockedFile]:

@@ -1,8 +1,8 @@
-"""What a published file is for fetching and verifying it: its size, its digest, its access.
+"""What a published file is for fetching and verifying it: its size, its digest, its access, its stored bytes.
 
 Belongs here: one file of a release, what the archive's answer says of it, and the one rule for whether it may be asked
 for, which the planner and the fetcher share. Does not belong here: tables (`lock`), so that a download needs none of
-their libraries.
+their libraries; the client (`acquire`), so that who only looks for stored bytes needs none of its own.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from cm4ai_assets.archives.dataverse.model import DataFile, File
+from cm4ai_assets.storage.blob_index import Blob
+from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.transfer.acquire import Item, stored
+
+if TYPE_CHECKING:
+    from cm4ai_assets.archives.dataverse.model import DataFile, File
 
 # The archive's spellings, and those of its enumeration, which appear in some calls (protocol reference, 2.5).
 _DIGEST_TYPES = {
@@ -50,6 +55,18 @@ class LockedFile:
     def path(self) -> str:
         """Directory and name."""
         return f"{self.directory}/{self.label}" if self.directory else self.label
+
+
+def stored_blob(file: LockedFile, blobs: BlobStore) -> Blob | None:
+    """The stored bytes of a locked file, whatever release they came with; None if they are not stored."""
+    return stored(item_of(file), blobs)
+
+
+def item_of(file: LockedFile) -> Item:
+    """A locked file as any archive's item."""
+    # A file id stays on rename and changes on replacement (data reference, 5), so it stands for bytes.
+    identity = f"{file.doi} {file.file_id} {file.size}"
+    return Item(f"{file.path} (file {file.file_id} of {file.doi})", identity, file.size, file.digest_type, file.digest)
 
 
 def is_ingested(data: DataFile) -> bool:

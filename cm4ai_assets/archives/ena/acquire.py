@@ -1,39 +1,21 @@
 """Files of sequencing runs, pulled on request: stored by content, verified by their published MD5.
 
-Belongs here: a file of a run as an item of the engine. Does not belong here: choosing what to pull and what it may take
-(`archives.pulling`), and which files a run has (`reports`).
+Belongs here: fetching one. Does not belong here: choosing what to pull and what it may take (`archives.pulling`), which
+files a run has (`reports`), and which item of the engine each is (`run_file`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.reports import RunFile
-from cm4ai_assets.storage.blob_index import Blob
+from cm4ai_assets.archives.ena.run_file import item_of
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.transfer.acquire import Acquired, Item, stored, stored_or_fetched
+from cm4ai_assets.transfer.acquire import Acquired, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.retries import RetryPolicy
-
-
-def run_files(row: Mapping[str, Any]) -> list[RunFile]:
-    """The files of a row of `sra_runs`."""
-    columns = (row["file_names"], row["file_urls"], row["file_sizes"], row["file_md5s"])
-    return [RunFile(row["files_kind"], name, url, size, md5) for name, url, size, md5 in zip(*columns, strict=True)]
-
-
-def item_of(file: RunFile) -> Item:
-    """A file of a run as any archive's item. Without a digest its address stands for its bytes."""
-    label, identity = f"{file.name} ({file.url})", f"run {file.url} {file.size}"
-    return Item(label, identity, file.size, "MD5" if file.md5 else None, file.md5)
-
-
-def stored_blob(file: RunFile, blobs: BlobStore) -> Blob | None:
-    """The stored bytes of a file of a run; None if they are not stored."""
-    return stored(item_of(file), blobs)
 
 
 def acquire(

@@ -1,7 +1,7 @@
 """Files of a Figshare article: stored by content, verified by their published MD5, or read by range where they are.
 
-Belongs here: a locked file as an item of the engine, and what a refusal means for it. Does not belong here: storing or
-fetching once (`transfer.acquire`), and what an article holds (`lock`).
+Belongs here: where a locked file is, and what a refusal means for it. Does not belong here: storing or fetching once
+(`transfer.acquire`), which item of the engine it is (`locked_file`), and what an article holds (`lock`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from cm4ai_assets.archives.figshare.client import FigshareClient
-from cm4ai_assets.archives.figshare.lock import FigshareFile, access_of
+from cm4ai_assets.archives.figshare.lock import access_of
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile, item_of, name_of
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
-from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.transfer.acquire import Acquired, Item, stored, stored_or_fetched
+from cm4ai_assets.transfer.acquire import Acquired, stored_or_fetched
 from cm4ai_assets.transfer.download import Progress
 from cm4ai_assets.transfer.errors import AccessDeniedError, NotFoundError, ReplacedError, UnverifiableError
 from cm4ai_assets.transfer.pieces import HttpBytes, HttpFile, Traffic
@@ -30,16 +30,6 @@ _WHY = {
     "linked": ("is a link to somewhere else, and Figshare holds no bytes of it", "Fetch it from there by hand."),
     "gone": ("is no longer in this version of its article", "Materialize figshare_files again to see the change."),
 }
-
-
-def item_of(file: FigshareFile) -> Item:
-    """A locked file as any archive's item."""
-    return Item(_name(file), f"figshare {file.file_id} {file.size}", file.size, "MD5" if file.md5 else None, file.md5)
-
-
-def stored_blob(file: FigshareFile, blobs: BlobStore) -> Blob | None:
-    """The stored bytes of a locked file; None if they are not stored."""
-    return stored(item_of(file), blobs)
 
 
 def acquire(
@@ -79,13 +69,9 @@ def by_range(file: FigshareFile, client: FigshareClient, traffic: Traffic | None
     """
     if file.size is None:
         raise UnverifiableError(
-            f"Figshare does not state the size of {_name(file)}.", remedy="It is not read in parts."
+            f"Figshare does not state the size of {name_of(file)}.", remedy="It is not read in parts."
         )
     return HttpBytes(_ways(file, client), file.size, traffic)
-
-
-def _name(file: FigshareFile) -> str:
-    return f"{file.label} (file {file.file_id} of Figshare article {file.article_id})"
 
 
 def _ways(file: FigshareFile, client: FigshareClient) -> list[HttpFile]:
@@ -98,7 +84,7 @@ def _ways(file: FigshareFile, client: FigshareClient) -> list[HttpFile]:
     over = file.access == "embargoed" and file.embargo_until is not None and today >= file.embargo_until
     if file.access != "public" and not over:
         raise _denied(file, file.access, file.embargo_until)
-    return client.file(file.file_id, _name(file), file.url)
+    return client.file(file.file_id, name_of(file), file.url)
 
 
 def _denied(file: FigshareFile, state: str, until: date | None) -> AccessDeniedError:
@@ -107,7 +93,7 @@ def _denied(file: FigshareFile, state: str, until: date | None) -> AccessDeniedE
         remedy = "It is tried again after that day." if until else "Ask its authors."
     else:
         why, remedy = _WHY.get(state, (f"is not accessible: {state}", "Ask its authors."))
-    return AccessDeniedError(f"{_name(file)} {why}.", remedy=remedy, state=state, until=until)
+    return AccessDeniedError(f"{name_of(file)} {why}.", remedy=remedy, state=state, until=until)
 
 
 def _explained(error: ArchiveError, file: FigshareFile, client: FigshareClient) -> ArchiveError:
@@ -126,6 +112,6 @@ def _explained(error: ArchiveError, file: FigshareFile, client: FigshareClient) 
     if (now.md5, now.size) == (file.md5, file.size):
         return error
     return ReplacedError(
-        f"Figshare now states another size or digest for {_name(file)} than when it was locked.",
+        f"Figshare now states another size or digest for {name_of(file)} than when it was locked.",
         remedy=f"{error} Materialize figshare_files again to see the change.",
     )

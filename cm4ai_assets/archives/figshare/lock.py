@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
-from typing import Any, Self
+from typing import Any
 
 import polars as pl
 
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile
 from cm4ai_assets.archives.figshare.model import Article, ArticleFile
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 
@@ -24,27 +24,6 @@ _ROLES = (
     ("guides", re.compile(r"(?:feature[-_ ]?ref|guide[-_ ]?library|sgrna[-_ ]?library)[^/]*\.csv$", re.IGNORECASE)),
     ("controls", re.compile(r"(?:ntc|non[-_ ]?targeting)[^/]*whitelist[^/]*\.txt$", re.IGNORECASE)),
 )
-
-
-@dataclass(frozen=True)
-class FigshareFile:
-    """One row of `figshare_files`, as far as fetching and verifying need it."""
-
-    doi: str
-    article_id: int
-    article_version: int
-    file_id: int
-    label: str
-    size: int | None
-    md5: str | None
-    url: str | None
-    access: str
-    embargo_until: date | None
-
-    @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
-        """A file from a row of the table; other columns are left aside."""
-        return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
 def lock_frame(

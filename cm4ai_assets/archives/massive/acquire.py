@@ -18,6 +18,7 @@ from urllib.parse import quote
 import polars as pl
 
 from cm4ai_assets.archives.massive.client import MassiveClient
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.archives.massive.inventory import Entry, unit_of
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.acquire import Acquired, Item, stored_or_fetched
@@ -28,21 +29,6 @@ from cm4ai_assets.transfer.retries import RetryPolicy
 
 # The web server may not resume, so what is larger comes by FTPS, which does.
 WEB_LIMIT = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class DepositFile:
-    """A file of a deposit: its size as listed, and its address by FTPS where one is stated."""
-
-    accession: str
-    path: str
-    size: int | None
-    url: str | None = None
-
-    @property
-    def identity(self) -> str:
-        """What its digest is noted under: a file of another size is another file."""
-        return f"massive {self.accession} {self.path} {self.size}"
 
 
 @dataclass(frozen=True)

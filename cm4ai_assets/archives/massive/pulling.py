@@ -12,8 +12,9 @@ from typing import Any
 
 import polars as pl
 
-from cm4ai_assets.archives.massive.acquire import DepositFile, pull, unit_digest
+from cm4ai_assets.archives.massive.acquire import pull, unit_digest
 from cm4ai_assets.archives.massive.client import MassiveClient
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.archives.massive.inventory import unit_of
 from cm4ai_assets.archives.pulled import Pulled
 from cm4ai_assets.storage.blobs import BlobStore

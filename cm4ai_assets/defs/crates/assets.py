@@ -17,9 +17,9 @@ from cm4ai_assets.crates.reader import read_crates
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.crates import inputs, pages
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.defs.products import table_asset, table_spec, tables_if_there
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
-from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables import Table

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
 from cm4ai_assets.archives.dataverse.landing import json_ld
 from cm4ai_assets.archives.dataverse.lock import locked_files
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.crates.claims import Published
 from cm4ai_assets.crates.datasheet import Document
 from cm4ai_assets.crates.frame import is_crate_name

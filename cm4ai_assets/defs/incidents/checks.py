@@ -18,8 +18,8 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from cm4ai_assets import runbook
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.defs.pages import RUNBOOK
-from cm4ai_assets.defs.release.assets import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.plain import from_markdown
 

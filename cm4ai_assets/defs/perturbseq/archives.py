@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob as dataverse_blob
 from cm4ai_assets.archives.dataverse.lock import locked_files
-from cm4ai_assets.archives.ena.acquire import stored_blob as run_blob
+from cm4ai_assets.archives.dataverse.locked_file import stored_blob as dataverse_blob
 from cm4ai_assets.archives.ena.ncbi import located
 from cm4ai_assets.archives.ena.reports import RunFile, RunReport
-from cm4ai_assets.archives.figshare.acquire import stored_blob
+from cm4ai_assets.archives.ena.run_file import stored_blob as run_blob
 from cm4ai_assets.archives.figshare.client import article_in
-from cm4ai_assets.archives.figshare.lock import FigshareFile, access_of, lock_frame
+from cm4ai_assets.archives.figshare.lock import access_of, lock_frame
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile, stored_blob
 from cm4ai_assets.crates.reader import pages_in, read_crates
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.crates.inputs import Found, gather

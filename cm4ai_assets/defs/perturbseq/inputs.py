@@ -18,8 +18,9 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.figshare.acquire import acquire, by_range, stored_blob
-from cm4ai_assets.archives.figshare.lock import FigshareFile, role_of
+from cm4ai_assets.archives.figshare.acquire import acquire, by_range
+from cm4ai_assets.archives.figshare.lock import role_of
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile, stored_blob
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError

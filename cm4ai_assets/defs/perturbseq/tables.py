@@ -12,8 +12,7 @@ from typing import BinaryIO, cast
 import dagster as dg
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.defs.acquisition import not_there
 from cm4ai_assets.defs.automation import follows_its_inputs
 from cm4ai_assets.defs.inputs import archives_of, errors_for_dagster, fetch, opened

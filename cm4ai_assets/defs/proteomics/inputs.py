@@ -12,9 +12,9 @@ from functools import partial
 
 import polars as pl
 
-from cm4ai_assets.archives.dataverse.acquire import stored_blob
-from cm4ai_assets.archives.dataverse.locked_file import LockedFile
-from cm4ai_assets.archives.massive.acquire import WEB_LIMIT, DepositFile, pull
+from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
+from cm4ai_assets.archives.massive.acquire import WEB_LIMIT, pull
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.defs.inputs import archives_of, opened
 from cm4ai_assets.errors import NotMaterializedError

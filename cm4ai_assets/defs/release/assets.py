@@ -14,6 +14,7 @@ import polars as pl
 
 from cm4ai_assets.archives.dataverse.lock import lock_frame
 from cm4ai_assets.defs import pages as md
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.defs.pages import described
 from cm4ai_assets.defs.products import OWNERS, table_asset
 from cm4ai_assets.defs.publishing import AssetResult, Draft, publish
@@ -27,7 +28,6 @@ from cm4ai_assets.updates import changes
 from cm4ai_assets.updates.inputs import lock_of
 
 GROUP = "release"
-COLLECTION = "dataverse_collection"
 _FILES_SHOWN = ("directory", "label", "size", "digest", "access", "available_on", "modality", "role")
 _SHOWN = ("change", "directory", "label", "previous_directory", "previous_label", "size", "access", "counterpart")
 

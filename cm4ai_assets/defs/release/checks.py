@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cm4ai_assets.defs.checks import Findings, warning_checks
-from cm4ai_assets.defs.release.assets import COLLECTION
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.errors import ArchiveError
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.platform import Platform

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from cm4ai_assets.defs.names import IN_PROGRESS, REASON_TAG
 from cm4ai_assets.defs.status.assets import platform_status
-from cm4ai_assets.defs.updates.requests import IN_PROGRESS, REASON_TAG
 from cm4ai_assets.defs.updates.schedules import TIMEZONE
 from cm4ai_assets.tables.status import PLATFORM_STATUS
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
-from cm4ai_assets.defs.updates.requests import IN_PROGRESS, REASON_TAG
+from cm4ai_assets.defs.names import IN_PROGRESS, REASON_TAG
 from cm4ai_assets.incidents import shown
 from cm4ai_assets.status.recorded import Request
 

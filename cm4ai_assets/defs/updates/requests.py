@@ -14,6 +14,7 @@ from itertools import islice
 import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
+from cm4ai_assets.defs.names import IN_PROGRESS, REASON_TAG
 from cm4ai_assets.defs.partitions import partition_key, partition_of
 from cm4ai_assets.defs.release.checks import STILL_PUBLISHED
 from cm4ai_assets.releases import ReleaseRecord
@@ -23,21 +24,12 @@ from cm4ai_assets.updates.needs import LOCK_JOB, Need
 
 REQUEST_TAG = "cm4ai/request"
 RELEASE_TAG = "cm4ai/release"
-REASON_TAG = "cm4ai/reason"
 _PARTITION_TAG = "dagster/partition"
 _PRIORITY_TAG = "dagster/priority"
 _AT_ONCE = 500  # keys in one question: databases limit them
 
 RETRY_AFTER = (timedelta(minutes=10), timedelta(hours=6))
 """How long after the first and the second run that came to nothing the next is requested. Then a person is needed."""
-
-IN_PROGRESS = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,9 @@ from cm4ai_assets.defs import pages as md
 from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.checks import evaluation
 from cm4ai_assets.defs.jobs import JOBS
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.defs.partitions import RELEASE, releases
-from cm4ai_assets.defs.release.assets import COLLECTION, watched_version
+from cm4ai_assets.defs.release.assets import watched_version
 from cm4ai_assets.defs.release.checks import collection_findings
 from cm4ai_assets.defs.updates.requests import backfills_of, check_request, history_of, under_way, verdict
 from cm4ai_assets.errors import Cm4aiError, ConfigurationError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cm4ai_assets.archives.ena.acquire import run_files
+from cm4ai_assets.archives.ena.run_file import run_files
 from cm4ai_assets.lineage.chain import Chain, Rows, Rule
 from cm4ai_assets.lineage.published import article_file, run_file
 from cm4ai_assets.lineage.sources import sources_of

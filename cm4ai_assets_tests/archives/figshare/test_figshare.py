@@ -14,7 +14,8 @@ from fsspec.implementations.local import LocalFileSystem
 from cm4ai_assets.archives.figshare import client as figshare
 from cm4ai_assets.archives.figshare.acquire import acquire, by_range
 from cm4ai_assets.archives.figshare.client import FigshareClient, article_in
-from cm4ai_assets.archives.figshare.lock import FigshareFile, lock_frame
+from cm4ai_assets.archives.figshare.lock import lock_frame
+from cm4ai_assets.archives.figshare.locked_file import FigshareFile
 from cm4ai_assets.archives.figshare.model import Article
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError
 from cm4ai_assets.storage.blobs import BlobStore

@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from cm4ai_assets.archives.massive.acquire import DepositFile, pull
+from cm4ai_assets.archives.massive.acquire import pull
 from cm4ai_assets.archives.massive.client import MassiveClient
+from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.errors import NoSpaceError
 from cm4ai_assets.storage import disk
 from cm4ai_assets.storage.blobs import BlobStore
