@@ -26,11 +26,20 @@ def nearest(word: str, names: Iterable[str], *, heading: str = "Known", listed: 
     return f"{heading}: {', '.join(spelled.values()) or 'none'}."
 
 
+def as_sentence(text: str) -> str:
+    """A text with a period at its end where it has none, as what an archive or a library says often has.
+
+    >>> as_sentence("The archive answered with an error: no message"), as_sentence("It is full.")
+    ('The archive answered with an error: no message.', 'It is full.')
+    """
+    return text if not text or text.rstrip("\"'`)»”").endswith((".", "!", "?", "…", ":")) else f"{text}."
+
+
 class Cm4aiError(Exception):
     """A failure that a person reads in one line: what happened, and what to do.
 
     Args:
-        message: What happened, naming the file, row or URL.
+        message: What happened, naming the file, row or URL. It is a sentence, since others follow it (`as_sentence`).
         remedy: What the reader can do about it.
 
     Attributes:
@@ -42,7 +51,7 @@ class Cm4aiError(Exception):
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message = as_sentence(message)
         self.remedy = remedy
 
     def __str__(self) -> str:

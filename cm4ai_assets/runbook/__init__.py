@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cm4ai_assets.errors import as_sentence
+
 PATH: Final = "/runbook"
 """Where the UI serves the page."""
 
@@ -155,7 +157,7 @@ def with_section(line: str, anchor: str) -> str:
     """
     if not anchor:
         return line
-    return f"{line}{'' if line.endswith(('.', '!', '?')) else '.'} See {in_file(anchor)}"
+    return f"{as_sentence(line)} See {in_file(anchor)}"
 
 
 _LINK: Final = re.compile(rf"{PATH}#([a-z-]+)")

@@ -22,8 +22,8 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
         "heavy",
-        "runbook",
         "errors vocabulary identifiers suspects partitioning plain drawing",
+        "runbook",
         "causes conditions releases settings findings",
         "software compiling",
         "tables",

@@ -12,7 +12,7 @@ import sqlalchemy.exc
 
 from cm4ai_assets import causes
 from cm4ai_assets.defs.launching import Outcome, materialize
-from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.errors import ArchiveError, NotMaterializedError
 
 # How SQLAlchemy, and so Dagster, passes on that the server has restarted.
 CUT = sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg2.OperationalError("server closed the connection"))
@@ -33,9 +33,16 @@ CUT = sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg2.OperationalError(
 )
 def test_a_foreign_error_is_a_line_with_its_cause(error: Exception, message: str, remedy: str) -> None:
     found = causes.of_exception(error)
-    assert found.message == message
+    assert found.message == f"{message}."  # a sentence: others follow it
     assert found.remedy.startswith(remedy) or remedy in found.remedy
     assert "\n" not in str(found)
+
+
+@pytest.mark.parametrize("message", ["It answered: no message", "It is full.", "Not so!", 'It says "no."', "More…"])
+def test_what_an_error_says_is_a_sentence_with_its_remedy_behind_it(message: str) -> None:
+    said = str(ArchiveError(message, remedy="Ask again."))
+    assert said == f"{message}{'.' if message.endswith('message') else ''} Ask again."
+    assert str(ArchiveError(message)) == said.removesuffix(" Ask again.")
 
 
 def test_an_error_of_ours_stays_as_it_is() -> None:
