@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +31,6 @@ from cm4ai_assets.storage.store import Store
 WORKSPACE = PACKAGE / "workspace.yaml"
 # What goes wrong is shown; what goes on stands in the UI.
 _QUIET = ("--log-level", "warning", "--code-server-log-level", "warning")
-_FRESH = 300.0  # seconds; each of the daemon's parts notes every 30 s that it lives
 
 
 @contextmanager
@@ -70,15 +68,6 @@ def _only_one(instance: dg.DagsterInstance) -> Iterator[None]:
                 remedy="Start the UI alone (--without-daemon, or --read-only to look only), or end that one first.",
             ) from error
         yield
-
-
-def is_alive(instance: dg.DagsterInstance) -> bool:
-    """Whether each part of the daemon that the instance needs has noted within five minutes that it lives."""
-    heartbeats = instance.get_daemon_heartbeats()
-    oldest = time.time() - _FRESH
-    return all(
-        kind in heartbeats and heartbeats[kind].timestamp > oldest for kind in instance.get_required_daemon_types()
-    )
 
 
 def end_in_order() -> None:

@@ -23,6 +23,7 @@ from dagster_webserver.app import create_app_from_workspace_process_context
 
 from cm4ai_assets import causes, daemon
 from cm4ai_assets.cli.terminal import DONE, FAILED, WRONG_USE, complain, err, out
+from cm4ai_assets.defs.heartbeats import heartbeats
 from cm4ai_assets.defs.home import describe
 from cm4ai_assets.defs.instance import open_instance
 from cm4ai_assets.demo import demo_archive
@@ -89,7 +90,7 @@ def _parts(instance: dg.DagsterInstance, store: Store, *, read_only: bool) -> Ma
         "database": lambda: instance.get_daemon_heartbeats() is not None,
         "storage": lambda: storage_id(store) is not None,
     }
-    return parts if read_only else {**parts, "daemon": lambda: daemon.is_alive(instance)}
+    return parts if read_only else {**parts, "daemon": lambda: heartbeats(instance).live}
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -14,10 +16,15 @@ from dagster._daemon.types import DaemonHeartbeat
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from cm4ai_assets import daemon, ui
+from cm4ai_assets import ui
+from cm4ai_assets.defs.heartbeats import SILENT_AFTER
+from cm4ai_assets.defs.incidents.automation import automation_incidents
+from cm4ai_assets.defs.status.asking import Checks, recorded
+from cm4ai_assets.defs.status.bare import bare_repository
 from cm4ai_assets.guard import Guard
 from cm4ai_assets.health import Health, Probe
-from cm4ai_assets.settings import PACKAGE
+from cm4ai_assets.incidents import Kind
+from cm4ai_assets.settings import PACKAGE, Settings
 from cm4ai_assets.storage.identity import ensure_storage_id
 from cm4ai_assets.storage.store import Store
 
@@ -87,17 +94,29 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 def _beats(instance: dg.DagsterInstance, *, ago: float, missing: str | None = None) -> None:
     for kind in instance.get_required_daemon_types():
         if kind != missing:
-            instance.add_daemon_heartbeat(DaemonHeartbeat(daemon.time.time() - ago, kind, "one", errors=[]))
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, kind, "one", errors=[]))
 
 
-def test_the_daemon_is_alive_while_each_of_its_parts_says_so(instance: dg.DagsterInstance) -> None:
-    assert not daemon.is_alive(instance)
+def test_the_daemon_lives_while_each_of_its_parts_says_so_whoever_asks(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    def lives() -> set[bool | None]:
+        """What each of those says that ask: the rule is one."""
+        now = datetime.now(UTC)
+        probe = ui._parts(instance, store, read_only=False)["daemon"]
+        shown = recorded(instance, Settings(), now, Checks({}, ())).daemon
+        missed = {one.kind for one in automation_incidents(instance, bare_repository(instance, ()), now)}
+        return {probe(), bool(shown), Kind.DAEMON_STOPPED not in missed}
+
+    assert lives() == {False}
     _beats(instance, ago=10, missing="SENSOR")
-    assert not daemon.is_alive(instance)
+    assert lives() == {False}
     _beats(instance, ago=10)
-    assert daemon.is_alive(instance)
-    _beats(instance, ago=400)
-    assert not daemon.is_alive(instance)
+    assert lives() == {True}
+    _beats(instance, ago=SILENT_AFTER.total_seconds() - 30)
+    assert lives() == {True}
+    _beats(instance, ago=SILENT_AFTER.total_seconds() + 30)
+    assert lives() == {False}
 
 
 def test_the_ui_asks_the_database_the_storage_and_a_daemon_that_is_needed(

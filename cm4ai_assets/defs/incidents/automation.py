@@ -12,7 +12,8 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, SensorInstigatorData, TickStatus
 
 from cm4ai_assets.alerts.memory import read
-from cm4ai_assets.defs.release.assets import COLLECTION
+from cm4ai_assets.defs.heartbeats import heartbeats
+from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.incidents import Incident, Kind, Severity
 
 NOT_SEEN_AFTER = timedelta(hours=6)
@@ -33,7 +34,7 @@ def automation_incidents(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, now: datetime
 ) -> Iterator[Incident]:
     """What does not run by itself. Where the whole daemon is down, that is one incident and nothing else is."""
-    down = _daemons_down(instance)
+    down = _daemon_down(instance, now)
     if down is not None:
         yield down
         return
@@ -48,24 +49,23 @@ def automation_incidents(
         yield from _silent_channels(states[ALERTS])
 
 
-def _daemons_down(instance: dg.DagsterInstance) -> Incident | None:
-    """The daemon's parts that have not been heard of for half an hour, as one incident; None if all live."""
-    statuses = instance.get_daemon_statuses()
-    down = sorted(name for name, one in statuses.items() if one.required and not one.healthy)
-    if not down:
+def _daemon_down(instance: dg.DagsterInstance, now: datetime) -> Incident | None:
+    """The parts of the daemon that are gone, as one incident; None if all live."""
+    beats = heartbeats(instance, now)
+    if beats.live:
         return None
-    beats = [one.last_heartbeat.timestamp for one in statuses.values() if one.last_heartbeat and not one.healthy]
-    whole = len(down) == sum(one.required for one in statuses.values())
-    words = "It has never run on this instance." if not beats else "Nothing is requested, queued or watched meanwhile."
+    whole = len(beats.silent) == len(beats.parts)
+    named = "" if whole else f": {', '.join(beats.silent)}"
+    words = "Nothing is requested, queued or watched meanwhile." if beats.last else "It has never run on this instance."
     return Incident(
         key="daemon",
         kind=Kind.DAEMON_STOPPED,
-        severity=Severity.FAILURE if beats else Severity.WARNING,
-        title="The daemon is not running" if whole else f"A part of the daemon is not running: {', '.join(down)}",
+        severity=Severity.FAILURE if beats.last else Severity.WARNING,
+        title=f"{'The daemon' if whole else 'A part of the daemon'} is not running{named}",
         text=f"{words} `make ui` starts it.",
         link_path=_DAEMONS,
         runbook="daemon-not-running",
-        since=datetime.fromtimestamp(max(beats), UTC) if beats else None,
+        since=beats.last,
     )
 
 

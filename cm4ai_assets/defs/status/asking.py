@@ -22,6 +22,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
+from cm4ai_assets.defs.heartbeats import heartbeats
 from cm4ai_assets.defs.home import describe
 from cm4ai_assets.defs.incidents.automation import states_of
 from cm4ai_assets.defs.incidents.checks import Failing, failing_checks
@@ -65,7 +66,8 @@ def recorded(instance: dg.DagsterInstance, settings: Settings, now: datetime, ch
         checks: What `checks_of` says of it.
     """
     states = states_of(instance)
-    daemon = alive(instance)
+    beats = heartbeats(instance, now)
+    daemon = beats.live if beats.ever else None
     return Recorded(
         where=describe(instance),
         look=_look(states.get(RELEASE_SENSOR), settings),
@@ -89,14 +91,6 @@ def known_checks(instance: dg.DagsterInstance) -> dict[dg.AssetCheckKey, int]:
         rows = connection.execute(sa.select(*same).where(evaluated).distinct()).all()
     keys = ((dg.AssetKey.from_db_string(row.asset_key), row.check_name) for row in rows)
     return dict(Counter(dg.AssetCheckKey(asset, name) for asset, name in keys if asset is not None))
-
-
-def alive(instance: dg.DagsterInstance) -> bool | None:
-    """Whether every part of the daemon lives; None if none ever did here."""
-    required = [one for one in instance.get_daemon_statuses().values() if one.required]
-    if not any(one.last_heartbeat for one in required):
-        return None
-    return all(one.healthy for one in required)
 
 
 def _check(failing: Failing) -> CheckState:
