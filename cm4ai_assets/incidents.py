@@ -41,6 +41,7 @@ class Kind(StrEnum):
     ARCHIVE_NOT_SEEN = "archive not seen"
     CHANNEL_FAILS = "messages do not arrive"
     STORAGE_AWAY = "storage cannot be read"
+    LOCK_DAMAGED = "lock cannot be read"
     DAEMON_STOPPED = "daemon not running"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from cm4ai_assets import tables
 from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage.choice import LOCK
@@ -19,8 +20,11 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.holders import Holders
 from cm4ai_assets.updates.inputs import feed_of
+from cm4ai_assets.updates.locked import unreadable_lock
 
 TENSORS, ARCHIVE = "if_tensors", "if_archive"
+UNKNOWN = "unknown"
+"""The state of each condition of a release whose lock or record cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class ReleaseState:
     """One dataset version: what it is, and how far it is.
 
     `record.key` is empty where it is not registered; `offered` is None where the archive was not asked; `files` and
-    `size` (bytes) are those of its lock, None without one.
+    `size` (bytes) are those of its lock, None without one. `problem` is why it is not known how far it is, with what
+    helps; None where it is known.
     """
 
     record: ReleaseRecord
@@ -46,21 +51,26 @@ class ReleaseState:
     size: int | None = None
     tables: tuple[str, ...] = ()
     conditions: Mapping[str, ConditionState] = field(default_factory=dict)
+    problem: Cm4aiError | None = None
 
 
 def overview(store: Store, seen: Sequence[ReleaseRecord] | None) -> list[ReleaseState]:
     """Registered releases oldest first, then what is offered and not registered.
 
+    A lock that cannot be read makes its own release `UNKNOWN`, and no other one: what it would hold for another is not
+    looked for there.
+
     Args:
         store: Where things are published.
         seen: What the archive offers; None if it was not asked or did not answer.
     """
-    published = {table.name: set(store.partitions(table.name)) for table in tables.ALL}
+    listed = store.all_partitions()
+    published = {table.name: set(listed.get(table.name, ())) for table in tables.ALL}
     records = ReleaseRegistry(store).all()
     registered = {(record.doi, record.version) for record in records}
     there = None if seen is None else {(record.doi, record.version) for record in seen}
     new = [record for record in seen or () if (record.doi, record.version) not in registered]
-    holders = Holders(store)
+    holders = Holders(store, unreadable=lambda *_: None)  # of such a release its own state speaks
     states = [_registered(store, record, there, published, holders) for record in records]
     return [*states, *(ReleaseState(r, offered=True, conditions=_all(ConditionState("new"))) for r in new)]
 
@@ -76,7 +86,13 @@ def _registered(
     offered = None if there is None else (record.doi, record.version) in there
     if whole not in published[LOCK]:
         return ReleaseState(record, offered, conditions=_all(ConditionState("registered")))
-    sizes = store.table(LOCK, whole).select("size").collect()["size"]
+    try:
+        sizes = store.table(LOCK, whole).collect()["size"]  # all columns: one that is damaged is not known
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
+        problem = unreadable_lock(record.key, error)
+        return ReleaseState(record, offered, conditions=_all(ConditionState(UNKNOWN)), problem=problem)
     return ReleaseState(
         record,
         offered,

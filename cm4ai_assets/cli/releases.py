@@ -25,7 +25,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "releases",
         help=HELP["releases"],
         epilog="States of a condition: new (offered, not registered), registered, locked (its files are known), in "
-        "part, stored (the image ZIP is here), tensors (made), shared (made from the same bytes for another release).",
+        "part, stored (the image ZIP is here), tensors (made), shared (made from the same bytes for another release), "
+        "unknown (its lock cannot be read).",
     )
     parser.add_argument("--register", action="store_true", help="register what is new, so that it can be materialized")
     parser.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
@@ -72,6 +73,8 @@ def _releases(args: argparse.Namespace) -> int:
     for damaged in ReleaseRegistry(store).damaged():
         status = complain(ReleaseRecordError(str(damaged), remedy=DAMAGED_REMEDY), FAILED, debug=args.debug)
     states = overview(store, seen)
+    for problem in (state.problem for state in states if state.problem is not None):
+        status = complain(problem, FAILED, debug=args.debug)
     if args.json:
         print(json.dumps([_as_json(state) for state in states], indent=1))
     else:

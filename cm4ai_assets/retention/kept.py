@@ -48,11 +48,11 @@ def kept(store: Store, listing: Listing, *, is_young: IsYoung) -> Kept:
 
     A registered one has the same bytes and reads its tables; or something of it is young: somebody is at work on it.
     """
-    unknown: dict[str, None] = {}
+    unknown: dict[str, str] = {}  # by the path of a table that cannot be read
 
     def unreadable(table: Reference, error: BaseException) -> None:
         cause = (str(error).splitlines() or [type(error).__name__])[0]
-        unknown[f"{table.path} cannot be read, so what it refers to is not known: {cause}"] = None
+        unknown[table.path] = f"{table.path} cannot be read, so what it refers to is not known: {cause}"
 
     references = References(store, unreadable=unreadable)
     registry = ReleaseRegistry(store)
@@ -64,8 +64,8 @@ def kept(store: Store, listing: Listing, *, is_young: IsYoung) -> Kept:
         if release not in by_release:
             by_release[release] = tuple(references.of(release))
             waiting += {one.partition.release for one in by_release[release] if one.kind is Kind.TABLE}
-    unknown |= dict.fromkeys(_doubts(listing, registry, registered))
-    return Kept(by_release, registered, tuple(unknown), references)
+    doubts = (*unknown.values(), *_doubts(listing, registry, registered))
+    return Kept(by_release, registered, tuple(dict.fromkeys(doubts)), references)
 
 
 def product_of(path: str) -> tuple[str, layout.Partition] | None:

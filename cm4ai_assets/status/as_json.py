@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
+from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.incidents import Incident
+from cm4ai_assets.overview import UNKNOWN
 from cm4ai_assets.retention import Usage
 from cm4ai_assets.status.recorded import CheckState, Recorded, Request, Ticker
-from cm4ai_assets.status.state import Closed, ReleaseLine, Status
+from cm4ai_assets.status.state import Closed, LostRelease, ReleaseLine, Status
 
 FORMAT: Final = 1
 
@@ -30,7 +32,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "storage": status.storage,
         "instance": None if recorded is None else recorded.where,
         "archive": _archive(status),
-        "releases": None if status.releases is None else [_release(line) for line in status.releases],
+        "releases": None if status.releases is None else [*map(_release, status.releases), *map(_lost, status.lost)],
         "freshness": _freshness(status),
         "embargoes": None if status.embargoes is None else [_embargo(one) for one in status.embargoes],
         "disk": None if status.usage is None else _disk(status.usage),
@@ -78,6 +80,19 @@ def _release(line: ReleaseLine) -> Json:
         },
         "first_written": _time(line.oldest),
         "last_written": _time(line.newest),
+        "problem": None if state.problem is None else str(state.problem),
+    }
+
+
+def _lost(one: LostRelease) -> Json:
+    """A release of which only its key is known, in the form of the others."""
+    return {
+        "release": one.key,
+        **dict.fromkeys(("doi", "version", "title", "released", "files", "size")),
+        "tables": [],
+        "conditions": {str(name): {"state": UNKNOWN, "tables": [], "shared_with": None} for name in CONDITIONS},
+        **dict.fromkeys(("first_written", "last_written")),
+        "problem": str(one.problem),
     }
 
 
@@ -88,7 +103,7 @@ def _freshness(status: Status) -> Json | None:
     return {
         "newest_release": None if newest is None else newest.state.record.key,
         "days_since_last_dataset": status.due.counts.get("days_since_last"),
-        "overdue": None if newest is None else not status.due.passed,
+        "overdue": status.overdue,
         "summary": status.due.summary,
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.incidents import counted, shown
+from cm4ai_assets.overview import UNKNOWN
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.status.recorded import Recorded
 from cm4ai_assets.status.state import ReleaseLine, Status
@@ -48,13 +49,14 @@ def _releases(status: Status) -> Iterator[str]:
     if status.releases is None:
         yield "Releases: not known"
         return
-    yield f"Releases: {len(status.releases)} registered"
+    yield f"Releases: {len(status.releases) + len(status.lost)} registered"
     sizes = {one.release: one.size for one in status.usage.releases} if status.usage else {}
-    if status.releases:
+    if status.releases or status.lost:
         yield _ROW.format("", *CONDITIONS, "stored", "written").rstrip()
     yield from (_release(line, sizes.get(line.state.record.key), status) for line in status.releases[-_RELEASES:])
     if len(status.releases) > _RELEASES:
         yield f"  {len(status.releases) - _RELEASES} older ones: `cm4ai releases` lists them"
+    yield from (_ROW.format(one.key, *[UNKNOWN] * len(CONDITIONS), "not known", "-") for one in status.lost)
 
 
 def _release(line: ReleaseLine, size: int | None, status: Status) -> str:
@@ -85,7 +87,8 @@ def _disk(status: Status) -> Iterator[str]:
     if disk is None:
         yield "Disk: not known"
         return
-    yield f"Disk: {size_in_words(disk.stored)} stored, {size_in_words(disk.size_that_could_go)} could go (cm4ai gc)"
+    could_go = "not known what" if disk.unknown else size_in_words(disk.size_that_could_go)
+    yield f"Disk: {size_in_words(disk.stored)} stored, {could_go} could go (cm4ai gc)"
     for what, (count, size) in disk.by_class().items():
         yield f"  {what:<26} {count:>6}  {size_in_words(size):>12}"
 

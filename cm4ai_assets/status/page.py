@@ -13,7 +13,7 @@ from cm4ai_assets import runbook
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.drawing import PNG
 from cm4ai_assets.incidents import Incident, Severity, counted
-from cm4ai_assets.overview import ConditionState
+from cm4ai_assets.overview import UNKNOWN, ConditionState
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.publication.blocks import (
     Badge,
@@ -36,7 +36,7 @@ from cm4ai_assets.retention import Usage
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status import pictures
 from cm4ai_assets.status.recorded import CheckState, Recorded, Request, Ticker
-from cm4ai_assets.status.state import ReleaseLine, Status
+from cm4ai_assets.status.state import LostRelease, ReleaseLine, Status
 from cm4ai_assets.status.words import OpenCheck, ago, at, looked, open_checks
 
 BESIDE: Final = "../.."
@@ -103,7 +103,7 @@ class _Writer:
         look = recorded.look if recorded is not None else None
         yield Facts([
             ("needs a person", _UNKNOWN if status.incidents is None else counted(_pressing(status.incidents))),
-            ("releases registered", _UNKNOWN if lines is None else len(lines)),
+            ("releases registered", _UNKNOWN if lines is None else len(lines) + len(status.lost)),
             ("of them with tensors", _UNKNOWN if lines is None else sum(map(_has_tensors, lines))),
             ("last look at the archive", _UNKNOWN if look is None else ago(look.last_look, status.at)),
             ("embargoes to end", _UNKNOWN if status.embargoes is None else len(status.pending)),
@@ -141,17 +141,30 @@ class _Writer:
         lines = self._status.releases
         if lines is None:
             yield Text("The releases could not be read.")
-        elif not lines:
+        elif not lines and not self._status.lost:
             yield Text(["None is registered. ", Mono("cm4ai releases --register"), " asks the archive for them."])
         else:
             shown = lines[::-1][:ROWS]
             heads = ["release", "came out", *CONDITIONS, "tables of the release", "published files", "written here"]
-            rows = [self._release(line) for line in shown]
-            yield Table(_caption("Newest first", len(shown), len(lines)), heads, rows, "none")
+            rows = [*map(_lost, self._status.lost), *map(self._release, shown)]
+            count = len(lines) + len(self._status.lost)
+            yield Table(_caption("Newest first", len(rows), count), heads, rows, "none")
+            yield from self._problems()
             yield Text(
                 "States of a condition: registered; locked (its files are known); in part; stored (the image ZIP is "
-                "here); tensors (made); shared (made from the same bytes for another release)."
+                "here); tensors (made); shared (made from the same bytes for another release); unknown (see above)."
             )
+
+    def _problems(self) -> Iterator[Block]:
+        """What keeps some releases from being known, each with what to do."""
+        found = self._status.problems
+        if found:
+            yield Note([Strong("How far a release is, is not known of: "), ", ".join(found), ". All others go on."])
+            rows: list[list[Content]] = [
+                [key, str(problem), self._link("What to do", f"{runbook.PATH}#{problem.runbook}")]
+                for key, problem in found.items()
+            ]
+            yield Table("What cannot be read", ["release", "why, and what helps", "runbook"], rows, "")
 
     def _release(self, line: ReleaseLine) -> list[Content]:
         state = line.state
@@ -171,7 +184,8 @@ class _Writer:
         yield Text(["The archive, ", Link(status.archive, status.archive), f", collection {status.collection}. ",
                     looked(status), " This page asks nobody."])  # fmt: skip
         if status.due is not None:
-            kind: Inline = Badge("in time", "good") if status.due.passed else Badge("overdue", "warning")
+            kinds: dict[bool | None, Inline] = {False: Badge("in time", "good"), True: Badge("overdue", "warning")}
+            kind = kinds.get(status.overdue, Badge(_UNKNOWN))
             yield Text([*([kind, " "] if status.releases else []), status.due.summary])
         if status.releases:
             words = "When each release came out, and when its tables were last written here."
@@ -326,10 +340,14 @@ def _has_tensors(line: ReleaseLine) -> bool:
     return any(one.state in _GOOD for one in line.state.conditions.values())
 
 
+def _lost(one: LostRelease) -> list[Content]:
+    return [one.key, None, *(_condition(ConditionState(UNKNOWN)) for _ in CONDITIONS), None, None, None]
+
+
 def _condition(state: ConditionState | None) -> Content:
     if state is None:
         return None
-    badge = Badge(state.state, "good" if state.state in _GOOD else "neutral")
+    badge = Badge(state.state, "good" if state.state in _GOOD else "bad" if state.state == UNKNOWN else "neutral")
     return [badge, f" {state.shared_with}"] if state.shared_with else badge
 
 

@@ -7,19 +7,22 @@ reason among `unknown`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TypeVar
 
 from cm4ai_assets.causes import of_exception
+from cm4ai_assets.errors import Cm4aiError, ReleaseRecordError
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.incidents import Incident
 from cm4ai_assets.overview import ReleaseState, overview
 from cm4ai_assets.retention import Usage, usage
+from cm4ai_assets.runbook import with_section
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.software import package_version
 from cm4ai_assets.status.recorded import Recorded
 from cm4ai_assets.storage import layout
+from cm4ai_assets.storage.registry import DAMAGED_REMEDY, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.findings import release_due
 from cm4ai_assets.updates.news import Newsroom
@@ -38,6 +41,14 @@ class ReleaseLine:
     state: ReleaseState
     oldest: datetime | None = None
     newest: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LostRelease:
+    """A release whose record cannot be read: the key that the file is named after, and why, with what helps."""
+
+    key: str
+    problem: Cm4aiError
 
 
 @dataclass(frozen=True)
@@ -61,9 +72,11 @@ class Status:
         storage: Where the storage is, for people.
         archive: Base URL of the archive.
         collection: Its collection that is watched.
-        releases: Registered releases, oldest first; None if they could not be read.
+        releases: Registered releases, oldest first; None if they could not be listed. One whose lock cannot be read is
+            unknown (`overview.ReleaseState.problem`).
+        lost: Releases whose record cannot be read; of them nothing else is known.
         due: Whether a new release is overdue (`updates.findings.release_due`); None as above.
-        embargoes: By release and day, earliest day first; None as above.
+        embargoes: By release and day, earliest day first, of the locks that can be read; None as above.
         usage: Disk used by release, and what could go; None as above.
         recorded: What the Dagster instance has recorded; None if there is none yet or it could not be read.
         incidents: What needs a person, worst first; None as above.
@@ -76,6 +89,7 @@ class Status:
     archive: str
     collection: str
     releases: tuple[ReleaseLine, ...] | None
+    lost: tuple[LostRelease, ...]
     due: Finding | None
     embargoes: tuple[Closed, ...] | None
     usage: Usage | None
@@ -87,6 +101,21 @@ class Status:
     def pending(self) -> tuple[Closed, ...]:
         """The embargoes that have not ended."""
         return tuple(one for one in self.embargoes or () if not one.has_ended)
+
+    @property
+    def overdue(self) -> bool | None:
+        """Whether a new release is overdue; None where that is not known: one that was lost may be the newest."""
+        if self.due is None or not self.releases or (self.lost and not self.due.passed):
+            return None
+        return not self.due.passed
+
+    @property
+    def problems(self) -> Mapping[str, Cm4aiError]:
+        """By release, why it is not known how far it is."""
+        known = {line.state.record.key: line.state.problem for line in self.releases or ()}
+        return {key: problem for key, problem in known.items() if problem is not None} | {
+            one.key: one.problem for one in self.lost
+        }
 
 
 def state_of(
@@ -110,23 +139,28 @@ def state_of(
     """
     doubts = list(unknown)
     releases = _read("The releases cannot be read", lambda: _releases(store), doubts)
+    lost = _read("The releases cannot be read", lambda: _lost(store), []) or ()
     disk = _read("Disk use cannot be read", lambda: usage(store, scratch=settings.scratch), doubts)
     closed = _read("Embargoes cannot be read", lambda: _embargoes(store, now.date()), doubts)
     due = None if releases is None else release_due([line.state.record for line in releases], now)
-    return Status(
+    status = Status(
         at=now,
         version=package_version(),
         storage=store.location("").rstrip("/"),
         archive=settings.dataverse_url,
         collection=settings.collection,
         releases=releases,
+        lost=lost,
         due=due,
         embargoes=closed,
         usage=disk,
         recorded=recorded,
         incidents=None if incidents is None else tuple(incidents),
-        unknown=(*doubts, *(disk.unknown if disk is not None else ())),
+        unknown=(),
     )
+    of_releases = [with_section(str(problem), problem.runbook) for problem in status.problems.values()]
+    of_disk = disk.unknown if disk is not None else ()
+    return replace(status, unknown=(*doubts, *of_releases, *of_disk))
 
 
 def _read(what: str, read: Callable[[], Made], doubts: list[str]) -> Made | None:
@@ -143,6 +177,11 @@ def _read(what: str, read: Callable[[], Made], doubts: list[str]) -> Made | None
 def _releases(store: Store) -> tuple[ReleaseLine, ...]:
     written = _written(store)
     return tuple(_line(state, written) for state in overview(store, None))
+
+
+def _lost(store: Store) -> tuple[LostRelease, ...]:
+    damaged = ReleaseRegistry(store).damaged()
+    return tuple(LostRelease(one.key, ReleaseRecordError(str(one), remedy=DAMAGED_REMEDY)) for one in damaged)
 
 
 def _line(state: ReleaseState, written: Mapping[str, list[datetime]]) -> ReleaseLine:

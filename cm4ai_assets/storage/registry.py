@@ -33,6 +33,11 @@ class DamagedRecord:
     location: str
     problem: str
 
+    @property
+    def key(self) -> str:
+        """The key that the file is named after, which none may be."""
+        return self.location.rsplit("/", 1)[-1].removesuffix(".json")
+
     def __str__(self) -> str:
         return f"{self.location} is no release record: {self.problem}."
 

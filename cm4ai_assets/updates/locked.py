@@ -1,13 +1,15 @@
 """Which partitions of its jobs a release has, by its lock, remembered while the lock's file is the same.
 
-Belongs here: that memory. The release sensor asks it of every release that is followed, every half minute. Does not
-belong here: what a job reads (`inputs`), and what follows from it (`needs`).
+Belongs here: that memory, and what it means that a lock cannot be read. The release sensor asks it of each release that
+is followed, every half minute. Does not belong here: what a job reads (`inputs`), and what follows from it (`needs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cm4ai_assets.causes import of_exception
+from cm4ai_assets.errors import StoredBytesDamagedError
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
@@ -57,3 +59,12 @@ class LockedParts:
 def partitions_of(wanted: Wanted, feed: Feed, release: str) -> list[Partition]:
     """The partitions of a release that a job makes."""
     return [Partition(release, condition) for condition in wanted.get(feed.product, ())]
+
+
+def unreadable_lock(release: str, error: BaseException) -> StoredBytesDamagedError:
+    """What it means that the lock of one release cannot be read, and what helps. All other releases go on."""
+    path = layout.table_path(RELEASE_FILES, Partition(release))
+    return StoredBytesDamagedError(
+        f"{path}, the lock of {release}, cannot be read: {of_exception(error).message}",
+        remedy=f"`cm4ai withdraw {path}` takes it away, `cm4ai materialize --release {release}` makes it again.",
+    )

@@ -1,7 +1,7 @@
 """News of the archive: releases that were registered lately, and embargoes that ended lately.
 
-Belongs here: what is news, and for how long, from what is stored. Does not belong here: registering (`watch`), what is
-requested for it (`needs`), and who gets a message (`alerts`).
+Belongs here: what is news, and for how long, from what is stored, and the locks that cannot be asked. Does not belong
+here: registering (`watch`), what is requested for it (`needs`), and who gets a message (`alerts`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_FILES
+from cm4ai_assets.updates.locked import unreadable_lock
 
 NEWS_FOR = timedelta(days=14)
 _SET_UP = timedelta(hours=1)
@@ -36,8 +37,14 @@ class Embargo:
 
 @dataclass
 class Newsroom:
-    """What is news in one storage, which each question names again. A lock is read once, while its file is the same."""
+    """What is news in one storage, which each question names again. A lock is read once, while its file is the same.
 
+    Attributes:
+        unreadable: Of the last look, the releases whose lock cannot be read, and why. Of their embargoes nothing is
+            known.
+    """
+
+    unreadable: dict[str, BaseException] = field(default_factory=dict)
     _kept: dict[str, tuple[str, tuple[Embargo, ...]]] = field(default_factory=dict)
 
     def incidents(self, store: Store, now: datetime) -> Iterator[Incident]:
@@ -45,6 +52,7 @@ class Newsroom:
         records = {record.key: record for record in ReleaseRegistry(store).all()}
         yield from _new_releases(store, records, now)
         yield from self._embargoes_ended(store, records, now)
+        yield from (_lock_damaged(release, error) for release, error in self.unreadable.items())
 
     def _embargoes_ended(self, store: Store, records: Mapping[str, ReleaseRecord], now: datetime) -> Iterator[Incident]:
         """Of each dataset, those of its newest locked version: an older one has the same files."""
@@ -60,11 +68,22 @@ class Newsroom:
         """Per release that has a lock, the embargoes that its lock states, past and to come, earliest first."""
         stamps = store.stamps(f"{layout.TABLES}/{RELEASE_FILES.name}")
         placed = {hit[1].release: stamp for path, stamp in stamps.items() if (hit := layout.table_partition(path))}
+        self.unreadable = {}
         for release, stamp in placed.items():
             if not stamp or self._kept.get(release, ("", ()))[0] != stamp:
-                self._kept[release] = stamp, _read(store, release)
+                self._take_in(store, release, stamp)
         self._kept = {release: kept for release, kept in self._kept.items() if release in placed}
         return {release: found for release, (_, found) in self._kept.items()}
+
+    def _take_in(self, store: Store, release: str, stamp: str) -> None:
+        """Read a lock. One that cannot be read keeps nobody from hearing of the others."""
+        try:
+            self._kept[release] = stamp, _read(store, release)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
+            self._kept.pop(release, None)
+            self.unreadable[release] = error
 
 
 def _read(store: Store, release: str) -> tuple[Embargo, ...]:
@@ -108,4 +127,17 @@ def _ended(release: str, embargo: Embargo, when: datetime) -> Incident:
         f"/assets/{RELEASE_FILES.name}?view=partitions&partition={release}",
         "embargo",
         when,
+    )
+
+
+def _lock_damaged(release: str, error: BaseException) -> Incident:
+    problem = unreadable_lock(release, error)
+    return Incident(
+        f"lock:{release}",
+        Kind.LOCK_DAMAGED,
+        Severity.FAILURE,
+        f"The lock of {release} cannot be read",
+        str(problem),
+        f"/assets/{RELEASE_FILES.name}?view=partitions&partition={release}",
+        problem.runbook,
     )

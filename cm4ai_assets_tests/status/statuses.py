@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -26,20 +27,46 @@ RECORD = ReleaseRecord(
 )  # fmt: skip
 
 
-def store_with_a_lock(store: Store, title: str = RECORD.title) -> Store:
-    """One registered release with a lock of a public and an embargoed file."""
-    ReleaseRegistry(store).register([ReleaseRecord(**{**RECORD.__dict__, "title": title})])
+def store_with_a_lock(
+    store: Store,
+    title: str = RECORD.title,
+    *,
+    doi: str = RECORD.doi,
+    key: str = KEY,
+    month: tuple[int, int] = (2026, 6),
+) -> Store:
+    """One registered release, or one more, with a lock of a public and an embargoed file."""
+    major, minor = map(int, key.rsplit("v", 1)[1].split("."))
+    day = date(*month, 17)
+    record = replace(RECORD, title=title, doi=doi, major=major, minor=minor, published=day,
+                     released=datetime(*month, 17, 12, tzinfo=UTC))  # fmt: skip
+    assert [new.key for new in ReleaseRegistry(store).register([record])] == [key]
     row = {
-        "doi": RECORD.doi, "version": RECORD.version, "directory": "", "is_ingested": False, "modality": "if",
+        "doi": doi, "version": record.version, "directory": "", "is_ingested": False, "modality": "if",
         "role": "images", "recognised_by": "test", "file_condition": "untreated", "size": 1_000,
+        "digest_type": "MD5", "access": "embargoed",
     }  # fmt: skip
     rows = [
-        {**row, "label": "open.zip", "file_id": 1, "access": "public"},
-        {**row, "label": "closed.zip", "file_id": 2, "access": "embargoed", "available_on": date(2026, 12, 24)},
-        {**row, "label": "was-closed.zip", "file_id": 3, "access": "embargoed", "available_on": date(2026, 11, 1)},
+        {**row, "label": "open.zip", "file_id": 1, "digest": "1" * 32, "access": "public"},
+        {
+            **row,
+            "label": "closed.zip",
+            "file_id": 2,
+            "digest": "2" * 32,
+            "access": "embargoed",
+            "available_on": date(2026, 12, 24),
+        },
+        {
+            **row,
+            "label": "was-closed.zip",
+            "file_id": 3,
+            "digest": "3" * 32,
+            "access": "embargoed",
+            "available_on": date(2026, 11, 1),
+        },
     ]
-    frame = table("release_files").from_rows(rows, release=KEY)
-    with store.stage_table("release_files", Partition(KEY), frame) as staged:
+    frame = table("release_files").from_rows(rows, release=key)
+    with store.stage_table("release_files", Partition(key), frame) as staged:
         store.publish_table(staged)
     return store
 

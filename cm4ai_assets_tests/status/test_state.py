@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from cm4ai_assets.overview import overview
+from cm4ai_assets.publication.html import render
+from cm4ai_assets.retention import usage
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status import as_json, state_of
 from cm4ai_assets.status.lines import WIDTH, lines_of
+from cm4ai_assets.status.page import page_of
 from cm4ai_assets.status.words import open_checks
-from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.storage.layout import Partition, release_path, table_path
+from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import table
 from cm4ai_assets_tests.status.statuses import KEY, NOW, full, recorded, store_with_a_lock
@@ -24,7 +29,7 @@ KEYS = {
 OF_A_CHECK = {"asset", "check", "partition", "severity", "summary", "since", "run", "pictures", "link"}
 OF_A_RELEASE = {
     "release", "doi", "version", "title", "released", "files", "size", "tables", "conditions", "first_written",
-    "last_written",
+    "last_written", "problem",
 }  # fmt: skip
 
 
@@ -70,19 +75,96 @@ def test_a_release_with_its_conditions_embargoes_and_disk(store: Store, settings
     }  # fmt: skip
 
 
-def test_what_cannot_be_read_is_not_known_and_takes_nothing_else_along(store: Store, settings: Settings) -> None:
+def test_what_cannot_be_read_is_not_known_and_takes_nothing_else_along(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store_with_a_lock(store)
-    lock = Path(store.address(table_path(table("release_files"), Partition(KEY))))
-    lock.write_bytes(b"PAR1" + b"\x00" * 200 + b"PAR1")
+
+    def away(_: object) -> None:
+        raise OSError("The disk does not answer")
+
+    monkeypatch.setattr(ReleaseRegistry, "all", away)
     status = state_of(store, settings, NOW, recorded=recorded())
-    assert status.releases is None
-    assert status.embargoes is None
-    assert status.usage is not None
     found = as_json(status)
-    assert (found["releases"], found["embargoes"], found["freshness"]) == (None, None, None)
+    assert (found["releases"], found["freshness"], found["disk"]) == (None, None, None)
+    assert len(found["embargoes"]) == 2
     assert found["checks"]["evaluated"] == 245
     assert any(text.startswith("The releases cannot be read: ") for text in found["unknown"])
     assert "Releases: not known" in list(lines_of(status))
+
+
+OLDER = "2025-10-v1.0"
+
+
+@pytest.fixture
+def two(store: Store) -> Store:
+    """Two registered and locked releases, of which one is to be damaged."""
+    store_with_a_lock(store)
+    store_with_a_lock(store, "October 2025 Data Release", doi="doi:10.5072/FK2/OLDER", key=OLDER, month=(2025, 10))
+    return store
+
+
+def damaged(store: Store, what: str) -> str:
+    """Damage the lock or the record of one release; the path of its file."""
+    path = table_path(table("release_files"), Partition(OLDER)) if what == "lock" else release_path(OLDER)
+    Path(store.address(path)).write_bytes(b"PAR1" + b"\x00" * 200 + b"PAR1")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "remedy", "section"),
+    [
+        ("lock", f"cm4ai materialize --release {OLDER}", "stored-bytes-damaged"),
+        ("record", "cm4ai releases --register", "release-record"),
+    ],
+)
+def test_a_damaged_lock_or_record_stays_with_its_release(
+    what: str, remedy: str, section: str, two: Store, settings: Settings
+) -> None:
+    before = as_json(state_of(two, settings, NOW))
+    path = damaged(two, what)
+    status = state_of(two, settings, NOW)
+    found = as_json(status)
+    states = {one["release"]: {state["state"] for state in one["conditions"].values()} for one in found["releases"]}
+    assert states == {KEY: {"locked"}, OLDER: {"unknown"}}
+    whole, one = sorted(found["releases"], key=lambda release: release["release"] == OLDER)
+    assert whole == before["releases"][1]
+    assert set(one) == set(whole)
+    assert (one["files"], one["tables"], whole["problem"]) == (None, [], None)
+    assert path in one["problem"]
+    assert remedy in one["problem"]
+    assert found["freshness"]["newest_release"] == KEY
+    assert found["freshness"]["overdue"] is False
+    assert [embargo for embargo in before["embargoes"] if embargo["release"] == KEY] == [
+        embargo for embargo in found["embargoes"] if embargo["release"] == KEY
+    ]  # fmt: skip
+    assert [disk["size"] for disk in found["disk"]["releases"] if disk["release"] == KEY] == [
+        disk["size"] for disk in before["disk"]["releases"] if disk["release"] == KEY
+    ]  # fmt: skip
+    (said,) = [text for text in found["unknown"] if remedy in text]
+    assert said.endswith(f"See docs/runbook.md#{section}")
+    assert len({text for text in found["unknown"] if path in text}) == 2  # and that what it refers to is not known
+    rows = [line.split() for line in lines_of(status) if line.startswith((KEY, OLDER))]
+    assert [(row[0], row[1]) for row in sorted(rows)] == [(OLDER, "unknown"), (KEY, "locked")]
+    assert any(" stored, not known what could go" in line for line in lines_of(status))
+    html = render(page_of(status)).decode()
+    assert html.count(">unknown</span>") == 3
+    assert remedy in html
+    assert f'href="../../runbook#{section}"' in html
+
+
+def test_a_damaged_lock_is_nobody_elses_whose_files_are_the_same(two: Store, settings: Settings) -> None:
+    """Both locks name the same files: whether one release holds for the other is asked of both."""
+    archive = table("if_tensors").empty()
+    with two.stage_table("if_tensors", Partition(OLDER, "untreated"), archive) as staged:
+        two.publish_table(staged)
+    assert overview(two, None)[1].conditions["untreated"].state == "shared"
+    damaged(two, "lock")
+    older, newer = overview(two, None)
+    assert newer.problem is None
+    assert newer.conditions["untreated"].state == "locked"
+    assert older.problem is not None
+    assert usage(two).unknown == tuple(one for one in usage(two).unknown if OLDER in one and KEY not in one) != ()
 
 
 def test_the_form_for_programs_is_the_documented_one(store: Store) -> None:

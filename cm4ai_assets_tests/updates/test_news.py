@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cm4ai_assets.incidents import Incident, Kind
+from cm4ai_assets.incidents import Incident, Kind, Severity
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
@@ -90,3 +90,22 @@ def test_an_embargo_that_ended_is_news_once_for_each_dataset_and_a_lock_is_read_
     lock(store, newer, ENDED + timedelta(days=365))
     assert news(store, room=room) == []
     assert room.embargoes(store)[newer][0].ends == ENDED + timedelta(days=365)
+
+
+def test_a_lock_that_cannot_be_read_is_said_of_its_release_alone(store: Store) -> None:
+    older = register(store, 3, 0, NOW - timedelta(days=60))
+    newer = register(store, 6, 0, NOW - timedelta(days=60), "doi:10.5072/FK2/B")
+    lock(store, older, date(2026, 11, 20))
+    lock(store, newer, date(2026, 11, 21))
+    room = Newsroom()
+    assert {one.key for one in news(store, room=room)} == {f"embargo:{older}:2026-11-20", f"embargo:{newer}:2026-11-21"}
+    path = Path(store.location(layout.table_path(RELEASE_FILES, Partition(older))))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    said = {one.key: one for one in news(store, room=room)}
+    assert set(said) == {f"lock:{older}", f"embargo:{newer}:2026-11-21"}
+    one = said[f"lock:{older}"]
+    assert (one.kind, one.severity, one.runbook) == (Kind.LOCK_DAMAGED, Severity.FAILURE, "stored-bytes-damaged")
+    assert f"cm4ai withdraw {layout.table_path(RELEASE_FILES, Partition(older))}" in one.text
+    path.write_bytes(whole)
+    assert f"lock:{older}" not in {one.key for one in news(store, room=room)}
