@@ -33,7 +33,7 @@ CUT = sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg2.OperationalError(
 )
 def test_a_foreign_error_is_a_line_with_its_cause(error: Exception, message: str, remedy: str) -> None:
     found = causes.of_exception(error)
-    assert found.message == f"{message}."  # a sentence: others follow it
+    assert found.message == f"{message.rstrip('.')}."  # a sentence: others follow it
     assert found.remedy.startswith(remedy) or remedy in found.remedy
     assert "\n" not in str(found)
 
