@@ -104,6 +104,11 @@ def evaluation(asset: str, finding: Finding) -> dg.AssetCheckEvaluation:
     return dg.AssetCheckEvaluation(**{**shown, "asset_key": dg.AssetKey(asset), "blocking": False})
 
 
+def result_of(asset: str, finding: Finding) -> dg.AssetCheckResult:
+    """A finding as a step reports it that has computed it for its own asset, which has no partitions."""
+    return dg.AssetCheckResult(**_shown(asset, finding, {}))
+
+
 def _spec(about: Table | Document | str, check: str, description: str, reads: Sequence[str]) -> dg.AssetCheckSpec:
     if isinstance(about, str):
         shown = md.with_what_to_do(description, of_check(check, blocking=False))

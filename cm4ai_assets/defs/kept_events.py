@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import dagster as dg
+from alembic.config import Config
 from alembic.script import ScriptDirectory
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
@@ -22,8 +22,19 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-# Read once by a process. Dagster keeps one configuration for each kind of database, and alembic has no setting for it.
-setattr(ScriptDirectory, "from_config", cache(ScriptDirectory.from_config))  # noqa: B010 - mypy takes it for a method
+_read = ScriptDirectory.from_config
+_migrations: dict[str | None, ScriptDirectory] = {}
+
+
+def _read_once(config: Config) -> ScriptDirectory:
+    """Read once by a process: the databases of runs, events and schedules share them. Alembic has no setting for it."""
+    place = config.get_main_option("script_location")
+    if place not in _migrations:
+        _migrations[place] = _read(config)
+    return _migrations[place]
+
+
+setattr(ScriptDirectory, "from_config", _read_once)  # noqa: B010 - mypy takes it for a method
 _KEPT = 8  # files: the index, and those of the runs that were used last
 
 

@@ -81,7 +81,7 @@ _OF_CHECKS: Final[Mapping[str, str]] = {
         "withdrawn-upstream": "still_published",
         "embargo": "files_accessible embargoes_current",
         "release-overdue": "release_due",
-        "release-record": "records_readable",
+        "release-record": "records_readable everything_read",
     }.items()
     for check in checks.split()
 }

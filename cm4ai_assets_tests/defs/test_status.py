@@ -20,10 +20,12 @@ from cm4ai_assets.defs.selection import waves
 from cm4ai_assets.defs.status.asking import checks_of, pictures, recorded
 from cm4ai_assets.defs.status.reading import read_status
 from cm4ai_assets.defs.status.refreshing import AT_MOST_EVERY, is_own, refresh
+from cm4ai_assets.plain import from_markdown
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status.page import BESIDE
-from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets.tables import table
 from cm4ai_assets.tables.status import PLATFORM_STATUS
 from cm4ai_assets_tests.defs.conftest import Workbench
 from cm4ai_assets_tests.status.statuses import KEY, picture, store_with_a_lock
@@ -66,7 +68,10 @@ def test_the_page_is_published_with_what_storage_and_instance_say(bench: Workben
     report(bench.instance, passed=False)
     (outcome,) = bench.run(KEY, selection="platform_status")
     assert outcome.succeeded, outcome.failure
-    assert [check.check_name for check in outcome.checks] == ["well_formed"]
+    assert [(check.check_name, check.passed) for check in outcome.checks] == [
+        ("well_formed", True),
+        ("everything_read", True),
+    ]
     store = bench.platform.store
     published = store.document(PLATFORM_STATUS, Partition())
     assert set(published.files) == {"index.html", "status.json"}
@@ -83,6 +88,22 @@ def test_the_page_is_published_with_what_storage_and_instance_say(bench: Workben
     shown = {name: value.value for name, value in record.asset_materialization.metadata.items()}
     assert str(shown["open"]).startswith("[index.html](/documents/platform_status/)")
     assert shown["checks_that_warn_or_fail"] == 1
+
+
+def test_the_page_of_a_damaged_release_is_published_and_its_check_warns(bench: Workbench) -> None:
+    store = bench.platform.store
+    path = table_path(table("release_files"), Partition(KEY))
+    Path(store.address(path)).write_bytes(b"PAR1")
+    (outcome,) = bench.run(KEY, selection="platform_status")
+    assert outcome.succeeded, outcome.failure
+    whole, read = outcome.checks
+    assert (whole.check_name, whole.passed) == ("well_formed", True)
+    assert (read.check_name, read.passed, read.severity) == ("everything_read", False, dg.AssetCheckSeverity.WARN)
+    assert read.description is not None
+    assert path in from_markdown(read.description)
+    assert "#release-record" in str(read.metadata)
+    found = json.loads(store.read(f"{store.document(PLATFORM_STATUS, Partition()).folder}/status.json"))
+    assert {one["state"] for one in found["releases"][0]["conditions"].values()} == {"unknown"}
 
 
 def test_of_a_check_those_partitions_are_open_in_which_it_does_not_pass(bench: Workbench) -> None:

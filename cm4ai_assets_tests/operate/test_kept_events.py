@@ -115,7 +115,9 @@ def test_a_run_that_dagster_starts_keeps_them_too(
         }  # fmt: skip
 
 
-def test_the_migrations_are_read_once_by_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_migrations_are_read_once_by_a_process(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[str] = []
     load = pyfiles.load_module_py
 
@@ -129,3 +131,9 @@ def test_the_migrations_are_read_once_by_a_process(monkeypatch: pytest.MonkeyPat
     with dg.DagsterInstance.ephemeral() as instance:
         assert instance.get_runs() == []
     assert [path for path in read if "versions" in Path(path).parts] == []
+    kept_events._migrations.clear()
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    with open_instance(store) as instance:  # with a database each for runs, events and schedules
+        assert instance.get_runs() == []
+    again = [path for path in read if "versions" in Path(path).parts]
+    assert len(again) == len(set(again)) > 0

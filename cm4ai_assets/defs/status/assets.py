@@ -11,22 +11,35 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from cm4ai_assets.defs.products import document_asset
+from cm4ai_assets.defs.checks import result_of
+from cm4ai_assets.defs.products import check_spec, document_asset
 from cm4ai_assets.defs.publishing import AssetResult, DocumentDraft, Metadata, publish
 from cm4ai_assets.defs.status.reading import read_status
+from cm4ai_assets.findings import described_by
 from cm4ai_assets.incidents import counted
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.publication.html import render
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status import Status, as_json
+from cm4ai_assets.status.findings import everything_read
 from cm4ai_assets.status.page import page_of, ui_of
 from cm4ai_assets.tables.status import GROUP, PLATFORM_STATUS
 
 JSON_FILE = "status.json"
 
 
-@document_asset(PLATFORM_STATUS, group=GROUP, kinds={"html"}, tags={"cm4ai/modality": "all"}, is_last=True)
+EVERYTHING_READ = check_spec("everything_read", PLATFORM_STATUS, described_by(everything_read), blocking=False)
+
+
+@document_asset(
+    PLATFORM_STATUS,
+    group=GROUP,
+    kinds={"html"},
+    tags={"cm4ai/modality": "all"},
+    checks=[EVERYTHING_READ],
+    is_last=True,
+)
 def platform_status(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """The state of everything, now."""
     status = read_status(
@@ -44,6 +57,8 @@ def platform_status(context: dg.AssetExecutionContext, platform: dg.ResourcePara
         platform.store,
         DocumentDraft(PLATFORM_STATUS, files_of(status, platform.settings), metadata=_shown(status)),
     )
+    if EVERYTHING_READ.key in context.selected_asset_check_keys:
+        yield result_of(PLATFORM_STATUS.name, everything_read(status))
 
 
 def files_of(status: Status, settings: Settings) -> Mapping[str, bytes]:
