@@ -69,7 +69,7 @@ def _freshness(status: Status) -> Iterator[str]:
     yield "Freshness:"
     yield f"  {looked(status)}"
     if status.due is not None:
-        yield f"  {status.due.summary}"
+        yield f"  {'OVERDUE. ' if status.overdue else ''}{status.due.summary}"
 
 
 def _embargoes(status: Status) -> Iterator[str]:

@@ -113,7 +113,9 @@ class _Writer:
         ])  # fmt: skip
         if status.unknown:
             yield Note([Strong("Not everything could be read.")])
-            yield Bullets(list(status.unknown))
+            others = [text for text in status.unknown if text not in status.of_releases]
+            known: list[Content] = [["How far some releases are: see ", Link("Releases", "#releases"), "."]]
+            yield Bullets([*(known if status.of_releases else []), *others])
 
     def _incidents(self) -> Iterator[Block]:
         found = self._status.incidents
@@ -145,10 +147,13 @@ class _Writer:
             yield Text(["None is registered. ", Mono("cm4ai releases --register"), " asks the archive for them."])
         else:
             shown = lines[::-1][:ROWS]
-            heads = ["release", "came out", *CONDITIONS, "tables of the release", "published files", "written here"]
+            heads = ["release", "came out", *CONDITIONS, "tables of it", "published files", "written here"]
             rows = [*map(_lost, self._status.lost), *map(self._release, shown)]
             count = len(lines) + len(self._status.lost)
-            yield Table(_caption("Newest first", len(rows), count), heads, rows, "none")
+            order = (
+                "Newest first, after those of which the record cannot be read" if self._status.lost else "Newest first"
+            )
+            yield Table(_caption(order, len(rows), count), heads, rows, "none")
             yield from self._problems()
             yield Text(
                 "States of a condition: registered; locked (its files are known); in part; stored (the image ZIP is "
@@ -176,7 +181,7 @@ class _Writer:
             *(_condition(state.conditions.get(str(one))) for one in CONDITIONS),
             len(state.tables),
             published,
-            at(line.newest) if line.newest else None,
+            ago(line.newest, self._status.at) if line.newest else None,
         ]
 
     def _freshness(self) -> Iterator[Block]:

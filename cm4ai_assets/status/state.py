@@ -12,10 +12,11 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from cm4ai_assets.causes import of_exception
-from cm4ai_assets.errors import Cm4aiError, ReleaseRecordError
+from cm4ai_assets.errors import Cm4aiError, ReleaseKeyError, ReleaseRecordError
 from cm4ai_assets.findings import Finding
 from cm4ai_assets.incidents import Incident
 from cm4ai_assets.overview import ReleaseState, overview
+from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.retention import Usage, usage
 from cm4ai_assets.runbook import with_section
 from cm4ai_assets.settings import Settings
@@ -105,7 +106,10 @@ class Status:
     @property
     def overdue(self) -> bool | None:
         """Whether a new release is overdue; None where that is not known: one that was lost may be the newest."""
-        if self.due is None or not self.releases or (self.lost and not self.due.passed):
+        if self.due is None or not self.releases:
+            return None
+        newest = max(ReleaseKey.parse(line.state.record.key) for line in self.releases)
+        if not self.due.passed and any(_may_be_newer(one.key, newest) for one in self.lost):
             return None
         return not self.due.passed
 
@@ -116,6 +120,18 @@ class Status:
         return {key: problem for key, problem in known.items() if problem is not None} | {
             one.key: one.problem for one in self.lost
         }
+
+    @property
+    def of_releases(self) -> tuple[str, ...]:
+        """Those of `unknown` that are about one release, each with where to read on."""
+        return tuple(with_section(str(problem), problem.runbook) for problem in self.problems.values())
+
+
+def _may_be_newer(key: str, newest: ReleaseKey) -> bool:
+    try:
+        return ReleaseKey.parse(key) > newest
+    except ReleaseKeyError:
+        return True
 
 
 def state_of(
@@ -158,9 +174,8 @@ def state_of(
         incidents=None if incidents is None else tuple(incidents),
         unknown=(),
     )
-    of_releases = [with_section(str(problem), problem.runbook) for problem in status.problems.values()]
     of_disk = disk.unknown if disk is not None else ()
-    return replace(status, unknown=(*doubts, *of_releases, *of_disk))
+    return replace(status, unknown=(*doubts, *status.of_releases, *of_disk))
 
 
 def _read(what: str, read: Callable[[], Made], doubts: list[str]) -> Made | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,9 @@ def test_a_damaged_lock_or_record_stays_with_its_release(
     assert remedy in one["problem"]
     assert found["freshness"]["newest_release"] == KEY
     assert found["freshness"]["overdue"] is False
+    late = state_of(two, settings, NOW + timedelta(days=400))
+    assert as_json(late)["freshness"]["overdue"] is True  # what is damaged is older, by its key
+    assert any(line.startswith("  OVERDUE. The newest dataset came out") for line in lines_of(late))
     assert [embargo for embargo in before["embargoes"] if embargo["release"] == KEY] == [
         embargo for embargo in found["embargoes"] if embargo["release"] == KEY
     ]  # fmt: skip
@@ -151,6 +155,14 @@ def test_a_damaged_lock_or_record_stays_with_its_release(
     assert html.count(">unknown</span>") == 3
     assert remedy in html
     assert f'href="../../runbook#{section}"' in html
+
+
+def test_whether_a_release_is_overdue_is_not_known_where_the_newest_record_is_lost(
+    two: Store, settings: Settings
+) -> None:
+    Path(two.address(release_path(KEY))).write_text("no record")
+    found = as_json(state_of(two, settings, NOW + timedelta(days=400)))["freshness"]
+    assert (found["newest_release"], found["overdue"]) == (OLDER, None)
 
 
 def test_a_damaged_lock_is_nobody_elses_whose_files_are_the_same(two: Store, settings: Settings) -> None:
