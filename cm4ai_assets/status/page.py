@@ -311,7 +311,8 @@ def _could_go(disk: Usage) -> Iterator[Block]:
         yield Bullets(list(disk.unknown))
     classes = disk.by_class()
     if not classes:
-        yield Text("Nothing could go.")
+        if not disk.unknown:
+            yield Text("Nothing could go.")
         return
     rows: list[list[Content]] = [[str(what), count, size_in_words(size)] for what, (count, size) in classes.items()]
     yield Table("What could go", ["class", "things", "size"], rows)

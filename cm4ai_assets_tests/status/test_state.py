@@ -17,7 +17,7 @@ from cm4ai_assets.status import as_json, state_of
 from cm4ai_assets.status.lines import WIDTH, lines_of
 from cm4ai_assets.status.page import page_of
 from cm4ai_assets.status.words import open_checks
-from cm4ai_assets.storage.layout import Partition, release_path, table_path
+from cm4ai_assets.storage.layout import Partition, file_digests_path, release_path, table_path
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables import table
@@ -107,8 +107,11 @@ def two(store: Store) -> Store:
 
 def damaged(store: Store, what: str) -> str:
     """Damage the lock or the record of one release; the path of its file."""
-    path = table_path(table("release_files"), Partition(OLDER)) if what == "lock" else release_path(OLDER)
-    Path(store.address(path)).write_bytes(b"PAR1" + b"\x00" * 200 + b"PAR1")
+    path = release_path(OLDER) if what == "record" else table_path(table("release_files"), Partition(OLDER))
+    file = Path(store.address(path))
+    whole = file.read_bytes()
+    # Of the column, only who reads that column sees that it is damaged.
+    file.write_bytes(whole[:4] + bytes(64) + (whole[68:] if what == "column" else b"PAR1"))
     return path
 
 
@@ -116,6 +119,7 @@ def damaged(store: Store, what: str) -> str:
     ("what", "remedy", "section"),
     [
         ("lock", f"cm4ai materialize --release {OLDER}", "stored-bytes-damaged"),
+        ("column", f"cm4ai materialize --release {OLDER}", "stored-bytes-damaged"),
         ("record", "cm4ai releases --register", "release-record"),
     ],
 )
@@ -154,6 +158,7 @@ def test_a_damaged_lock_or_record_stays_with_its_release(
     html = render(page_of(status)).decode()
     assert html.count(">unknown</span>") == 3
     assert remedy in html
+    assert "Nothing could go." not in html  # which is not known
     assert f'href="../../runbook#{section}"' in html
 
 
@@ -177,6 +182,18 @@ def test_a_damaged_lock_is_nobody_elses_whose_files_are_the_same(two: Store, set
     assert newer.conditions["untreated"].state == "locked"
     assert older.problem is not None
     assert usage(two).unknown == tuple(one for one in usage(two).unknown if OLDER in one and KEY not in one) != ()
+
+
+def test_a_damaged_lock_of_a_release_that_is_not_registered_keeps_what_may_hold_for_another(two: Store) -> None:
+    with two.stage_table("if_tensors", Partition(OLDER, "untreated"), table("if_tensors").empty()) as staged:
+        two.publish_table(staged)
+    for record in (release_path(OLDER), file_digests_path(release_path(OLDER))):
+        Path(two.address(record)).unlink()
+    shared = usage(two, young=timedelta(0))
+    assert (shared.unknown, shared.could_go) == ((), ())
+    path = damaged(two, "lock")
+    assert [text for text in usage(two, young=timedelta(0)).unknown if path in text]
+    assert usage(two, young=timedelta(0)).could_go == ()
 
 
 def test_the_form_for_programs_is_the_documented_one(store: Store) -> None:
