@@ -7,6 +7,8 @@ not belong here: our own errors, which carry their remedy (`errors`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import chain
 
 from cm4ai_assets.errors import Cm4aiError
 
@@ -51,6 +53,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
 )
 _ERRNO = re.compile(r"\[Errno \d+\] ")
 _PREFIX = re.compile(r"^(?P<kind>[A-Za-z_][\w.]*)(?::\s*(?P<text>.*))?$", re.DOTALL)
+_OURS = re.compile(r"^(cm4ai_assets\.[\w.]+)(?=:|$)", re.MULTILINE)
 _SAID_PLAINLY = ("cm4ai_assets.", "dagster._core.definitions.events.Failure")
 
 
@@ -89,8 +92,23 @@ def remedy(text: str) -> str:
 
 
 def runbook(text: str) -> str:
-    """The anchor of the runbook's section about an error that says this; empty where nothing general is known."""
-    return next((anchor for pattern, _, anchor in _KNOWN if re.search(pattern, text)), "")
+    """The anchor of the runbook's section about an error that says this; empty where nothing general is known.
+
+    What a step raised is known by its text alone: an error of ours by the name of its type, which says it.
+
+    >>> runbook("cm4ai_assets.errors.StorageUnavailableError: The storage failed"), runbook("OSError: disk is full")
+    ('storage-away', 'disk-full')
+    """
+    ours = _OURS.findall(text)
+    named = (one.runbook for name in ours for one in _types(Cm4aiError) if f"{one.__module__}.{one.__name__}" == name)
+    said = (anchor for pattern, _, anchor in _KNOWN if re.search(pattern, text))
+    return next(filter(None, chain(named, said)), "")
+
+
+def _types(of: type[Cm4aiError]) -> Iterator[type[Cm4aiError]]:
+    yield of
+    for below in of.__subclasses__():
+        yield from _types(below)
 
 
 def _first_line(text: str) -> str:

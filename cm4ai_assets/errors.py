@@ -104,6 +104,12 @@ class RunError(Cm4aiError):
     runbook = "run-waits"
 
 
+class InstanceHeldError(RunError):
+    """Another process holds the instance, or one of its databases, for longer than one waits."""
+
+    runbook = "database-locked"
+
+
 class ClusterError(Cm4aiError):
     """The cluster that image work goes to does not answer, went away, or gave a task up."""
 

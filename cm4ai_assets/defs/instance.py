@@ -23,7 +23,7 @@ from cm4ai_assets.defs.dead_runs import end_dead_runs
 from cm4ai_assets.defs.home import prepare_home
 from cm4ai_assets.defs.kept_events import keep_connections
 from cm4ai_assets.defs.partitions import RELEASE
-from cm4ai_assets.errors import RunError
+from cm4ai_assets.errors import InstanceHeldError
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
@@ -42,7 +42,7 @@ def open_instance(store: Store, tell: Tell = lambda _message: None) -> Iterator[
 
     Raises:
         ConfigurationError: DAGSTER_HOME cannot be used, or belongs to another storage.
-        RunError: Another process holds the instance for longer than `PATIENCE`.
+        InstanceHeldError: Another process holds the instance for longer than `PATIENCE`.
     """
     home = prepare_home()
     with _made_by_one(home, tell):
@@ -85,7 +85,7 @@ def _made_by_one(home: Path, tell: Tell) -> Iterator[None]:
         try:
             lock.acquire(timeout=PATIENCE)
         except filelock.Timeout as error:
-            raise RunError(
+            raise InstanceHeldError(
                 f"Another process has been opening the Dagster instance in {home} for {PATIENCE:.0f} s.",
                 remedy=f"End it (`fuser {lock.lock_file}` names it), then run again.",
             ) from error
@@ -103,7 +103,7 @@ def _wait_for_databases(home: Path, tell: Tell) -> None:
             tell(f"Waiting at most {PATIENCE:.0f} s: another process holds {locked[0]}.")
             announced = True
         if time.monotonic() > until:
-            raise RunError(
+            raise InstanceHeldError(
                 f"Another process has held {locked[0]} for {PATIENCE:.0f} s (database is locked).",
                 remedy=f"End it (`fuser {locked[0]}` names it), then run again.",
             )

@@ -1,6 +1,7 @@
-"""The runbook: every failure has a section, every section is linked, and a test carries out its remedy.
+"""The runbook: every failure has a section, every section is linked, and a test carries it out.
 
-`MENDED_BY` names the test that provokes the fault and does what the section says.
+Such a test bears the mark `mends("disk-full")`: it fails where it leaves out something that the page says, or does not
+see what the page says that one sees (`operate.sections.Followed`).
 """
 
 from __future__ import annotations
@@ -20,52 +21,11 @@ from cm4ai_assets.guard import Guard
 from cm4ai_assets.handbook import Runbook, text
 from cm4ai_assets.settings import PROJECT
 from cm4ai_assets_tests.operate.documented import blocks
-from cm4ai_assets_tests.operate.sections import PAGE, SECTIONS
+from cm4ai_assets_tests.operate.sections import PAGE, SECTIONS, Followed, acts
 
 TESTS = PROJECT / "cm4ai_assets_tests"
 PARTS = ("**You see:**", "**It means:**", "**Published data:**", "**Do:**", "**Mended when:**")
 
-MENDED_BY = {
-    "a-run-failed": "defs/test_incidents.py::test_a_failed_run_is_open_until_a_later_run_makes_the_same",
-    "run-killed": "operate/test_commands.py::test_killed_while_it_downloads_and_run_again_it_goes_on",
-    "run-waits": "operate/test_runs.py::test_a_living_run_is_left_alone_and_waited_for_with_a_message_and_a_limit",
-    "not-made": "updates/test_availability.py::test_what_nobody_made_is_made_by_a_command",
-    "blocking-check": "defs/test_gate.py::"
-    "test_a_wrong_plane_is_caught_before_anything_is_published_and_the_old_content_stays",
-    "wrong-bytes": "operate/test_runbook.py::test_wrong_bytes",
-    "zip-refused": "updates/test_sensor.py::test_a_version_that_replaces_one_archive_needs_that_condition_only",
-    "unreadable-file": "updates/test_sensor.py::test_a_version_that_replaces_one_archive_needs_that_condition_only",
-    "warning-check": "browser/test_ui.py::test_a_warning_check_lists_rows_and_shows_them",
-    "unknown-kind": "site/test_guides.py::test_what_the_guide_to_a_condition_says_follows",
-    "claims-contradict": "archives/test_datasheets.py::test_a_folder_an_object_store_and_a_server_are_read_alike",
-    "document-outdated": "defs/test_readiness.py::test_documents_raise_the_points_and_damage_takes_them_away",
-    "withdrawn-upstream": "updates/test_withdrawn.py::test_a_withdrawn_version_is_told_once_and_everything_is_kept",
-    "embargo": "updates/test_sensor.py::test_an_embargoed_archive_is_fetched_when_its_embargo_ends",
-    "new-release": "updates/test_daemon.py::test_a_release_arrives_by_itself",
-    "release-overdue": "updates/test_findings.py::test_a_year_of_silence_is",
-    "daemon-not-running": "operate/test_ui.py::test_the_terminal_stays_readable_while_runs_go_through",
-    "sensor-stopped": "defs/test_incidents.py::"
-    "test_a_sensor_that_was_switched_off_that_fails_or_that_is_silent_is_open",
-    "ticks-fail": "defs/test_incidents.py::test_a_sensor_that_was_switched_off_that_fails_or_that_is_silent_is_open",
-    "messages-do-not-arrive": "alerts/test_delivery.py::test_a_test_message_says_of_each_channel_whether_it_was_taken",
-    "archive-not-seen": "updates/test_refusals.py::test_an_archive_that_is_down_starts_no_runs_and_forgets_nothing",
-    "archive-away": "updates/test_refusals.py::test_an_archive_that_is_down_starts_no_runs_and_forgets_nothing",
-    "archive-refuses": "archives/dataverse/test_client_refusals.py::test_21_a_bad_token_fails_at_once_and_is_not_told",
-    "disk-full": "operate/test_runbook.py::test_disk_full",
-    "not-writable": "operate/test_runbook.py::test_not_writable",
-    "storage-away": "defs/test_object_store.py::"
-    "test_a_run_without_its_storage_fails_readably_and_fetches_nothing_twice",
-    "stored-bytes-damaged": "operate/test_runbook.py::test_stored_bytes_damaged",
-    "release-record": "operate/test_runbook.py::test_release_record",
-    "wrong-storage": "operate/test_runbook.py::test_wrong_storage",
-    "settings": "test_settings.py::test_a_value_that_cannot_be_used_is_named",
-    "database-locked": "operate/test_instance.py::"
-    "test_a_database_that_another_process_holds_is_waited_for_with_a_message",
-    "instance-lost": "operate/test_runbook.py::test_instance_lost",
-    "database-away": "operate/test_several_machines.py::"
-    "test_all_conditions_of_two_releases_at_once_over_a_database_that_restarts",
-    "machines-away": "operate/test_workers.py::test_when_redis_restarts_launching_waits_for_it_and_workers_come_back",
-}
 # Of what no check, error or incident links, where the reader comes from.
 BY_HAND = {"run-killed": "an error of Dagster's own; the section of failed runs", "new-release": "news, no failure"}
 
@@ -142,12 +102,58 @@ def test_every_section_an_incident_names_is_there() -> None:
             assert runbook.section(anchor[0] or anchor[1]), path
 
 
-def test_each_remedy_is_carried_out_by_a_test() -> None:
-    assert list(MENDED_BY) == [one.anchor for one in runbook.SECTIONS]
-    for where in MENDED_BY.values():
-        path, _, name = where.partition("::")
-        found = {node.name for node in ast.parse((TESTS / path).read_text()).body if isinstance(node, ast.FunctionDef)}
-        assert name in found, where
+def _marked() -> list[str]:
+    """The sections that tests carry out, once for each test."""
+    found = []
+    for path in (TESTS / "operate").rglob("test_*.py"):
+        tests = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+        marks = [mark for test in tests for mark in test.decorator_list if isinstance(mark, ast.Call)]
+        found += [
+            str(ast.literal_eval(mark.args[0])) for mark in marks if ast.unparse(mark.func) == "pytest.mark.mends"
+        ]
+    return found
+
+
+def test_each_section_is_carried_out_by_one_test() -> None:
+    assert sorted(_marked()) == sorted(one.anchor for one in runbook.SECTIONS)
+
+
+@pytest.fixture
+def followed() -> Followed:
+    """A section with a command, and a setting."""
+    one = Followed("messages-do-not-arrive")
+    assert acts(one.anchor) == ["cm4ai alerts test", "CM4AI_ALERTS"]
+    return one
+
+
+def test_who_leaves_something_out_has_not_carried_a_section_out(followed: Followed) -> None:
+    followed.sees("Messages do not arrive: json", "Messages do not arrive")
+    followed.does("cm4ai alerts test")
+    with pytest.raises(AssertionError, match="CM4AI_ALERTS"):
+        followed.require_whole()
+    followed.does("CM4AI_ALERTS")
+    followed.require_whole()
+
+
+def test_nor_has_who_does_something_else_or_does_not_look(followed: Followed) -> None:
+    with pytest.raises(AssertionError, match="does not say 'cm4ai gc'"):
+        followed.does("cm4ai gc")
+    with pytest.raises(AssertionError, match="is not seen"):
+        followed.sees("All is well.", "Messages do not arrive")
+    with pytest.raises(AssertionError, match="does not say that one sees"):
+        followed.sees("The disk is full.", "The disk is full")
+    for act in acts(followed.anchor):
+        followed.does(act)
+    with pytest.raises(AssertionError, match="nothing was held"):
+        followed.require_whole()
+
+
+def test_the_commands_of_a_page_are_found_in_its_words() -> None:
+    assert acts("archive-refuses") == [
+        "unset DATAVERSE_API_TOKEN", "cm4ai materialize --release latest", "SSL_CERT_FILE", "HTTPS_PROXY",
+    ]  # fmt: skip
+    assert {"cm4ai gc", "CM4AI_SCRATCH"} < set(acts("disk-full"))
+    assert "Re-execute → From failure" in acts("a-run-failed")
 
 
 def test_the_ui_shows_it_and_nothing_in_it_runs_or_is_loaded() -> None:

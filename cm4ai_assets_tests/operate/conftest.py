@@ -1,11 +1,14 @@
-"""A served sandbox, the environment of one operator, and the command as a process of its own."""
+"""A served sandbox, the environment of one operator, the command as a process of its own, and tests of the runbook.
+
+A test marked `mends("disk-full")` carries out that section: it fails where it leaves out something that the page says.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,27 @@ import pytest
 
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import service_variables
+from cm4ai_assets_tests.operate.sections import Followed
+
+_FOLLOWED = pytest.StashKey[Followed]()
+
+
+@pytest.fixture
+def section(request: pytest.FixtureRequest) -> Followed:
+    """The section that the test carries out."""
+    marker = request.node.get_closest_marker("mends")
+    assert marker, "mark the test with the section that it carries out"
+    followed: Followed = request.node.stash.setdefault(_FOLLOWED, Followed(*marker.args))
+    return followed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """A test of a section has done all of it, or has failed or was skipped before."""
+    yield
+    if item.get_closest_marker("mends"):
+        assert _FOLLOWED in item.stash, "it does not look at its section"
+        item.stash[_FOLLOWED].require_whole()
 
 
 @pytest.fixture(scope="module")

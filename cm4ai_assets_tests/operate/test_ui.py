@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -18,12 +18,17 @@ import dagster as dg
 import pytest
 
 from cm4ai_assets import demo
+from cm4ai_assets.definitions import defs
+from cm4ai_assets.defs.incidents import open_incidents
+from cm4ai_assets.defs.instance import open_instance
+from cm4ai_assets.incidents import Incident, Kind
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.settings import PROJECT, service_variables
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.conftest import Operator
 from cm4ai_assets_tests.operate.records import record
+from cm4ai_assets_tests.operate.sections import Followed
 from cm4ai_assets_tests.processes import end_group
 from cm4ai_assets_tests.updates.archives import released
 
@@ -32,9 +37,13 @@ EVENTS = ("RUN_START", "STEP_START", "STEP_OUTPUT", "ASSET_MATERIALIZATION", "EN
 
 
 def _start(
-    operator: Operator, *words: str, stdout: int | IO[str] = subprocess.PIPE, stderr: int | IO[str] = subprocess.PIPE
+    operator: Operator,
+    *options: str,
+    words: Sequence[str] = ("-m", "cm4ai_assets.ui"),
+    stdout: int | IO[str] = subprocess.PIPE,
+    stderr: int | IO[str] = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cm4ai_assets.ui", *words]
+    command = [sys.executable, *words, *options]
     return subprocess.Popen(
         command, env=operator.environ, cwd=PROJECT, text=True, stdout=stdout, stderr=stderr, start_new_session=True
     )
@@ -73,19 +82,40 @@ def test_who_only_looks_starts_no_daemon(operator: Operator) -> None:
     assert process.returncode == 0
 
 
+def _incidents(operator: Operator, instance: dg.DagsterInstance) -> list[Incident]:
+    store = Store(str(operator.storage), scratch=operator.folder / "scratch")
+    return open_incidents(instance, store, defs.get_repository_def(), datetime.now(UTC))
+
+
+def _started_by(target: str) -> list[str]:
+    """The words of the command that a target of the Makefile ends with, after the interpreter."""
+    shown = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    interpreter, *words = shown.splitlines()[-1].split()
+    assert interpreter.endswith("/python")
+    return words
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.mends("daemon-not-running")
 def test_the_terminal_stays_readable_while_runs_go_through(
-    operator: Operator, archive: SandboxServer, sandbox: Path
+    operator: Operator, archive: SandboxServer, sandbox: Path, section: Followed
 ) -> None:
     """The daemon's sensor requests runs by itself; the UI's terminal says where it is, and what steps say."""
     archive.publish_until(released(sandbox, "B3SBXX", "1.0") - timedelta(days=1))
+    with open_instance(Store(str(operator.storage), scratch=operator.folder / "scratch")) as instance:
+        (down,) = [one for one in _incidents(operator, instance) if one.kind is Kind.DAEMON_STOPPED]
+    section.sees(down.title, "The daemon is not running")
+    assert down.runbook == section.anchor
+    (command,) = section.commands
+    words = _started_by(section.does(command).removeprefix("make "))
     terminal = operator.folder / "terminal.txt"
     with terminal.open("w") as shown:  # no pipe, which a code server that ends by itself would keep open
-        process = _start(operator, "--port", "0", stdout=shown, stderr=shown)
+        process = _start(operator, "--port", "0", words=words, stdout=shown, stderr=shown)
     try:
         with _instance_of(operator) as instance:
             ended = _ended_runs(instance, process)
+            assert Kind.DAEMON_STOPPED not in {one.kind for one in _incidents(operator, instance)}
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)

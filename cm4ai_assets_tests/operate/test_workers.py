@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from cm4ai_assets.platform import Platform
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import PROJECT, Settings, service_variables
+from cm4ai_assets_tests.operate.sections import acts
 from cm4ai_assets_tests.processes import end_group
 from cm4ai_assets_tests.servers import postgres, redis
 from cm4ai_assets_tests.servers.postgres import PostgresServer
@@ -42,6 +44,7 @@ pytest.importorskip("dagster_celery", reason="Celery is not installed (extra: ce
 
 RELEASE, OTHER, THIRD = "2026-06-v2.0", "2025-03-v1.0", "2024-05-v1.0"
 IMAGES = ("if_archive", "if_images", "if_antibodies", "if_fields", "if_quality", "if_tensors")
+(WORKER,) = (act for act in acts("machines-away") if act.startswith("python "))
 DOMAIN = ReconstructableRepository(ModuleCodePointer("cm4ai_assets.definitions", "defs", str(PROJECT)))
 
 
@@ -56,7 +59,7 @@ class Deployment:
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
-        words = [sys.executable, "-m", "cm4ai_assets.worker", "--name", name]
+        words = [sys.executable, *shlex.split(WORKER)[1:], "--name", name]
         with self.log(name).open("ab") as log:
             self.workers[name] = subprocess.Popen(words, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
 

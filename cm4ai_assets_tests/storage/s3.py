@@ -125,7 +125,14 @@ def operation_of(environ: Environ) -> tuple[str, str]:
     return ("COPY" if "HTTP_X_AMZ_COPY_SOURCE" in environ else method), key
 
 
-def refusing(status: int, code: str, *, until: Callable[[], bool], where: str = "") -> Fault:
+def refusing(
+    status: int,
+    code: str,
+    *,
+    until: Callable[[], bool],
+    where: str = "",
+    text: str = "Please reduce your request rate.",
+) -> Fault:
     """A fault: the server answers this error to what matches `where`, until that says so."""
 
     def fault(_: Application, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
@@ -133,9 +140,9 @@ def refusing(status: int, code: str, *, until: Callable[[], bool], where: str = 
         if operation == "OTHER" or until() or not re.match(where, f"{operation} {key}"):
             return None
         _read(environ)
-        text = f"<Error><Code>{code}</Code><Message>Please reduce your request rate.</Message></Error>"
-        start_response(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(text)))])
-        return [text.encode()]
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
+        start_response(f"{status} {code}", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body.encode()]
 
     return fault
 
