@@ -57,23 +57,6 @@ def test_one_ctrl_c_stops_a_download_and_starts_no_other(operator: Operator, sta
     assert "Traceback" not in err
 
 
-def test_killed_while_it_downloads_and_run_again_it_goes_on(operator: Operator, stalled: Stalled) -> None:
-    process = operator.start(*ARCHIVES, "--condition", "untreated")
-    assert stalled.asked.wait(120)
-    process.kill()
-    process.communicate(timeout=60)
-    stalled.lifted.set()
-    again = operator.run(*ARCHIVES, "--condition", "untreated")
-    assert again.returncode == 0, again.stderr
-    assert "Ended the records of 1 runs whose process had died" in again.stderr
-    assert "Waiting" not in again.stderr
-    with dg.DagsterInstance.from_config(str(operator.home)) as instance:
-        assert not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    left = list(operator.storage.rglob(".staging/*")) + list((operator.home / "processes").iterdir())
-    assert left == []
-    assert [path for path in (operator.folder / "scratch").rglob("*") if path.suffix == ".part"] == []
-
-
 def test_the_sandbox_is_interrupted_as_everything_is(operator: Operator, sandbox: Path) -> None:
     process = operator.start("sandbox", "serve", str(sandbox), "--port", "0")
     assert process.stdout is not None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -64,6 +65,13 @@ class Half:
         yield body[len(body) // 2 :]
 
 
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
 @pytest.mark.mends("run-killed")
 def test_run_killed(operator: Operator) -> None:
     shutil.rmtree(operator.storage / "blobs")
@@ -71,6 +79,7 @@ def test_run_killed(operator: Operator) -> None:
     operator.archive.faults.append(half)
     process = operator.starts(MAKE)
     assert half.reached.wait(120)
+    until(lambda: any(path.stat().st_size > 1_000_000 for path in operator.scratch.rglob("*") if path.is_file()))
     process.kill()
     process.communicate(timeout=60)
     half.over.set()
