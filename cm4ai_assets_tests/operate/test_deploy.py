@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +16,7 @@ import compose_spec
 import dagster as dg
 import kubernetes_validate
 import pytest
+import redis
 import yaml
 from botocore.session import get_session
 from dagster._cli import create_dagster_cli
@@ -20,10 +24,13 @@ from dagster._daemon.cli import create_dagster_daemon_cli
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from kubernetes.client import ApiClient
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from cm4ai_assets import daemon, ui, worker
 from cm4ai_assets.settings import PACKAGE, PROJECT, Settings
-from cm4ai_assets_tests.operate.test_image import EXTRAS
+from cm4ai_assets_tests.operate.test_image import EXTRAS, environment_of_image
+from cm4ai_assets_tests.processes import end_group, free_port
 
 DEPLOY = PROJECT / "deploy"
 SET = {
@@ -124,6 +131,58 @@ def test_dagsters_own_commands_of_the_compose_file_are_understood(compose: str) 
         command.make_context(program, words)  # raises on an unknown option
 
 
+def test_the_platforms_containers_may_do_nothing_and_are_given_time_to_end(compose: str) -> None:
+    services = yaml.safe_load(interpolated(compose))["services"]
+    own = {name: one for name, one in services.items() if one["image"] == "cm4ai-assets"}
+    assert set(own) == {"ui", "daemon", "code", "worker"}
+    for name, one in own.items():
+        assert one["cap_drop"] == ["ALL"], name
+        assert one["security_opt"] == ["no-new-privileges:true"], name
+        assert one["init"] is True, name
+        count, unit = re.fullmatch(r"(\d+)([sm])", one["stop_grace_period"]).groups()  # type: ignore[union-attr]
+        assert int(count) * {"s": 1, "m": 60}[unit] >= (600 if name == "worker" else 60), name
+    assert {one["restart"] for one in services.values()} == {"unless-stopped"}
+
+
+def test_each_service_is_asked_for_what_it_is_for(compose: str) -> None:
+    """And a service that needs another one waits until that one is well."""
+    services = yaml.safe_load(interpolated(compose))["services"]
+    asked = {name: " ".join(one["healthcheck"]["test"]) for name, one in services.items()
+             if "test" in one.get("healthcheck", {})}  # fmt: skip
+    user = services["database"]["environment"]["POSTGRES_USER"]
+    assert f"pg_isready --username {user}" in asked["database"]
+    assert asked["redis"].endswith("redis-cli ping | grep -q PONG"), "it answers to a wrong password with status 0 too"
+    assert "dagster-daemon liveness-check" in asked["daemon"]
+    served = services["code"]["command"]
+    assert asked["code"].endswith(f"grpc-health-check --port {served[served.index('--port') + 1]}")
+    assert set(services) - set(asked) == {"ui", "proxy", "worker"}  # the image's own; none; Celery's
+    for name, one in services.items():
+        for waited, how in one.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}, (name, waited)
+    assert "ui" in services["proxy"]["depends_on"]
+
+
+@pytest.mark.skipif(
+    shutil.which("redis-server") is None, reason="Redis is not installed (Debian: apt-get install redis-server)"
+)
+def test_redis_asks_for_the_password_that_the_platform_has(compose: str, tmp_path: Path) -> None:
+    one = yaml.safe_load(interpolated(compose))["services"]["redis"]
+    port = free_port()
+    words = [*one["command"][:2], one["command"][2].replace("$$", "$") + f" --port {port} --bind 127.0.0.1"]
+    environ = {**os.environ, **one["environment"]}
+    server = subprocess.Popen(words, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        broker = redis.Redis(port=port, password=SET["REDIS_PASSWORD"], retry=Retry(ConstantBackoff(0.1), 100))
+        assert broker.ping()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port).ping()
+        assert SET["REDIS_PASSWORD"] not in " ".join(words)
+        assert broker.config_get("appendonly") == {"appendonly": "yes"}
+    finally:
+        end_group(server)
+        server.wait()
+
+
 def test_every_secret_comes_from_the_environment(compose: str) -> None:
     for one in [yaml.safe_load(compose)["x-platform"], *yaml.safe_load(compose)["services"].values()]:
         for name, value in one.get("environment", {}).items():
@@ -141,15 +200,9 @@ def every_setting() -> set[str]:
     return set(re.findall(r"^#?(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
 
 
-def fixed_by_the_image() -> dict[str, str]:
-    text = (DEPLOY / "Dockerfile").read_text().rpartition("\nFROM ")[2].replace("\\\n", " ")
-    (line,) = re.findall(r"^ENV (.*)$", text, re.MULTILINE)
-    return dict(word.split("=", 1) for word in line.split())
-
-
 def given(one: dict[str, Any]) -> dict[str, str]:
     """The environment of a container: that of the image, and over it what the compose file sets."""
-    return fixed_by_the_image() | {name: str(value or "") for name, value in one["environment"].items()}
+    return environment_of_image() | {name: str(value or "") for name, value in one["environment"].items()}
 
 
 def test_every_setting_reaches_the_containers(compose: str) -> None:
@@ -157,7 +210,7 @@ def test_every_setting_reaches_the_containers(compose: str) -> None:
         if one["image"] == "cm4ai-assets":
             settings = {key for key in given(one) if re.match("CM4AI_|DATAVERSE_|DAGSTER_", key)}
             assert settings == every_setting() - set(IN_CONTAINERS), name
-    for name in every_setting() - set(IN_CONTAINERS) - set(fixed_by_the_image()):
+    for name in every_setting() - set(IN_CONTAINERS) - set(environment_of_image()):
         value = yaml.safe_load(compose)["x-platform"]["environment"][name]
         assert VARIABLE.search(value), f"{name}: what an operator writes into deploy/.env is not read"
 

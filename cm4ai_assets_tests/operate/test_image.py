@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from packaging.utils import canonicalize_name
 from cm4ai_assets.settings import PROJECT
 
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
+LAST = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
 REQUIREMENTS = PROJECT / "requirements"
 EXTRAS = set(re.findall(r"--extra (\w+)", next(line for line in (PROJECT / "Makefile").read_text().splitlines()
                                                if line.endswith(">>requirements/deploy.txt"))))  # fmt: skip
@@ -67,14 +69,42 @@ def test_what_builds_the_wheel_is_what_pyproject_asks_for() -> None:
 
 
 def test_nothing_is_installed_without_a_hash_or_as_root() -> None:
-    for line in installs():
-        by_hash = "--require-hashes" in line and "--only-binary :all:" in line
-        assert by_hash or ("--no-deps" in line and ("--no-index" in line or "--no-build-isolation" in line)), line
-    last = DOCKERFILE.rindex("\nFROM ")
-    assert re.search(r"^USER 1000$", DOCKERFILE[last:], re.MULTILINE)
-    assert "pip install" not in DOCKERFILE[last:]
-    assert re.search(r"^HEALTHCHECK .*\\\n  CMD \[.*/readyz", DOCKERFILE[last:], re.MULTILINE)
+    listed = [line for line in installs() if " -r " in line]
+    assert [re.findall(r"-r requirements/(\S+)", line) for line in listed] == [["build.txt"], ["deploy.txt"]]
+    for line in listed:
+        assert {"--require-hashes", "--only-binary"} <= set(line.split()), line
+    for line in [line for line in installs() if line not in listed]:
+        assert "--no-deps" in line, line
+        assert ("--no-index" in line and "wheels/cm4ai_assets" in line) or line.endswith("--wheel-dir wheels ."), line
+    assert any(word.endswith("pip check") for step in steps() for word in step.split(" && "))
+    assert "pip install" not in LAST
     assert re.findall(r"(?i)^(?:ARG|ENV).*(?:password|token|secret|key).*$", DOCKERFILE, re.MULTILINE) == []
+
+
+def test_the_platform_runs_as_a_user_who_owns_what_it_writes_to_and_nothing_else() -> None:
+    (uid,) = re.findall(r"^USER (\d+)$", LAST, re.MULTILINE)
+    (made,) = re.findall(r"^RUN useradd .*--uid (\d+) cm4ai\b", LAST, re.MULTILINE)
+    assert uid == made != "0"
+    (owned,) = re.findall(r"install -d -o cm4ai -g cm4ai (.*)$", LAST, re.MULTILINE)
+    (work,) = re.findall(r"^WORKDIR (\S+)$", LAST, re.MULTILINE)
+    written = {work, *(value for name, value in environment_of_image().items() if value.startswith("/data"))}
+    assert written == set(owned.split())
+    assert {"DAGSTER_HOME", "CM4AI_STORAGE", "CM4AI_SCRATCH"} <= set(environment_of_image())
+    assert LAST.index("\nUSER ") > LAST.index("\nCOPY --from=build"), "what is copied stays the root's"
+
+
+def test_the_port_that_is_served_is_the_one_that_is_exposed_and_asked_for_its_health() -> None:
+    (command,) = re.findall(r"^CMD (\[.*\])$", LAST, re.MULTILINE)
+    words = json.loads(command)
+    port = words[words.index("--port") + 1]
+    assert re.findall(r"^EXPOSE (\d+)$", LAST, re.MULTILINE) == [port]
+    (asked,) = re.findall(r"^HEALTHCHECK .*\\\n  CMD (\[.*\])$", LAST, re.MULTILINE)
+    assert f"urlopen('http://127.0.0.1:{port}/readyz', timeout=" in json.loads(asked)[2]
+
+
+def environment_of_image() -> dict[str, str]:
+    (line,) = re.findall(r"^ENV (.*)$", LAST.replace("\\\n", " "), re.MULTILINE)
+    return dict(word.split("=", 1) for word in line.split())
 
 
 def installs() -> list[str]:
