@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.api import execute_run
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 
 from cm4ai_assets.defs import kept_events
 from cm4ai_assets.defs.executor import in_process
@@ -137,3 +139,53 @@ def test_the_migrations_are_read_once_by_a_process(
         assert instance.get_runs() == []
     again = [path for path in read if "versions" in Path(path).parts]
     assert len(again) == len(set(again)) > 0
+
+
+def test_the_files_that_were_used_last_stay_open_and_the_others_are_closed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_events, "_KEPT", 2)
+    log = instance.event_log_storage
+    assert isinstance(log, KeptEventLog)
+    for shard in ("one", "two", "one", "three"):
+        with log._connect(shard):
+            pass
+        assert list(log._engines)[-1] == shard
+    assert list(log._engines) == ["one", "three"]
+    assert {path.stem for path in open_files(Path(log._base_dir))} == {"one", "three"}
+
+
+def open_files(folder: Path) -> list[Path]:
+    """The databases of a folder that this process has open."""
+    found = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    return [path for path in found if path.parent == folder and path.suffix == ".db"]
+
+
+def test_threads_take_turns_and_another_process_is_waited_for(instance: dg.DagsterInstance) -> None:
+    log = instance.event_log_storage
+    assert isinstance(log, KeptEventLog)
+
+    def second() -> None:
+        with log._connect("index"):
+            pass
+
+    waiting = threading.Thread(target=second)
+    with log._connect("index") as connection:
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive(), "a connection is used by one thread at a time"
+        patience = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+    waiting.join(30)
+    assert not waiting.is_alive()
+    assert patience == SQLITE_BUSY_TIMEOUT_SECONDS * 1000 > 0
+
+
+def test_only_dagsters_own_log_in_files_is_replaced_and_once(instance: dg.DagsterInstance) -> None:
+    kept = instance.event_log_storage
+    kept_events.keep_connections(instance)
+    assert instance.event_log_storage is kept
+    assert kept.has_instance, "it knows whose it is"
+    with dg.DagsterInstance.ephemeral() as other:
+        own = other.event_log_storage
+        kept_events.keep_connections(other)
+        assert other.event_log_storage is own
