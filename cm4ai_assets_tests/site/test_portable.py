@@ -1,4 +1,4 @@
-"""mkdocs.yml for its successor (decision 47): only what both have, and no gap where the successor looks less closely."""
+"""mkdocs.yml for its successor (decision 47): only what both have, and our own look where it looks less closely."""
 
 from __future__ import annotations
 
