@@ -155,7 +155,7 @@ def test_an_archive_that_is_down_is_said_and_what_is_known_is_still_listed(
     assert RELEASE in told.out
 
 
-def test_a_damaged_release_record_is_one_line_and_the_others_are_listed(
+def test_a_damaged_release_record_or_lock_is_one_line_and_the_others_are_listed(
     environment: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["releases", "--register"]) == cli.DONE
@@ -167,6 +167,16 @@ def test_a_damaged_release_record_is_one_line_and_the_others_are_listed(
     assert "2025-06-v2.1.json is no release record" in printed.err
     assert "run `cm4ai releases --register`" in printed.err
     assert RELEASE in printed.out
+    lock = environment / "storage/tables/release_files/release=2025-06-v2.0/data.parquet"
+    lock.parent.mkdir(parents=True)
+    lock.write_bytes(b"PAR1" + bytes(99))
+    assert cli.main(["releases"]) == cli.FAILED
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 2
+    assert "`cm4ai materialize --release 2025-06-v2.0` makes it again." in printed.err
+    (row,) = [line.split() for line in printed.out.splitlines() if line.startswith("2025-06-v2.0")]
+    assert row[-3:] == ["unknown"] * 3
+    assert " registered " in next(line for line in printed.out.splitlines() if line.startswith(RELEASE))
 
 
 @pytest.mark.parametrize("words", [[], ["nonsense"], ["materialize"], ["sandbox", "build", "x", "--fields", "0"]])
