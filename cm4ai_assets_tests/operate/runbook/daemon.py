@@ -34,10 +34,15 @@ class Daemon:
 
     def switches(self, sensor: str, *, on: bool) -> None:
         """The switch beside a sensor's name; the daemon lives."""
+        self.lives(datetime.now(UTC))
         with self.operator.instance() as instance:
-            for daemon in instance.get_required_daemon_types():
-                instance.add_daemon_heartbeat(DaemonHeartbeat(datetime.now(UTC).timestamp(), daemon, "1", []))
             self._write(instance, sensor, InstigatorStatus.RUNNING if on else InstigatorStatus.STOPPED)
+
+    def lives(self, when: datetime) -> None:
+        """Each part of it was heard of then."""
+        with self.operator.instance() as instance:
+            for part in instance.get_required_daemon_types():
+                instance.add_daemon_heartbeat(DaemonHeartbeat(when.timestamp(), part, "1", []))
 
     def tick(self, sensor: str) -> str:
         """A tick, evaluated and written down; what it said."""

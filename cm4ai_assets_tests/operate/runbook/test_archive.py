@@ -117,6 +117,7 @@ def test_archive_not_seen(operator: Operator, daemon: Daemon) -> None:
     daemon.switches("release_sensor", on=True)
     looked = operator.ticks("release_sensor")
     later = datetime.now(UTC) + timedelta(hours=7)
+    daemon.lives(later)
     one = operator.incident("The archive was not looked at", later)
     operator.section.sees(one.title, "The archive was not looked at")
     operator.archive.faults.append(lambda _: Answer(HTTPStatus.SERVICE_UNAVAILABLE))
