@@ -19,6 +19,7 @@ import pytest
 from cm4ai_assets.sandbox import SandboxServer
 from cm4ai_assets.sandbox.exchange import Answer, Request
 from cm4ai_assets.settings import PROJECT, service_variables
+from cm4ai_assets_tests.browser.quiet import asleep
 from cm4ai_assets_tests.operate.sections import commands
 from cm4ai_assets_tests.processes import end_group
 from cm4ai_assets_tests.validators.node import CHROMIUM, NO_CHROMIUM
@@ -67,12 +68,6 @@ class Day:
         return answer.text
 
 
-def _asleep(request: Request) -> Answer | None:
-    """The archive's lists do not answer, so that no sensor requests anything beside the operator."""
-    asked = request.path.startswith(("/dataverses", "/search"))
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE) if asked else None
-
-
 @pytest.fixture
 def day(tmp_path: Path, sandbox: Path) -> Iterator[Day]:
     with SandboxServer(sandbox, token=SECRET) as archive, receivers.webhook() as hook, socket.socket() as free:
@@ -92,7 +87,7 @@ def day(tmp_path: Path, sandbox: Path) -> Iterator[Day]:
         }
         day = Day(url, environ, archive, hook.posts, tmp_path)
         day.types(f"cm4ai materialize --release {RELEASE} --condition paclitaxel --select release_files")
-        archive.faults.append(_asleep)
+        archive.faults.append(asleep)
         with (tmp_path / "ui.log").open("w") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cm4ai_assets.ui", "--port", str(port)],
@@ -187,7 +182,7 @@ def test_the_day_of_an_operator(day: Day) -> None:
         (command,) = commands("wrong-bytes")
         assert command in shown
         texts.append(day.types(f"{command} --condition paclitaxel --select if_archive"))
-        day.archive.faults.append(_asleep)
+        day.archive.faults.append(asleep)
         page.goto(CHECK)
         page.get_by_text("Passed").first.wait_for()
         seen("mended")
