@@ -46,6 +46,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     pace.longest_first(items)
 
 
+def pytest_collection_finish() -> None:
+    pace.collect_rubbish_seldom()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _disks_are_not_waited_for() -> Iterator[None]:
     with pace.without_waiting_for_disks():

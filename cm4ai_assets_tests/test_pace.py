@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -34,6 +35,12 @@ def test_a_disk_is_not_waited_for_and_a_closed_file_is_refused(tmp_path: Path) -
     engine.dispose()
     with sqlite3.connect(tmp_path / "one.db") as plain:
         assert plain.execute("PRAGMA synchronous").fetchone() == (2,), "elsewhere it is as it was"
+
+
+def test_rubbish_is_still_collected_but_seldom_and_not_among_what_is_imported() -> None:
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 100_000
+    assert gc.get_threshold()[0] > 10_000
 
 
 def test_long_modules_go_first_and_each_keeps_its_order() -> None:

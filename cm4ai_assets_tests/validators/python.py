@@ -48,6 +48,7 @@ def _make(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--no-compile"]  # a judge compiles what it imports, which is a small part, and keeps it
     for words in (
         [sys.executable, "-m", "venv", str(folder)],
         [*pip, "-r", str(_HERE / _PINNED)],
