@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import httpx2
 import pytest
 
 from cm4ai_assets import cli
+from cm4ai_assets.cli.commands import COMMANDS
 from cm4ai_assets.defs.names import COLLECTION
 from cm4ai_assets.defs.release.assets import watched_version
 from cm4ai_assets.sandbox import SandboxServer
@@ -38,6 +40,15 @@ def environment(archive: SandboxServer, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CM4AI_TENSOR_SIZE", "256")
     return tmp_path
+
+
+def test_no_command_stands_in_for_a_library_once_it_was_called() -> None:
+    """`cm4ai gc` is a module beside what calls it, as Python's own collector is."""
+    for command in COMMANDS:
+        importlib.import_module(f"cm4ai_assets.cli.{command}")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
 
 
 def test_releases_tells_offered_from_registered_from_materialized(

@@ -8,7 +8,6 @@ arguments to the parser; heavy libraries are imported by the command that needs 
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import os
 import signal
@@ -16,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from gc import get_threshold, set_threshold  # not `gc`: that is a command here
 
 from cm4ai_assets import causes
 from cm4ai_assets.cli.commands import COMMANDS, HELP
@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def _seldom_collecting() -> Iterator[None]:
     """Have Python look for cycles seldom: what imports make stays, and the looks take a tenth of a short command."""
-    before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS, *before[1:])
+    before = get_threshold()
+    set_threshold(_OBJECTS, *before[1:])
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        set_threshold(*before)
 
 
 def in_words(run: Callable[[], int], *, debug: bool = False) -> int:
