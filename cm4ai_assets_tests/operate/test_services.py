@@ -100,6 +100,31 @@ def test_what_a_unit_sets_are_settings_and_stand_where_it_may_write() -> None:
     assert one["RestartPreventExitStatus"] == [str(ui.WRONG_USE)]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_ends_in_order_begins_again_and_keeps_its_restrictions(name: str) -> None:
+    one = service(name)
+    stated = {key: values[-1] for key, values in one.items()}
+    assert stated["KillMode"] == "mixed", "the main process ends what it has started; what is left is killed"
+    assert int(stated["TimeoutStopSec"]) >= 30, "the daemon alone gives its process 20 s"
+    assert (stated["Restart"], stated["UMask"], stated["ProtectSystem"]) == ("on-failure", "0027", "strict")
+    assert (stated["CapabilityBoundingSet"], stated["SystemCallFilter"]) == ("", "@system-service")
+    assert "ReadWritePaths" not in stated
+    asked = [key for key in one if key.startswith(("Private", "Protect", "Restrict", "NoNew", "LockP", "RemoveIPC"))]
+    others = {
+        "ProtectSystem": "strict",
+        "ProtectProc": "invisible",
+        "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+    }
+    answered = [key for key in asked if key not in {"Restart", "RestartSec", "RestartPreventExitStatus"}]
+    assert [key for key in answered if stated[key] != others.get(key, "yes")] == []
+    assert {"NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome", "RestrictNamespaces"} <= set(answered)
+
+
+def test_the_documentation_says_how_long_what_steps_printed_is_kept() -> None:
+    (days,) = re.findall(r"^e \S+/compute_logs - - - m:(\d+)d$", (UNITS / "cm4ai.tmpfiles").read_text(), re.MULTILINE)
+    assert f"`deploy/systemd/cm4ai.tmpfiles`: {days} days" in (PROJECT / "docs/deployment.md").read_text()
+
+
 @pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="systemd is not installed")
 @needs_root
 def test_what_steps_printed_half_a_year_ago_is_taken_away_and_nothing_else(tmp_path: Path) -> None:
