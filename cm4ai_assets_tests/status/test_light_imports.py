@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cm4ai_assets import cli
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.status.statuses import store_with_a_lock
 
@@ -42,3 +44,13 @@ def test_what_the_command_imports(*, with_instance: bool, store: Store, tmp_path
     )  # fmt: skip
     assert done.stderr.splitlines()[-1] == "[]"
     assert json.loads(done.stdout)["instance"] == (str(home) if with_instance else None)
+
+
+def test_a_command_leaves_the_pace_of_collecting_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the command that is called like the module of Python's that sets it."""
+    before = gc.get_threshold()
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["gc", "--help"])
+    assert stopped.value.code == 0
+    assert "usage: cm4ai gc" in capsys.readouterr().out
+    assert gc.get_threshold() == before
