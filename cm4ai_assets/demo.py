@@ -191,4 +191,5 @@ def _partition(document: Document, release: str) -> Partition:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with cli.seldom_collecting():
+        sys.exit(main())

@@ -22,7 +22,7 @@ from cm4ai_assets.cli.commands import COMMANDS, HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err, out
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main", "seldom_collecting"]
 _OBJECTS = 50_000  # made before Python looks for cycles among them; its own number is some hundreds
 _WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError)
 
@@ -30,13 +30,13 @@ _WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatm
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    with _seldom_collecting():
+    with seldom_collecting():
         args = _parser(words).parse_args(words)
         return in_words(lambda: args.run(args), debug=args.debug)
 
 
 @contextmanager
-def _seldom_collecting() -> Iterator[None]:
+def seldom_collecting() -> Iterator[None]:
     """Have Python look for cycles seldom: what imports make stays, and the looks take a tenth of a short command."""
     before = get_threshold()
     set_threshold(_OBJECTS, *before[1:])
