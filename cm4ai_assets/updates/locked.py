@@ -1,20 +1,23 @@
 """Which partitions of its jobs a release has, by its lock, remembered while the lock's file is the same.
 
-Belongs here: that memory, and what it means that a lock cannot be read. The release sensor asks it of each release that
-is followed, every half minute. Does not belong here: what a job reads (`inputs`), and what follows from it (`needs`).
+Belongs here: that memory, reading locks, and what it means that one cannot be read. The release sensor asks it of each
+release that is followed, every half minute. Does not belong here: what a job reads (`inputs`), and what follows from it
+(`needs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import polars as pl
+
 from cm4ai_assets.causes import of_exception
-from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.errors import Cm4aiError, StoredBytesDamagedError
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.updates.inputs import FEEDS, Feed, lock_of
+from cm4ai_assets.updates.inputs import FEEDS, Feed, Locks, lock_of
 
 Wanted = Mapping[str, tuple[str | None, ...]]
 """By the product of a job, the conditions for which the lock has files that the job reads; None for the release."""
@@ -41,14 +44,14 @@ class LockedParts:
         self._kept = {release: kept for release, kept in self._kept.items() if release in placed}
         return frozenset(placed)
 
-    def of(self, release: str) -> Wanted | None:
-        """What the lock of a release has for each job, as of the last look; None if it has none."""
+    def of(self, release: str, locks: Locks) -> Wanted | None:
+        """What the lock of a release has for each job, as of the last look; None if `locks` has none of it."""
         if release not in self._stamps:
             return None
         stamp, kept = self._stamps[release], self._kept.get(release)
         if kept is not None and stamp and kept[0] == stamp:
             return kept[1]
-        lock = lock_of(self._store, release)
+        lock = locks(release)
         if lock is None:
             return None
         wanted = {feed.product: tuple(feed.inputs(lock)) for feed in self._feeds}
@@ -61,10 +64,54 @@ def partitions_of(wanted: Wanted, feed: Feed, release: str) -> list[Partition]:
     return [Partition(release, condition) for condition in wanted.get(feed.product, ())]
 
 
-def unreadable_lock(release: str, error: BaseException) -> StoredBytesDamagedError:
-    """What it means that the lock of one release cannot be read, and what helps. All other releases go on."""
+def unreadable_lock(release: str, error: BaseException) -> Cm4aiError:
+    """What it means that the lock of one release cannot be read, and what helps. All other releases go on.
+
+    Where the cause is known (a limit of the machine, a storage that is away), that helps, and the lock is as it was:
+    only of one that nothing else explains, a `StoredBytesDamagedError`, it is said to take it away.
+    """
     path = layout.table_path(RELEASE_FILES, Partition(release))
-    return StoredBytesDamagedError(
-        f"{path}, the lock of {release}, cannot be read: {of_exception(error).message}",
-        remedy=f"`cm4ai withdraw {path}` takes it away, `cm4ai materialize --release {release}` makes it again.",
-    )
+    cause = of_exception(error)
+    message = f"{path}, the lock of {release}, cannot be read: {cause.message}"
+    if isinstance(error, StoredBytesDamagedError) or not (isinstance(error, Cm4aiError) or cause.runbook):
+        return StoredBytesDamagedError(
+            message,
+            remedy=f"`cm4ai withdraw {path}` takes it away, `cm4ai materialize --release {release}` makes it again.",
+        )
+    known = Cm4aiError(message, remedy=cause.remedy)
+    known.runbook = cause.runbook
+    return known
+
+
+class ReadLocks:
+    """The locks of one storage, each read once; a damaged one counts as missing, and is noted.
+
+    Attributes:
+        damaged: By release, why its lock cannot be read, with what helps.
+
+    Raises:
+        Cm4aiError: A lock cannot be read, and that is no fault of the lock; from calling it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, pl.DataFrame | None] = {}
+        self.damaged: dict[str, str] = {}
+
+    def __call__(self, release: str) -> pl.DataFrame | None:
+        """The lock of a release; None if it has none, or a damaged one."""
+        if release not in self._read:
+            self._read[release] = self._of(release)
+        return self._read[release]
+
+    def _of(self, release: str) -> pl.DataFrame | None:
+        try:
+            return lock_of(self._store, release)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # polars' panics on damaged files derive from it
+            problem = unreadable_lock(release, error)
+            if not isinstance(problem, StoredBytesDamagedError):
+                raise problem from error
+            self.damaged[release] = str(problem).removesuffix(".")
+            return None

@@ -9,6 +9,7 @@ it does not matter what was missed, restarted or done by hand meanwhile. Does no
    data of an earlier version of it is kept here. An old release is fetched when somebody asks for it.
 3. Nothing is made from bytes from which an earlier version of the dataset has it already: a version that only renames
    needs its lock and nothing else.
+4. A damaged lock holds up its own dataset, with the reason, and no other one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from cm4ai_assets.archives.dataverse.locked_file import denial, may_be_asked_for
@@ -25,8 +26,8 @@ from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_CHANGES, RELEASE_FILES
-from cm4ai_assets.updates.inputs import FEEDS, Feed, Rows, lock_of, twins
-from cm4ai_assets.updates.locked import LockedParts, partitions_of
+from cm4ai_assets.updates.inputs import FEEDS, Feed, Rows, twins
+from cm4ai_assets.updates.locked import LockedParts, ReadLocks, partitions_of
 
 LOCK_JOB = "release_lock"
 _NAMED = 3  # files that a reason names
@@ -93,14 +94,16 @@ def plan(
         has_token: Whether the fetcher asks as somebody, who may be given what guests are not.
         locked: What is remembered of the locks, by one who asks again and again.
     """
-    made, locks, absences = Plan(), cache(partial(lock_of, store)), Absences(store)
+    made, locks, absences = Plan(), ReadLocks(store), Absences(store)
     there: Published = cache(lambda name: frozenset(store.partitions(name)))
     locked = locked or LockedParts(store, feeds)
     locked.look()
     of_doi = _by_doi(records)
     needs = list(_locks([record for record in records if record.key in offered], there))
     for latest in _followed([record for record in records if record.key in offered], records, there, feeds):
-        wanted = locked.of(latest.key) or {}
+        wanted = locked.of(latest.key, locks) or {}
+        if latest.key in locks.damaged:
+            made.waiting[LOCK_JOB, Partition(latest.key)] = locks.damaged[latest.key]
         versions = sorted(of_doi[latest.doi], key=_version, reverse=True)
         earlier = [record.key for record in versions if record is not latest]
         for feed in feeds:
@@ -114,13 +117,14 @@ def plan(
                     continue
                 same = [Partition(key, condition) for key in twins(locks, feed, partition, earlier)]
                 kept = next((t for t in same if _answered(there, absences, feed, t, since)), None)
-                doing = next((t for t in same if (feed.job, t) in busy), None)
                 if kept:
                     made.shared[feed.job, partition] = kept.release
-                elif reason := why_closed(inputs, today, takes_some=feed.takes_some, has_token=has_token):
+                elif reason := (
+                    why_closed(inputs, today, takes_some=feed.takes_some, has_token=has_token)
+                    or next((_under_way(feed, t) for t in same if (feed.job, t) in busy), "")
+                    or next((locks.damaged[key] for key in earlier if key in locks.damaged), "")  # it may have the same
+                ):
                     made.waiting[feed.job, partition] = reason
-                elif doing:
-                    made.waiting[feed.job, partition] = f"{feed.job} of {doing} makes it from the same bytes"
                 else:
                     needs.append(Need(feed.job, partition, latest.doi, _why(inputs)))
     return Plan(tuple(needs), made.shared, made.waiting)
@@ -136,6 +140,10 @@ def _answered(there: Published, absences: Absences, feed: Feed, partition: Parti
         return True
     absence = absences.find(feed.first, partition)
     return absence is not None and (since is None or absence.noted.date() >= since)
+
+
+def _under_way(feed: Feed, partition: Partition) -> str:
+    return f"{feed.job} of {partition} makes it from the same bytes"
 
 
 def _locks(records: Sequence[ReleaseRecord], there: Published) -> Iterator[Need]:

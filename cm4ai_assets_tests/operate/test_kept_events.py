@@ -15,7 +15,10 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.api import execute_run
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from cm4ai_assets.defs import instance as opening
 from cm4ai_assets.defs import kept_events
 from cm4ai_assets.defs.executor import in_process
 from cm4ai_assets.defs.instance import open_instance
@@ -161,7 +164,7 @@ def open_files(folder: Path) -> list[Path]:
     return [path for path in found if path.parent == folder and path.suffix == ".db"]
 
 
-def test_threads_take_turns_and_another_process_is_waited_for(instance: dg.DagsterInstance) -> None:
+def test_threads_take_turns(instance: dg.DagsterInstance) -> None:
     log = instance.event_log_storage
     assert isinstance(log, KeptEventLog)
 
@@ -170,13 +173,24 @@ def test_threads_take_turns_and_another_process_is_waited_for(instance: dg.Dagst
             pass
 
     waiting = threading.Thread(target=second)
-    with log._connect("index") as connection:
+    with log._connect("index"):
         waiting.start()
         waiting.join(0.3)
         assert waiting.is_alive(), "a connection is used by one thread at a time"
-        patience = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
     waiting.join(30)
     assert not waiting.is_alive()
+
+
+def test_another_process_is_waited_for_in_a_run_of_the_daemon_too(instance: dg.DagsterInstance) -> None:
+    assert isinstance(instance.event_log_storage, KeptEventLog)
+    event.remove(Engine, "connect", opening._be_patient)  # a run that the daemon starts does not import it
+    try:
+        log = KeptEventLog(instance.event_log_storage._base_dir)
+        with log.index_connection() as connection:
+            patience = connection.exec_driver_sql("PRAGMA busy_timeout").scalar()
+        log.dispose()
+    finally:
+        event.listen(Engine, "connect", opening._be_patient)
     assert patience == SQLITE_BUSY_TIMEOUT_SECONDS * 1000 > 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,13 +11,15 @@ import polars as pl
 import pytest
 
 from cm4ai_assets.archives.dataverse.locked_file import may_be_asked_for
+from cm4ai_assets.errors import Cm4aiError
 from cm4ai_assets.releases import ReleaseRecord
+from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import ACCESS_STATES, RELEASE_FILES
 from cm4ai_assets.updates.inputs import FEEDS
-from cm4ai_assets.updates.needs import Plan, plan
+from cm4ai_assets.updates.needs import LOCK_JOB, Plan, plan
 from cm4ai_assets_tests.updates.test_changes import ZIP, file, lock
 
 RELEASE, HERE = "2025-06-v2.0", Partition("2025-06-v2.0", "paclitaxel")
@@ -71,3 +75,54 @@ def test_a_refusal_before_the_end_of_an_embargo_is_no_answer_after_it(store: Sto
     assert made(planned(store, "embargoed", AFTER, END, has_token=True)) == set()
     assert made(planned(store, "embargoed", END, END)) == set()  # it was noted on that day or later
     assert made(planned(store, "embargoed", AFTER, AFTER)) == {HERE}
+
+
+def damaged(store: Store, release: str) -> str:
+    """Damage the lock of a release, which has one; its path."""
+    path = layout.table_path(RELEASE_FILES, Partition(release))
+    file = Path(store.address(path))
+    file.chmod(0o600)
+    file.write_bytes(b"PAR1" + bytes(40) + b"PAR1")
+    return path
+
+
+def test_a_damaged_lock_holds_up_its_own_dataset_and_says_so(store: Store) -> None:
+    planned(store, "public", None, END)
+    path = damaged(store, RELEASE)
+    other = replace(RECORD, key="2025-03-v1.0", doi="doi:10.18130/V3/B35XWX", major=1)
+    records = [other, RECORD]
+    found = plan(records, store, today=END, offered={one.key for one in records}, feeds=[FEED])
+    assert made(found) == set()
+    assert [need.partition.release for need in found.needs if "release_files" in need.tables] == [other.key]
+    reason = found.waiting[LOCK_JOB, Partition(RELEASE)]
+    assert reason.startswith(f"{path}, the lock of {RELEASE}, cannot be read: ")
+    assert reason.endswith(f"`cm4ai materialize --release {RELEASE}` makes it again")
+
+
+def test_what_an_earlier_version_may_have_is_not_fetched_while_its_lock_is_damaged(store: Store) -> None:
+    planned(store, "public", None, END)
+    earlier = replace(RECORD, key="2025-06-v1.0", major=1)
+    frame = lock(file(1, f"Images/{ZIP}", "a")).with_columns(release=pl.lit(earlier.key))
+    with store.stage_table(RELEASE_FILES.name, Partition(earlier.key), frame) as staged:
+        store.publish_table(staged)
+    offered, records = {RELEASE}, [earlier, RECORD]
+    assert made(plan(records, store, today=END, offered=offered, feeds=[FEED])) == {HERE}
+    path = damaged(store, earlier.key)
+    found = plan(records, store, today=END, offered=offered, feeds=[FEED])
+    assert made(found) == set()
+    assert found.waiting[FEED.job, HERE].startswith(f"{path}, the lock of {earlier.key}, cannot be read: ")
+
+
+def test_a_lock_is_not_called_damaged_where_the_machine_cannot_read_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(store, "public", None, END)
+
+    def too_many(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("cm4ai_assets.updates.locked.lock_of", too_many)
+    with pytest.raises(Cm4aiError, match=r"Too many open files\. .*ulimit -n") as raised:
+        plan([RECORD], store, today=END, offered={RELEASE}, feeds=[FEED])
+    assert "withdraw" not in str(raised.value)
+    assert raised.value.runbook == "settings"

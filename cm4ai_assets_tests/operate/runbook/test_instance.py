@@ -53,6 +53,8 @@ def test_settings(operator: Operator) -> None:
     script = f"{sys.executable} -m cm4ai_assets.cli releases"
     few = operator.shell(f"ulimit -n 6; {script}")
     assert "Too many open files" in few.stderr
+    assert "See docs/runbook.md#settings" in few.stderr
+    assert "withdraw" not in few.stderr  # nothing stored is damaged
     raised = operator.shell(f"ulimit -S -n 6; {operator.section.does('ulimit -n 4096')}; {script}")
     assert raised.returncode == cli.DONE, raised.stderr
 
