@@ -6,6 +6,7 @@ Belongs here: what holds for every test. Does not belong here: what one package 
 from __future__ import annotations
 
 import gc
+import math
 import os
 import sqlite3
 import sys
@@ -19,6 +20,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 TESTS: Final = Path(__file__).parent
+
+# Modules of which forked processes read images begin, in processes in which nothing else has run: some libraries wait for
+# ever in a process that was forked from one in which they had threads.
+FORKING: Final = ("loading/test_loader.py", "test_access.py")
 
 # Modules that take longer than some ten seconds, and how long, measured on two cores. The longest begin, so that all
 # test processes end together. A module that is missing here comes later, and nothing else changes.
@@ -47,7 +52,6 @@ SECONDS: Final[Mapping[str, int]] = {
     "defs/test_gate.py": 33,
     "operate/test_wheel.py": 31,
     "defs/test_crate.py": 29,
-    "test_access.py": 27,
     "contract/test_laws.py": 25,
     "defs/test_perturbseq_screen.py": 22,
     "defs/test_definitions.py": 20,
@@ -92,12 +96,16 @@ def collect_rubbish_seldom() -> None:
     """What is imported and collected stays until the end: no search for rubbish has to go through it each time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Order by how long a module takes; tests of one module keep their order."""
-    items.sort(key=lambda item: -SECONDS.get(item.path.relative_to(TESTS).as_posix(), 0))
+    """Order by how long a module takes, after those that fork; tests of one module keep their order."""
+    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).as_posix()))
+
+
+def _rank(module: str) -> float:
+    return -math.inf if module in FORKING else -SECONDS.get(module, 0)
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:

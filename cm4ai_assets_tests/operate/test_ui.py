@@ -89,7 +89,8 @@ def _incidents(operator: Operator, instance: dg.DagsterInstance) -> list[Inciden
 
 def _started_by(target: str) -> list[str]:
     """The words of the command that a target of the Makefile ends with, after the interpreter."""
-    shown = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    words = ["make", "--no-print-directory", "-n", target]  # `make test` may be what runs this
+    shown = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     interpreter, *words = shown.splitlines()[-1].split()
     assert interpreter.endswith("/python")
     return words
