@@ -21,8 +21,8 @@ from sqlalchemy.engine import Engine
 
 TESTS: Final = Path(__file__).parent
 
-# Modules of which forked processes read images begin, in processes in which nothing else has run: some libraries wait for
-# ever in a process that was forked from one in which they had threads.
+# Modules of which forked processes read images begin, in processes in which nothing else has run: some libraries wait
+# for ever in a process that was forked from one in which they had threads.
 FORKING: Final = ("loading/test_loader.py", "test_access.py")
 
 # Modules that take longer than some ten seconds, and how long, measured on two cores. The longest begin, so that all
