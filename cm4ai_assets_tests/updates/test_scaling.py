@@ -29,6 +29,7 @@ from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.updates.cursor import Cursor
 from cm4ai_assets.updates.holders import Holders
 from cm4ai_assets.updates.inputs import feed_of, holder
+from cm4ai_assets.updates.locked import ReadLocks
 from cm4ai_assets.updates.watch import Observation, Watched, observe
 from cm4ai_assets_tests.storage.s3 import watched_s3_server
 
@@ -175,13 +176,13 @@ def test_a_lock_that_was_made_again_is_read_again(worlds: dict[int, World]) -> N
     platform = worlds[FEW].platform
     store, key = platform.store, platform.registry.all()[-1].key
     platform.locked.look()
-    before = platform.locked.of(key) or {}
+    before = platform.locked.of(key, ReadLocks(store)) or {}
     assert len(before["if_tensors"]) == 3
     lock = store.table(RELEASE_FILES.name, Partition(key)).collect()
     try:
         _publish(platform, key, lock.filter(lock["role"] != "images"))
         platform.locked.look()
-        assert (platform.locked.of(key) or {})["if_tensors"] == ()
+        assert (platform.locked.of(key, ReadLocks(store)) or {})["if_tensors"] == ()
     finally:
         _publish(platform, key, lock)
 
