@@ -1,4 +1,4 @@
-"""The files of deploy/, held against the tools that read them, without Docker and without a cluster."""
+"""The files of deploy/ but for those of Kubernetes, held against the tools that read them, without Docker."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from typing import Any
 
 import click
 import compose_spec
-import dagster as dg
-import kubernetes_validate
 import pytest
 import redis
 import yaml
 from botocore.session import get_session
 from dagster._cli import create_dagster_cli
 from dagster._daemon.cli import create_dagster_daemon_cli
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
-from kubernetes.client import ApiClient
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
@@ -40,13 +35,6 @@ SET = {
 # Settings that a form of deployment has no use for, and what stands in their place.
 IN_CONTAINERS = {
     "CM4AI_UI_PORT": "the command names the port, and the proxy knows it",
-}
-IN_KUBERNETES = {
-    "DAGSTER_HOME": "the chart sets it",
-    "CM4AI_UI_PORT": "the webserver is the chart's, which has no guard",
-    "CM4AI_UI_HOSTS": "the same",
-    "CM4AI_BROKER": "a run is a Job",
-    "CM4AI_RUNS": "max_concurrent_runs",
 }
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?:(:-|:\?)([^}]*))?\}")
 SECRET = re.compile("password|secret|token|access_key|auth", re.IGNORECASE)
@@ -283,83 +271,3 @@ def test_the_image_has_every_file_that_is_copied_and_every_extra(compose: str) -
     assert set(copied) == let_in
     assert all((PROJECT / name).exists() for name in copied)
     assert {"s3", "postgres", "celery", "dask", "k8s", "alerts"} == EXTRAS
-
-
-@pytest.fixture(scope="module")
-def values() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text())
-    return found
-
-
-def job_of_a_run(values: dict[str, Any]) -> dict[str, Any]:
-    """The Job that dagster-k8s makes of a run by the values of the launcher and of the code location."""
-    launcher = values["runLauncher"]["config"]["k8sRunLauncher"]
-    (location,) = values["dagster-user-deployments"]["deployments"]
-    image = f"{location['image']['repository']}:{location['image']['tag']}"
-    run_config = {re.sub("[A-Z]", lambda upper: f"_{upper[0].lower()}", key): value
-                  for key, value in launcher["runK8sConfig"].items()}  # fmt: skip
-    secrets = [one["name"] for one in location["envSecrets"]]
-    of_launcher = {"image_pull_policy": launcher["imagePullPolicy"], "run_k8s_config": run_config}
-    of_location = {"env": location["env"], "env_secrets": secrets}
-    context = K8sContainerContext.create_from_config({"k8s": of_launcher}).merge(
-        K8sContainerContext.create_from_config({"k8s": of_location})
-    )
-    config = DagsterK8sJobConfig(
-        job_image=image, dagster_home="/opt/dagster/dagster_home", instance_config_map="cm4ai-dagster-instance",
-        postgres_password_secret=values["global"]["postgresqlSecretName"],
-    )  # fmt: skip
-    words = ["dagster", "api", "execute_run"]
-    job = construct_dagster_k8s_job(config, words, "dagster-run-1", context.run_k8s_config)
-    found: dict[str, Any] = ApiClient().sanitize_for_serialization(job)
-    return found
-
-
-def test_the_job_of_a_run_is_one_for_kubernetes_with_storage_secrets_and_scratch(values: dict[str, Any]) -> None:
-    job = job_of_a_run(values)
-    kubernetes_validate.validate(job, "1.33", strict=True)
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    assert {"name": "CM4AI_STORAGE", "value": "s3://bucket/cm4ai"} in container["env"]
-    assert {"secretRef": {"name": "cm4ai"}} in container["envFrom"]
-    scratch = next(one["value"] for one in container["env"] if one["name"] == "CM4AI_SCRATCH")
-    assert scratch in {mount["mountPath"] for mount in container["volumeMounts"]}
-    assert job["spec"]["ttlSecondsAfterFinished"] == 86400
-    container["image"] = 7
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(job, "1.33", strict=True)
-
-
-def test_the_instance_of_the_chart_has_the_limits_of_ours(values: dict[str, Any], tmp_path: Path) -> None:
-    own = yaml.safe_load((PROJECT / "dagster.yaml").read_text())
-    added = values["additionalInstanceConfig"]
-    assert added["concurrency"]["pools"] == own["concurrency"]["pools"]
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(added))
-    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        limits = instance.get_concurrency_config()
-        assert limits.run_queue_config is not None
-        assert limits.run_queue_config.max_concurrent_runs == 8
-        assert limits.pool_config.default_pool_limit == 1
-
-
-def test_every_setting_of_a_run_has_its_place_in_the_values(values: dict[str, Any]) -> None:
-    text = (DEPLOY / "helm" / "values.yaml").read_text()
-    uncommented = re.sub(r"^( +)# (- \{name: .*\})$", r"\1\2", text, flags=re.MULTILINE)
-    (location,) = yaml.safe_load(uncommented)["dagster-user-deployments"]["deployments"]
-    named = {one["name"]: one["value"] for one in location["env"]}
-    secret = set(re.findall(r"--from-literal=(\w+)=", text)) - {"postgresql-password"}
-    assert all(SECRET.search(name) or name in {"CM4AI_DATABASE", "CM4AI_ALERTS"} for name in secret)
-    assert {name for name in {*named, *secret} if not name.startswith("AWS_")} == every_setting() - set(IN_KUBERNETES)
-    (by_itself,) = values["dagster-user-deployments"]["deployments"]
-    stated, usual = Settings.from_env(named), Settings.from_env({})
-    own = {one["name"] for one in by_itself["env"]} | {"CM4AI_DATASHEETS", "CM4AI_H5AD"}
-    assert {"CM4AI_STORAGE", "CM4AI_SCRATCH", "CM4AI_UI_URL"} <= own
-    for one in fields(Settings):
-        if f"CM4AI_{one.name.upper()}" not in own:
-            assert getattr(stated, one.name) == getattr(usual, one.name), f"{one.name}: the line shows its default"
-
-
-def test_no_secret_stands_in_the_values(values: dict[str, Any]) -> None:
-    (location,) = values["dagster-user-deployments"]["deployments"]
-    assert not [one["name"] for one in location["env"] if SECRET.search(one["name"])]
-    assert values["generatePostgresqlPasswordSecret"] is False
-    assert "postgresqlPassword" not in values["postgresql"]
-    assert Settings.from_env({one["name"]: one["value"] for one in location["env"]}).tensor_size == 1024
