@@ -4,7 +4,8 @@ Dagster takes a run for alive until its process says otherwise. One that was kil
 keeps its pool slots: the next run waits for ever. Here each run bears a mark while it works, which ends with the
 process, however it ends: a locked file of the instance, or a lock in the database that several machines share.
 
-Belongs here: that mark, ending dead runs, waiting for living ones. Does not belong here: starting runs (`launching`).
+Belongs here: that mark, the end of the record of a run that died or broke off, waiting for living ones. Does not belong
+here: starting runs (`launching`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from cm4ai_assets.coordination import Coordination, among
+from cm4ai_assets.causes import of_exception
+from cm4ai_assets.coordination import Coordination, among, machines
 from cm4ai_assets.defs.collecting import wait_until_over
 from cm4ai_assets.errors import RunError
 
@@ -29,6 +31,7 @@ _UNFINISHED = (
     dg.DagsterRunStatus.CANCELING,
 )
 _ENDED = "The process of this run has died (killed, out of memory, or the machine went down). Start it again."
+_PATIENCE, _AGAIN = 60.0, 1.0  # seconds for a database that is away, and between two tries
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,21 @@ def alive(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def recorded(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Record as the run's failure what Dagster could not: where its database is away, it loses the end of the run too.
+
+    With a database, its restart is waited for, for a minute: from then on the mark is missing long enough for any other
+    process to end the run (`end_dead_runs`).
+    """
+    try:
+        yield
+    except Exception as error:
+        patience = _PATIENCE if machines() else 0.0
+        _end_patiently(instance, run_id, f"The run broke off. {of_exception(error)}", patience)
+        raise
+
+
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """End the record of every run whose process has died and free its pool slots; the ids of these runs.
 
@@ -57,17 +75,37 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     marks = _marks(instance)
     ended = []
     for run_id in marks.lost() if marks else []:
-        run = instance.get_run_by_id(run_id)
-        if run is not None and run.status in _UNFINISHED:
-            if run.status is dg.DagsterRunStatus.CANCELING:
-                instance.report_run_canceled(run, _ENDED)
-            else:
-                instance.report_run_failed(run, _ENDED)
+        if _end(instance, run_id, _ENDED):
             ended.append(run_id)
         if marks:
             marks.forget(run_id)
     _free_slots(instance)
     return ended
+
+
+def _end(instance: dg.DagsterInstance, run_id: str, why: str) -> bool:
+    """End the record of a run, if it has not ended; whether it had not."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status not in _UNFINISHED:
+        return False
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, why)
+    else:
+        instance.report_run_failed(run, why)
+    return True
+
+
+def _end_patiently(instance: dg.DagsterInstance, run_id: str, why: str, patience: float) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            _end(instance, run_id, why)
+        except Exception:  # noqa: BLE001 - of any storage; what broke the run off is raised, not this
+            if time.monotonic() >= until:
+                return
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def wait_for_pools(instance: dg.DagsterInstance, pools: Iterable[str], waiting: Waiting) -> None:

@@ -109,7 +109,7 @@ def _run(
     log_level: str,
 ) -> dg.ExecuteInProcessResult:
     run_id = make_new_run_id()
-    with dead_runs.alive(instance, run_id):
+    with dead_runs.recorded(instance, run_id), dead_runs.alive(instance, run_id):
         return job.execute_in_process(
             instance=instance,
             asset_selection=list(assets),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,22 +13,26 @@ import dagster as dg
 import psycopg2
 import pytest
 import yaml
+from dagster_postgres.utils import retry_pg_connection_fn
 
 from cm4ai_assets import daemon, ui
+from cm4ai_assets.causes import of_exception
 from cm4ai_assets.coordination import Postgres
 from cm4ai_assets.defs import broker
 from cm4ai_assets.defs.binding import require_bound
 from cm4ai_assets.defs.dead_runs import alive, end_dead_runs
 from cm4ai_assets.defs.home import describe, prepare_home
 from cm4ai_assets.defs.instance import open_instance
+from cm4ai_assets.defs.launching import materialize
 from cm4ai_assets.defs.partitions import RELEASE
 from cm4ai_assets.errors import ConfigurationError, DatabaseError
 from cm4ai_assets.settings import PROJECT
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.operate.test_instance import OPENS
 from cm4ai_assets_tests.servers import redis
-from cm4ai_assets_tests.servers.postgres import PASSWORD
+from cm4ai_assets_tests.servers.postgres import PASSWORD, PostgresServer
 
+KEY = "2026-06-v2.0"
 LAUNCHER = {"module": "cm4ai_assets.defs.workers", "class": "WorkerLauncher", "config": {}}
 STORAGE = {"custom": {"module": "cm4ai_assets.defs.database", "class": "InstanceDatabase", "config": {}}}
 
@@ -209,6 +214,29 @@ def test_a_run_that_another_machine_makes_is_alive_and_dead_when_it_has_not_been
 
 @dg.job
 def _job() -> None: ...
+
+
+def test_a_run_that_the_database_left_alone_is_recorded_as_failed_once_it_is_back(
+    store: Store, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry_pg_connection_fn, "__defaults__", (0, 0.0))  # Dagster gives up while it is away
+    back = threading.Timer(2.0, postgres_server.start)
+
+    @dg.asset
+    def made() -> None:
+        postgres_server.stop()
+        back.start()
+
+    with open_instance(store) as instance:
+        runs = materialize(dg.Definitions(assets=[made]), instance, release=KEY, conditions=["untreated"])
+        with pytest.raises(Exception, match="connection") as caught:
+            list(runs)
+        (run,) = instance.get_runs()
+        assert run.status is dg.DagsterRunStatus.FAILURE
+        (failure,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        assert failure.dagster_event is not None
+        assert failure.dagster_event.message == f"The run broke off. {of_exception(caught.value)}"
+        assert "it goes on from what is stored." in failure.dagster_event.message
 
 
 def test_a_database_that_cannot_be_reached_is_one_line(

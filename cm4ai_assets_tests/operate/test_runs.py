@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.definitions import defs
-from cm4ai_assets.defs.dead_runs import Waiting, alive, end_dead_runs
+from cm4ai_assets.defs.dead_runs import Waiting, alive, end_dead_runs, recorded
 from cm4ai_assets.defs.executor import in_process
 from cm4ai_assets.defs.housekeeping import dead_runs
 from cm4ai_assets.defs.launching import Outcome, materialize
@@ -53,6 +55,10 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 @dg.asset(pool="dataverse")
 def pulled() -> None:
     """One that needs the pool."""
+
+
+def _asked() -> dg.JobDefinition:
+    return dg.Definitions(assets=[pulled]).resolve_implicit_global_asset_job_def()
 
 
 def _pull(instance: dg.DagsterInstance, waiting: Waiting) -> Outcome:
@@ -122,7 +128,7 @@ def test_slots_of_runs_that_have_ended_are_freed(instance: dg.DagsterInstance) -
 
 
 def test_a_run_that_was_being_cancelled_when_it_died_is_cancelled(instance: dg.DagsterInstance, home: Path) -> None:
-    run = instance.create_run_for_job(dg.Definitions(assets=[pulled]).resolve_implicit_global_asset_job_def())
+    run = instance.create_run_for_job(_asked())
     instance.report_run_canceling(run)
     with alive(instance, run.run_id):
         assert end_dead_runs(instance) == []
@@ -152,6 +158,39 @@ def test_a_run_of_the_daemon_can_be_seen_to_be_alive_too(instance: dg.DagsterIns
         assert result.success
     assert LOOKED == [(True, [])]
     assert list((home / "processes").iterdir()) == []
+
+
+def test_a_run_that_broke_off_out_of_dagsters_sight_is_recorded_as_failed_and_the_error_goes_on(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = instance.create_run_for_job(_asked(), status=dg.DagsterRunStatus.STARTED)
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"), recorded(instance, run.run_id):
+        raise sqlite3.OperationalError("database or disk is full")
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+    (failure,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert "Free some space" in str(failure.dagster_event)
+
+
+def test_without_a_database_nobody_waits_for_a_record_that_cannot_be_written(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    run = instance.create_run_for_job(_asked(), status=dg.DagsterRunStatus.STARTED)
+    tries: list[float] = []
+    monkeypatch.setattr(time, "sleep", tries.append)
+    monkeypatch.setattr(instance, "report_run_failed", full)
+    with pytest.raises(ValueError, match="no"), recorded(instance, run.run_id):
+        raise ValueError("no")
+    assert tries == []
+
+
+def test_what_has_ended_stays_as_it_ended(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(_asked(), status=dg.DagsterRunStatus.SUCCESS)
+    with pytest.raises(ValueError, match="no"), recorded(instance, run.run_id):
+        raise ValueError("no")
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.SUCCESS
 
 
 def test_the_daemon_ends_the_records_of_dead_runs(other: subprocess.Popen[str], instance: dg.DagsterInstance) -> None:
