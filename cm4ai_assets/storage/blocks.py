@@ -92,7 +92,7 @@ class BlockHash:
     def __init__(self) -> None:
         self._closed, self._open, self._room = bytearray(), hashlib.sha256(), BLOCK_SIZE
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream."""
         view = memoryview(data)
         while view:

@@ -18,9 +18,8 @@ from cm4ai_assets.storage.blocks import BlockDigests, BlockHash
 ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Digest types as the archive names them, and as hashlib does."""
 
-BLOCK = 1024 * 1024
-_AHEAD = 8
-_FEW = 4
+BLOCK = 4 * 1024 * 1024
+_AHEAD = 4  # pieces of memory that are filled and read in turn
 _BLOCKS = "blocks"
 
 
@@ -30,7 +29,7 @@ def listing_digest(files: Mapping[str, str]) -> str:
 
 
 class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: memoryview, /) -> None: ...
     def digest(self) -> bytes: ...
 
 
@@ -38,7 +37,8 @@ class Digests:
     """SHA-256, that of every block, and any other digests of one stream, each in a thread of its own.
 
     MD5 runs at 0.58 GB/s and SHA-256 at 1.39 on the machine measured (performance reference, 1): one after the other
-    they would be the slowest part of a download. hashlib leaves the interpreter to other threads meanwhile.
+    they would be the slowest part of a download. hashlib leaves the interpreter to other threads meanwhile. What comes
+    is copied into memory that is used again, so whoever hands it over keeps it, and no page of memory is new.
     """
 
     def __init__(self, digest_types: Iterable[str | None]) -> None:
@@ -46,9 +46,10 @@ class Digests:
         self._kinds = sorted(kinds)
         self._hashes = self._fresh()
         self._threads = {kind: ThreadPoolExecutor(1, f"hash-{kind}") for kind in self._hashes}
-        self._pending: deque[Future[None]] = deque()
-        self._waiting: list[bytes] = []
-        self._size = self._passed = 0
+        self._pending: deque[tuple[memoryview, list[Future[None]]]] = deque()
+        self._made = 0  # pieces of memory
+        self._free: list[memoryview] = []
+        self._open, self._filled, self._passed = memoryview(b""), 0, 0
 
     def _fresh(self) -> dict[str, _Hash]:
         named = {kind: hashlib.new(ALGORITHMS[kind], usedforsecurity=False) for kind in self._kinds}
@@ -63,22 +64,47 @@ class Digests:
         for thread in self._threads.values():
             thread.shutdown(cancel_futures=True)
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes of the stream."""
-        self._waiting.append(chunk)
-        self._size += len(chunk)
-        if self._size >= BLOCK:
+        rest = memoryview(chunk)
+        while rest:
+            room = self._room()
+            piece = rest[: len(room)]
+            room[: len(piece)] = piece
+            self._came(len(piece))
+            rest = rest[len(piece) :]
+
+    def _room(self) -> memoryview:
+        """Where the next bytes go: memory that every thread is through with."""
+        if not self._open:
+            if not self._free and self._made < _AHEAD:
+                self._made += 1
+                self._free.append(memoryview(bytearray(BLOCK)))
+            while not self._free:
+                self._take_back()
+            self._open = self._free.pop()
+        return self._open[self._filled :]
+
+    def _came(self, size: int) -> None:
+        self._filled += size
+        if self._filled == len(self._open):
             self._pass_on()
 
     def _pass_on(self) -> None:
-        # Large chunks go on as they are. Many small ones are joined: each update asks for the interpreter again.
-        chunks = self._waiting if len(self._waiting) <= _FEW else [b"".join(self._waiting)]
-        self._passed += self._size
-        self._waiting, self._size = [], 0
-        for kind, value in self._hashes.items():
-            self._pending.append(self._threads[kind].submit(_take, value, chunks))
-        while len(self._pending) > _AHEAD * len(self._hashes):
-            self._pending.popleft().result()
+        if self._filled:
+            filled = self._open[: self._filled]
+            futures = [self._threads[kind].submit(value.update, filled) for kind, value in self._hashes.items()]
+            self._pending.append((self._open, futures))
+            self._passed += self._filled
+        elif self._open:
+            self._free.append(self._open)
+        self._open, self._filled = memoryview(b""), 0
+
+    def _take_back(self) -> None:
+        memory, futures = self._pending.popleft()
+        for future in futures:
+            future.result()
+        self._free.append(memory)
 
     def restart(self) -> None:
         """Begin again: the stream begins again."""
@@ -98,12 +124,16 @@ class Digests:
     def _finish(self) -> None:
         self._pass_on()
         while self._pending:
-            self._pending.popleft().result()
+            self._take_back()
 
     def read(self, path: Path) -> int:
         """Take a whole file; its size."""
+        size = 0
         with path.open("rb", buffering=0) as file:
-            return self.drain(file.read)
+            while count := file.readinto(self._room()):
+                self._came(count)
+                size += count
+        return size
 
     def drain(self, read: Callable[[int], bytes]) -> int:
         """Take all that a file's `read` gives, until it gives nothing; how much that was."""
@@ -112,11 +142,6 @@ class Digests:
             self.update(block)
             size += len(block)
         return size
-
-
-def _take(value: _Hash, chunks: list[bytes]) -> None:
-    for chunk in chunks:
-        value.update(chunk)
 
 
 def digest_blocks(read: Callable[[int], bytes]) -> BlockDigests:

@@ -3,20 +3,21 @@
 A timeout of the library is one of a single read. A server that sends a byte now and then, header lines or interim
 answers without end, keeps within each of them for ever. So each exchange is measured where its bytes arrive, whatever
 they are a part of: framing, headers, a refusal's body or a download. Belongs here: the transport and the network
-backend that the library lets a client bring along. Does not belong here: requests and their errors (`http`,
-`ftps`).
+backend that the library lets a client bring along, and how a long body is read. Does not belong here: requests and
+their errors (`http`, `ftps`).
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore2
 import httpx2
@@ -28,6 +29,15 @@ from cm4ai_assets.transfer.retries import RetryPolicy, StallFloor
 READ_BYTES = 512 * 1024
 """What one read from a socket may return. At 64 KiB, the library's own number, a third of a download's CPU time goes
 into handing 15,000 pieces a gigabyte through four layers."""
+
+LONG = 64 * 1024 * 1024
+"""From how many bytes on a body is read from the connection itself (`body`), which is not kept then."""
+
+Chunk = bytes | memoryview
+"""Bytes of a body. A view is of memory that is used again: it is valid until the next chunk is asked for."""
+
+_FILLING = 0.5  # seconds that a chunk waits for more before it is handed on
+_Read = TypeVar("_Read", bound=Chunk)
 
 EXCHANGE = "cm4ai_exchange"
 """Name of the request's extension that holds its `Exchange`."""
@@ -56,7 +66,7 @@ class Exchange:
         self._waited = 0.0
         self._floor = StallFloor(retries, lambda: self._waited)
 
-    def read(self, read: Callable[[float | None], bytes], timeout: float | None) -> bytes:
+    def read(self, read: Callable[[float | None], _Read], timeout: float | None) -> _Read:
         """One read, within what is left of the deadline or above the floor.
 
         Raises:
@@ -97,7 +107,43 @@ class _Stream(httpcore2.NetworkStream):
         def once(seconds: float | None) -> bytes:
             return self._inner.read(max(max_bytes, READ_BYTES), seconds)
 
+        return self._measured(once, timeout)
+
+    def _measured(self, once: Callable[[float | None], _Read], timeout: float | None) -> _Read:
         return self._exchange.read(once, timeout) if self._exchange else once(timeout)
+
+    def fill(self, room: memoryview, timeout: float | None) -> tuple[int, Exception | None]:
+        """Read into memory until it is full or half a second is over; how much came, and what ended it before.
+
+        By TLS a read returns 16 KiB at most, and each chunk costs whoever takes it.
+        """
+        connection, filled = self.get_extra_info("socket"), 0
+
+        def once(seconds: float | None) -> memoryview:
+            connection.settimeout(seconds)
+            return room[filled : filled + connection.recv_into(room[filled:])]
+
+        until = time.monotonic() + _FILLING
+        try:
+            while filled < len(room) and time.monotonic() < until:
+                came = len(self._measured(once, timeout))
+                if not came:
+                    return filled, httpx2.RemoteProtocolError("the connection was closed before the end of the body")
+                filled += came
+        except TimeoutError as error:
+            return filled, httpx2.ReadTimeout(str(error))
+        except OSError as error:
+            return filled, httpx2.ReadError(str(error))
+        except StalledError as error:
+            return filled, error
+        return filled, None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what its socket reads is the body: not so where TLS is spoken through the TLS of a proxy."""
+        return isinstance(self.get_extra_info("socket"), socket.socket) and not isinstance(
+            self.get_extra_info("ssl_object"), ssl.SSLObject
+        )
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # A kept connection serves one request after the other: whoever writes is who the next bytes are for.
@@ -183,3 +229,39 @@ class Transport(httpx2.BaseTransport):
         """Close every connection."""
         for way in self._ways.values():
             way.close()
+
+
+def body(response: httpx2.Response) -> Iterator[Chunk]:
+    """The body of an answer as it arrives, not decoded.
+
+    The library's parser copies each byte four times on its way. So a long body of stated length is read from the
+    connection into memory that is used again, once the parser has handed out what came with the headers. The connection
+    is not kept then.
+
+    Raises:
+        httpx2.TransportError: The connection broke before the end that was announced.
+        StalledError: The bytes come too slowly.
+    """
+    pieces, stream = response.iter_raw(), response.extensions.get("network_stream")
+    left = _stated_length(response.headers)
+    if left < LONG or not isinstance(stream, _Stream) or not stream.is_plain:
+        yield from pieces
+        return
+    first = next(pieces, b"")
+    yield first
+    left -= len(first)
+    timeout = response.request.extensions.get("timeout", {}).get("read")
+    room = memoryview(bytearray(READ_BYTES))
+    while left:
+        filled, problem = stream.fill(room[:left], timeout)
+        if filled:
+            left -= filled
+            yield room[:filled]
+        if problem:
+            raise problem
+
+
+def _stated_length(headers: httpx2.Headers) -> int:
+    """The length of the body, if that alone says where it ends; else 0."""
+    stated = headers.get("content-length", "")
+    return int(stated) if stated.isdigit() and "transfer-encoding" not in headers else 0

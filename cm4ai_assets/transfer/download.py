@@ -18,6 +18,7 @@ from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchE
 from cm4ai_assets.storage.blocks import BlockDigests
 from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.storage.disk import RESERVE, require_space
+from cm4ai_assets.transfer.connections import Chunk
 from cm4ai_assets.transfer.errors import NetworkError, RangeError
 from cm4ai_assets.transfer.parts import Part, State, state
 from cm4ai_assets.transfer.quarantine import Evidence
@@ -40,8 +41,11 @@ class Stream(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...  # noqa: D102
 
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes as they arrive; ends early, or raises an `ArchiveError`, where the connection breaks."""
+    def chunks(self) -> Iterator[Chunk]:
+        """The bytes as they arrive, each chunk valid until the next is asked for.
+
+        It ends early, or raises an `ArchiveError`, where the connection breaks.
+        """
         ...
 
 
@@ -227,7 +231,7 @@ class _Transfer:
             raise RangeError(problem)
         beginning = b""
         with suppress(ArchiveError):
-            beginning = next(iter(stream.chunks()), b"")
+            beginning = bytes(next(iter(stream.chunks()), b""))
         path = self.part.quarantine(self.with_problem(problem), None, beginning=beginning)
         raise SizeMismatchError(problem, remedy=f"Evidence: {path}. {self.suspicion()}")
 
@@ -251,7 +255,7 @@ class _Transfer:
                 self.restart()
             raise
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: Chunk) -> None:
         """Take a chunk, unless it would make the file longer than published."""
         if self.part.length + len(chunk) > self.wanted.size:
             problem = f"{self.source.name} sends more than the {self.wanted.size:,} bytes published."

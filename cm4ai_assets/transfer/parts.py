@@ -113,7 +113,7 @@ class Part:
         }
         write_whole(self._journal, json.dumps(journal, indent=1).encode())
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes | memoryview) -> None:
         """Write the next bytes."""
         with typed_disk_errors(self.path):
             view = memoryview(block)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
+from cm4ai_assets.transfer.connections import Chunk
 from cm4ai_assets.transfer.errors import BlockedByWafError, NotFoundError, ProtocolError, RangeError, ReplacedError
 from cm4ai_assets.transfer.http import Answer, HttpClient
 from cm4ai_assets.transfer.origins import allow_redirect, origin
@@ -35,7 +36,7 @@ class FileStream:
     headers: Mapping[str, str]
     _answer: Answer
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[Chunk]:
         """The bytes as they arrive."""
         return self._answer.chunks()
 

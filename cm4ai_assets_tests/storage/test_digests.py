@@ -52,8 +52,40 @@ def test_a_stream_that_is_faster_than_its_digests_waits_for_them(monkeypatch: py
         waiting = len(given)
         go_on.set()
         sender.join()
-    assert waiting <= module._AHEAD * 3 + 1  # three kinds of work each, and those are counted together
+    assert waiting <= module._AHEAD
     assert len(given) == 100
+
+
+def test_what_is_handed_over_may_be_written_to_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on, update = threading.Event(), BlockHash.update
+    monkeypatch.setattr(BlockHash, "update", lambda self, data: (go_on.wait(30), update(self, data)))
+    memory = bytearray(b"a" * BLOCK)
+    with Digests([]) as digests:
+        digests.update(memoryview(memory))
+        memory[:] = b"b" * BLOCK
+        digests.update(memoryview(memory))
+        memory[:] = b"c" * BLOCK
+        go_on.set()
+        assert digests.blocks().digests == of_blocks(b"a" * BLOCK + b"b" * BLOCK)
+
+
+def test_memory_is_used_again_only_when_every_digest_has_read_it() -> None:
+    data = bytes_of(20 * BLOCK + 77, seed=3)
+    with Digests(["MD5"]) as digests:
+        digests.update(data)
+        assert digests.digests() == {"MD5": md5(data), "SHA-256": sha256(data)}
+        assert digests.blocks().digests == of_blocks(data)
+        assert digests._made == module._AHEAD
+
+
+def test_a_whole_file_is_taken_behind_what_came_before(tmp_path: Path) -> None:
+    data = bytes_of(2 * BLOCK + 77, seed=4)
+    (tmp_path / "file").write_bytes(data)
+    with Digests([]) as digests:
+        digests.update(b"before")
+        assert digests.read(tmp_path / "file") == len(data)
+        digests.update(b"after")
+        assert digests.digests() == {"SHA-256": sha256(b"before" + data + b"after")}
 
 
 def test_a_download_that_breaks_off_leaves_no_thread() -> None:

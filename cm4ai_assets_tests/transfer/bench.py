@@ -16,7 +16,7 @@ from cm4ai_assets.archives.dataverse.client import DataverseClient
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.digests import Digests
-from cm4ai_assets.transfer import parts
+from cm4ai_assets.transfer import connections, parts
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.retries import RetryPolicy
@@ -30,6 +30,14 @@ FAST = RetryPolicy(
     tries=4, first=0.002, longest=0.01, limited_first=0.02, limited_longest=0.1, waf_tries=3, waf_wait=0.004,
     progress=64 * 1024, stall_window=0.2, stall_floor=50_000.0,
 )  # fmt: skip
+
+
+@pytest.fixture(params=["parsed", "long"])
+def bodies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways in which a body is read: by the library's parser, and as a long one by ourselves."""
+    if request.param == "long":
+        monkeypatch.setattr(connections, "LONG", 1)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from cm4ai_assets_tests.transfer.bench import (  # noqa: F401
     archive,
     bench,
     blobs,
+    bodies,
     client,
     make_client,
     scratch,

@@ -48,6 +48,8 @@ from cm4ai_assets_tests.transfer.server import (
     whole,
 )
 
+pytestmark = pytest.mark.usefixtures("bodies")
+
 # --- 1 to 6: breaking off ---
 
 

@@ -17,6 +17,8 @@ from cm4ai_assets_tests.transfer.bench import FAST
 from cm4ai_assets_tests.transfer.server import Answer, Server, serving
 from cm4ai_assets_tests.transfer.server import Exchange as Answering
 
+pytestmark = pytest.mark.usefixtures("bodies")
+
 ONCE = RetryPolicy(tries=1, stall_window=0.3, stall_floor=50_000.0)
 LIMITS = Timeouts(connect=0.3, read=0.3)
 SOON = 4.0
