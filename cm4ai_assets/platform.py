@@ -17,7 +17,7 @@ from cm4ai_assets.archives.ena.ena import EnaClient
 from cm4ai_assets.archives.ena.ncbi import NcbiClient
 from cm4ai_assets.archives.figshare.client import FigshareClient
 from cm4ai_assets.archives.massive.client import MassiveClient
-from cm4ai_assets.images.cluster import Connect, connect
+from cm4ai_assets.cluster.connection import Connect, connect
 from cm4ai_assets.settings import THREADS, Settings
 from cm4ai_assets.storage.absences import Absences
 from cm4ai_assets.storage.blobs import BlobStore

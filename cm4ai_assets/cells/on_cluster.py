@@ -1,7 +1,7 @@
 """The pass over a tensor on a cluster: workers read its shards from the storage, and write those of the labels.
 
 Belongs here: what the pass of `passes` sends to workers. Does not belong here: how a cluster is worked with
-(`images.cluster`), and what is done to a field (`passes`).
+(`cluster.connection`, `images.cluster`), and what is done to a field (`passes`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from cm4ai_assets.cells.passes import CellsProgress, FieldWork, chunks_per_field, collected, field_calls
-from cm4ai_assets.images.cluster import Cluster, ClusterPass
+from cm4ai_assets.cluster.connection import Cluster
+from cm4ai_assets.images.cluster import ClusterPass
+from cm4ai_assets.images.ordered import keep_opencv_on_one_thread
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.nuclei import NucleiRecord
@@ -23,13 +25,14 @@ from cm4ai_assets.storage.tensors import StoreRecord
 
 @dataclass(frozen=True)
 class FieldsOf:
-    """The fields of a published tensor, as `images.tasks.Recipe`; `digest` is that of the tensor's pixels."""
+    """The fields of a published tensor, as `cluster.workers.Recipe`; `digest` is that of the tensor's pixels."""
 
     tensor_path: str
     digest: str
 
     def open(self, store: Store) -> FieldWork:
         """The work of one field."""
+        keep_opencv_on_one_thread()
         return FieldWork(ShardReader(store.url, store.address(self.tensor_path)))
 
 

@@ -19,8 +19,8 @@ import polars as pl
 
 from cm4ai_assets.cells.on_cluster import run_pass_on
 from cm4ai_assets.cells.passes import CellsProgress, run_pass
+from cm4ai_assets.cluster.connection import Cluster, Connect
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
-from cm4ai_assets.images.cluster import Cluster, Connect
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout, tensors
 from cm4ai_assets.storage.file_digests import Files

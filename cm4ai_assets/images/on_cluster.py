@@ -1,7 +1,7 @@
 """The pass over pixels on a cluster: workers read the ZIP by ranges from the storage, and write the tensor's shards.
 
 Belongs here: what the pass of `pixels` sends to workers. Does not belong here: how a cluster is worked with
-(`cluster`), what is done to an image, and which field has which row (both `pixels`).
+(`cluster.connection`, `images.cluster`), what is done to an image, and which field has which row (both `pixels`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cm4ai_assets.images.cluster import Cluster, ClusterPass
+from cm4ai_assets.cluster.connection import Cluster
+from cm4ai_assets.images.cluster import ClusterPass
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE
 from cm4ai_assets.images.fields import FieldPlan
+from cm4ai_assets.images.ordered import keep_opencv_on_one_thread
 from cm4ai_assets.images.pixels import ImageWork, Passed, PassProgress, collected, image_calls, require_divisor
 from cm4ai_assets.images.shards import StoreWriter, chunks_per_field
 from cm4ai_assets.storage.blobs import BlobStore
@@ -27,7 +29,7 @@ from cm4ai_assets.storage.store import Store
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a stored ZIP at an edge length, as `tasks.Recipe`."""
+    """The images of a stored ZIP at an edge length, as `cluster.workers.Recipe`."""
 
     sha256: str
     edge: int
@@ -35,6 +37,7 @@ class Images:
 
     def open(self, store: Store) -> ImageWork:
         """The work of one image, over verified bytes of the ZIP."""
+        keep_opencv_on_one_thread()
         source = BlobStore(store.fs, store.root).open(self.sha256)
         work = ImageWork(source, self.edge, self.source_edge)
         weakref.finalize(work, source.close)

@@ -52,6 +52,11 @@ def opencv_on_one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+def keep_opencv_on_one_thread() -> None:
+    """The same for as long as the process lives: for one that does nothing else, a worker's."""
+    cv2.setNumThreads(1)
+
+
 def cores() -> int:
     """Cores that this process may use; not those of the machine, which in a container are more."""
     if hasattr(os, "sched_getaffinity"):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import fsspec
 import polars as pl
 
+from cm4ai_assets.cluster.connection import Connect
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
-from cm4ai_assets.images.cluster import Connect
 from cm4ai_assets.images.fields import FieldPlan
 from cm4ai_assets.images.on_cluster import run_pass_on
 from cm4ai_assets.images.pixels import Passed, PassProgress, PassResult, run_pass

@@ -28,7 +28,7 @@ ROOMS: tuple[frozenset[str], ...] = tuple(
         "software compiling",
         "tables",
         "storage",
-        "coordination",
+        "coordination cluster",
         "transfer",
         "archives incidents",
         "crates croissant",

@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from cm4ai_assets.cluster import connection as clusters
+from cm4ai_assets.cluster.connection import Cluster, connect
+from cm4ai_assets.cluster.workers import Recipe, Terms, make
 from cm4ai_assets.errors import ClusterError, ConfigurationError, StoredBytesDamagedError
-from cm4ai_assets.images import cluster as clusters
 from cm4ai_assets.images import pixels, tasks, tensors
-from cm4ai_assets.images.cluster import Cluster, ClusterPass, connect
+from cm4ai_assets.images.cluster import ClusterPass
 from cm4ai_assets.images.on_cluster import Images, run_pass_on
 from cm4ai_assets.images.pixels import Passed, PassProgress, run_pass
 from cm4ai_assets.images.tensors import product_of
@@ -262,7 +264,7 @@ class Failing:
         return work
 
 
-def work_of(cluster: Cluster, recipe: tasks.Recipe, calls: Any) -> ClusterPass:
+def work_of(cluster: Cluster, recipe: Recipe, calls: Any) -> ClusterPass:
     return ClusterPass(cluster, recipe, calls, per_task=2, path=".staging/none", kind=IMAGE, chunks_per_field=4)
 
 
@@ -375,6 +377,6 @@ def test_a_run_without_workers_does_not_wait_for_ever(
 def test_what_is_sent_names_neither_the_storage_nor_its_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-send")
     plan = tasks.ShardPlan(".staging/x/image/c/0/0/0/0", 4, ((tasks.Place(0, 0),),))
-    terms = tasks.Terms((("numpy", "2.1"),), "id")
-    sent = pickle.dumps((tasks.make, terms, Images("ab" * 32, 32, 64), tasks.write, plan))
+    terms = Terms((("numpy", "2.1"),), "id")
+    sent = pickle.dumps((make, terms, Images("ab" * 32, 32, 64), tasks.write, plan))
     assert not re.search(rb"do-not-send|://|/tmp|storage_options", sent)
