@@ -111,7 +111,7 @@ class InstanceHeldError(RunError):
 
 
 class ClusterError(Cm4aiError):
-    """The cluster that image work goes to does not answer, went away, or gave a task up."""
+    """The Dask cluster that work goes to does not answer, went away, or gave a task up."""
 
     runbook = "machines-away"
 

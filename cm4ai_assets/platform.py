@@ -74,7 +74,7 @@ class Platform:
 
     @property
     def cluster(self) -> Connect | None:
-        """Leads to the cluster that image work goes to; None where threads of this process do it."""
+        """Leads to the cluster that works on images and counts; None where threads of this process do it."""
         address = self.settings.executor
         return None if address == THREADS else partial(connect, address, self.store)
 

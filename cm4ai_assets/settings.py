@@ -39,7 +39,7 @@ ENA_URL = "https://www.ebi.ac.uk"
 NCBI_URL = "https://eutils.ncbi.nlm.nih.gov"
 
 THREADS = "threads"
-"""The executor that is no cluster: image work is done by threads of the process that asks for it."""
+"""The executor that is no cluster: work on images and counts is done by threads of the process that asks for it."""
 
 SERVICES = ("dataverse", "massive", "datacite", "figshare", "ena", "ncbi")
 """The services whose base URL is a setting: field `{service}_url`, variable `CM4AI_{SERVICE}_URL`."""

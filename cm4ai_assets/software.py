@@ -24,7 +24,7 @@ NAME = "cm4ai_assets"
 _SECONDS = 10
 _NO_TAG = "0.0.0"
 _DECIDING = (
-    *("numpy", "opencv-python-headless", "imagecodecs", "simplejpeg", "numba", "google-crc32c"),
+    *("numpy", "opencv-python-headless", "imagecodecs", "simplejpeg", "numba", "h5py", "google-crc32c"),
     "distributed",  # whose processes speak to one another
 )
 
@@ -117,7 +117,7 @@ def source() -> bytes:
 
 @cache
 def parts() -> Mapping[str, str]:
-    """What decides the bytes that this process makes of images, each part with its version.
+    """What decides the bytes that this process makes of images and counts, each part with its version.
 
     Of this package that is a digest of its own files, be they in a commit or not. Processes that agree in all of it
     make the same bytes, and may share the work on one product.

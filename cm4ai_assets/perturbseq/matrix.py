@@ -130,6 +130,10 @@ class StoredMatrix:
         """Stored values."""
         return int(self.starts[-1]) if self.starts is not None else self.shape[0] * self.shape[1]
 
+    def stored_in(self, first: int, last: int) -> int:
+        """Stored values of the lines from `first` to before `last`."""
+        return (last - first) * self.width if self.starts is None else int(self.starts[last] - self.starts[first])
+
     def sample(self, pieces: int = 8, entries: int = 1 << 16) -> npt.NDArray[Any]:
         """Some of the stored values: pieces that are spread evenly over the matrix."""
         with self._h5ad.reading():

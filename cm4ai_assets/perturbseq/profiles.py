@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,13 +21,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from cm4ai_assets.cluster.connection import Connect
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
 from cm4ai_assets.perturbseq import passes
+from cm4ai_assets.perturbseq.adding import totals_of
 from cm4ai_assets.perturbseq.counts import Choice, find_counts
 from cm4ai_assets.perturbseq.groups import Groups, read_groups, stated_depths
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.matrix import StoredMatrix
-from cm4ai_assets.perturbseq.passes import CODE_VERSION, Pass, PassProgress, Sums
+from cm4ai_assets.perturbseq.on_cluster import ClusterWorkers
+from cm4ai_assets.perturbseq.passes import CODE_VERSION, Pass, PassProgress, Sums, stripes_of
+from cm4ai_assets.perturbseq.sources import File
 from cm4ai_assets.perturbseq.statistics import TargetRows, profiles
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.disk import write_whole
@@ -65,6 +70,7 @@ class Source:
         open: Opens it, and closes it at the end of the block.
         unchanged: Raises if it is no longer what it was when it was opened.
         fingerprint: What a checkpoint is held against beside the identity, such as size and date of a local file.
+        file: Where it is, for workers of a cluster; None if they cannot open it.
     """
 
     label: str
@@ -72,6 +78,7 @@ class Source:
     open: Callable[[], AbstractContextManager[H5ad]]
     unchanged: Callable[[], None] = lambda: None
     fingerprint: str = ""
+    file: File | None = None
 
 
 @dataclass(frozen=True)
@@ -114,10 +121,13 @@ def product_of(
     scratch: Path,
     first_published_in: Mapping[str, str],
     progress: Callable[[PassProgress], None] = lambda _: None,
+    connect: Connect | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Product]:
     """The profiles of a file, reused from the store or made now. What was made and not published is gone at the end.
 
-    A pass that was killed goes on from its checkpoint in `scratch`.
+    A pass that was killed goes on from its checkpoint in `scratch`. It is made by threads of this process, or by the
+    cluster to which `connect` leads; the bytes are the same. `say` gets a sentence where a cluster is not asked.
 
     Raises:
         TensorStoreError: Under its name stands the store of another file.
@@ -136,7 +146,9 @@ def product_of(
         return
     checkpoints = passes.folder_of(scratch, name)
     with store.staging.folder() as folder:
-        record = make_store(source, folder / "profiles", checkpoints, first_published_in, progress)
+        record = make_store(
+            source, folder / "profiles", checkpoints, first_published_in, progress, connect=connect, say=say
+        )
 
         def publish() -> None:
             # Another run may have made the same profiles meanwhile.
@@ -169,18 +181,22 @@ def make_store(
     *,
     save_seconds: float = passes.SAVE_SECONDS,
     stripe_bytes: int | None = None,
+    connect: Connect | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> ProfilesRecord:
-    """Read the counts of a file once, and write the store of its profiles into a new folder.
+    """Read the counts of a file once, and write the store of its profiles into a new folder; see `product_of`.
 
     Raises:
         H5adError: The file cannot be used.
+        ClusterError: The cluster went away, or gave up.
     """
     with source.open() as h5ad:
         choice, groups = find_counts(h5ad), read_groups(h5ad)
         matrix = StoredMatrix(h5ad, choice.place)
         stated = stated_depths(h5ad)
-        job = _Job(source, matrix, groups, checkpoints, progress, save_seconds, stripe_bytes)
-        read = _read(job, stated)
+        with _workers(source, matrix, connect, say) as workers:
+            job = _Job(source, matrix, groups, checkpoints, progress, save_seconds, stripe_bytes, workers)
+            read = _read(job, stated)
     return _write(read, choice, job, target, first_published_in)
 
 
@@ -193,6 +209,7 @@ class _Job:
     progress: Callable[[PassProgress], None]
     save_seconds: float
     stripe_bytes: int | None
+    workers: ClusterWorkers | None
 
     def run(self, depths: Floats, name: str) -> Sums:
         identity = {"identity": self.source.identity, "fingerprint": self.source.fingerprint}
@@ -206,7 +223,33 @@ class _Job:
             self.progress,
             self.save_seconds,
             self.stripe_bytes,
+            self.workers,
         ).run()
+
+    def totals(self) -> Floats:
+        """Counts of each cell, by a reading of their own."""
+        if self.workers is None:
+            return totals_of(self.matrix, self.source.unchanged)
+        cuts = stripes_of(self.matrix, self.groups, self.stripe_bytes)
+        return self.workers.totals(pairwise(cuts), self.matrix.shape[0])
+
+
+@contextmanager
+def _workers(
+    source: Source, matrix: StoredMatrix, connect: Connect | None, say: Callable[[str], None]
+) -> Iterator[ClusterWorkers | None]:
+    """Who adds up the stripes of a matrix; None where threads of this process do."""
+    if connect is None or source.file is None:
+        yield None
+    elif not matrix.layout.by_genes:
+        say(
+            f"{matrix.label} stands by cells: it is read on this machine, not on the cluster of CM4AI_EXECUTOR, where "
+            "each worker would have to read all of it."
+        )
+        yield None
+    else:
+        with connect() as cluster:
+            yield ClusterWorkers(cluster, source.file, matrix.place)
 
 
 @dataclass(frozen=True)
@@ -220,7 +263,7 @@ class _Read:
 def _read(job: _Job, stated: tuple[str, Floats] | None) -> _Read:
     """One pass, normalised by what obs states; a second one where the matrix says otherwise, or obs states nothing."""
     if stated is None:
-        totals = passes.totals_of(job.matrix, job.source.unchanged)
+        totals = job.totals()
         sums = job.run(totals, "of_matrix")
         return _Read(sums, FROM_MATRIX, 0, sums.readings + 1)
     name, depths = stated

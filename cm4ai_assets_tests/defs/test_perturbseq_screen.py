@@ -247,7 +247,7 @@ def test_an_outage_in_the_middle_publishes_nothing(
 ) -> None:
     monkeypatch.setattr("cm4ai_assets.defs.acquisition.RETRIES", 0)
     bench = bench_over(archive, tmp_path, perturbseq_bytes=100_000)
-    monkeypatch.setattr(inputs, "_cached", lambda source: CachedBytes(source, block=16_384, blocks=64))
+    monkeypatch.setattr(inputs, "cached", lambda source: CachedBytes(source, block=16_384, blocks=64))
     asked: list[str] = []
 
     def outage(request: Request) -> Answer | None:

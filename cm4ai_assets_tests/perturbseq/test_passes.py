@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cm4ai_assets.perturbseq import matrix
+from cm4ai_assets.perturbseq import matrix, passes
 from cm4ai_assets.perturbseq.groups import read_groups, stated_depths
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError, H5adError
@@ -52,6 +52,16 @@ def test_counts_in_a_layer_give_the_same_bytes(expected: tuple[str, bytes], tmp_
     assert (record.digest, record.counts_in) == (expected[0], "layers/counts")
     assert "X (dense): " in record.evidence
     assert "are no integers" in record.evidence
+
+
+@pytest.mark.parametrize(("layout", "cuts"), [("csc", (0, 64, 128, 150)), ("csr", (0, 150))])
+def test_stripes_by_genes_are_narrow_enough_for_many_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, cuts: tuple[int, ...]
+) -> None:
+    """Of a file by cells each stripe is a reading of its own, whose sums may be as wide as memory allows."""
+    monkeypatch.setattr(passes, "STRIPE_GENES", 64)
+    with H5ad(written(tmp_path / "cells.h5ad", layout=layout)) as h5ad:
+        assert passes.stripes_of(StoredMatrix(h5ad, "X"), read_groups(h5ad)) == cuts
 
 
 KILLED = """

@@ -101,7 +101,7 @@ class DaskCluster:
             self.add_worker()
 
     def add_worker(self, **environ: str) -> Process:
-        """Start a worker of one thread."""
+        """Start a worker of one thread; TESTS_FOLDER is the folder in which it is, TESTS_OTHER_NUMPY what it states."""
         self.workers.append(self._launcher.launch("worker", self._port, {**self._environ, **environ}))
         return self.workers[-1]
 
@@ -140,8 +140,6 @@ def _launcher() -> None:
     import distributed  # noqa: F401, PLC0415
     import numpy as np  # noqa: PLC0415
 
-    import cm4ai_assets.cells.on_cluster  # noqa: PLC0415
-    import cm4ai_assets.images.on_cluster  # noqa: F401, PLC0415
     from cm4ai_assets import software  # noqa: PLC0415
     from cm4ai_assets.images.averaging import area_average  # noqa: PLC0415
     from cm4ai_assets.images.counting import histogram  # noqa: PLC0415
@@ -172,6 +170,8 @@ def _serve(what: str, port: int, folder: str) -> None:
     if other := os.environ.get("TESTS_OTHER_NUMPY"):
         stated = {**software.parts(), "numpy": other}
         software.parts = lambda: stated  # type: ignore[assignment]
+    if elsewhere := os.environ.get("TESTS_FOLDER"):
+        os.chdir(elsewhere)  # paths below /proc/self/cwd then lead where they lead on no other "machine"
     dask.config.set({"distributed.worker.daemon": False, "distributed.scheduler.allowed-failures": 2})
 
     async def serve() -> None:

@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -23,10 +24,10 @@ from cm4ai_assets.archives.figshare.lock import role_of
 from cm4ai_assets.archives.figshare.locked_file import FigshareFile, stored_blob
 from cm4ai_assets.defs.progress import DownloadLog
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError
+from cm4ai_assets.perturbseq.sources import File, OwnFile, StoredFile, cached
 from cm4ai_assets.platform import Platform
 from cm4ai_assets.storage.blob_index import Blob
-from cm4ai_assets.storage.bytes import ByteFile, ByteSource, CachedBytes, LocalBytes
+from cm4ai_assets.storage.bytes import ByteFile
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.transfer.pieces import Traffic
@@ -54,7 +55,7 @@ class MatrixFile:
         place: Where the bytes are.
         verified: What they are held against, in words for the page.
         traffic: What reading by range has cost so far; zero elsewhere.
-        unchanged: Raises if the operator's file is no longer what it was: a pass takes hours.
+        file: Where the bytes are, for other processes too; None where they are at Figshare.
     """
 
     label: str
@@ -65,12 +66,21 @@ class MatrixFile:
     verified: str
     _opener: Opener = field(repr=False)
     traffic: Traffic = field(default_factory=Traffic)
-    unchanged: Callable[[], None] = field(default=lambda: None, repr=False)
+    file: File | None = None
 
     @property
     def is_near(self) -> bool:
         """Whether all of it can be read without asking an archive."""
         return self.place is not Place.RANGE
+
+    def unchanged(self) -> None:
+        """See that the operator's file is what it was: a pass takes hours.
+
+        Raises:
+            H5adDamagedError: It is not.
+        """
+        if self.file is not None:
+            self.file.unchanged()
 
     def open(self) -> io.RawIOBase:
         """The bytes as a binary file to be read and sought; close it after use (it is a context manager)."""
@@ -158,7 +168,7 @@ def _beside(platform: Platform, role: str) -> MatrixFile | None:
     if folder is None or not folder.is_dir():
         return None
     found = sorted(path for path in folder.iterdir() if path.is_file() and role_of(path.name) == role)
-    return _unpublished(found[0]) if found else None
+    return _unpublished(platform, found[0]) if found else None
 
 
 def _files(platform: Platform, release: str, *roles: str) -> list[FigshareFile]:
@@ -175,7 +185,7 @@ def _near(platform: Platform, files: list[FigshareFile], *, own: bool) -> Matrix
     for file in files:
         if (blob := stored_blob(file, platform.blobs)) is not None:
             return _stored(platform, blob, file)
-    return _unpublished(mine) if mine is not None and mine.is_file() else None
+    return _unpublished(platform, mine) if mine is not None and mine.is_file() else None
 
 
 def _own(platform: Platform) -> Path | None:
@@ -194,14 +204,14 @@ def _named(path: Path, label: str) -> Path | None:
 
 def _local(platform: Platform, path: Path, file: FigshareFile) -> MatrixFile:
     """The operator's copy of a published file: of its size, and of its digest where computing that is quick."""
-    state = path.stat()
-    if file.size is not None and state.st_size != file.size:
+    own = OwnFile.at(path, file.label)
+    if file.size is not None and own.size != file.size:
         raise ConfigurationError(
-            f"{path} has {state.st_size:,} bytes, {file.label} was published with {file.size:,}.",
+            f"{path} has {own.size:,} bytes, {file.label} was published with {file.size:,}.",
             remedy="It is another file, or a cut copy. Copy it again, or unset CM4AI_H5AD.",
         )
     verified = "size; its digest is not computed, because it is large"
-    if file.md5 and state.st_size <= platform.settings.perturbseq_bytes:
+    if file.md5 and own.size <= platform.settings.perturbseq_bytes:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if found != file.md5:
@@ -211,45 +221,28 @@ def _local(platform: Platform, path: Path, file: FigshareFile) -> MatrixFile:
             )
         verified = "size and published MD5, all of it"
     # The time of the last change tells a copy that was exchanged, where nothing is computed.
-    identity = f"md5 {file.md5} local {state.st_size} {state.st_mtime_ns}"
-    return _near_at(path, file.label, file.md5, identity, verified)
+    identity = f"md5 {file.md5} local {own.size} {own.mtime_ns}"
+    return _near_at(platform, own, Place.LOCAL, md5=file.md5, identity=identity, verified=verified)
 
 
-def _unpublished(path: Path) -> MatrixFile:
-    state = path.stat()
-    identity = f"local {path.name} {state.st_size} {state.st_mtime_ns}"
+def _unpublished(platform: Platform, path: Path) -> MatrixFile:
+    own = OwnFile.at(path, path.name)
+    identity = f"local {path.name} {own.size} {own.mtime_ns}"
     verified = "nothing: no file of this name is in the release's article"
-    return _near_at(path, path.name, None, identity, verified)
-
-
-def _near_at(path: Path, label: str, md5: str | None, identity: str, verified: str) -> MatrixFile:
-    before = path.stat()
-
-    def unchanged() -> None:
-        now = path.stat() if path.exists() else None
-        if now is None or (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise H5adDamagedError(
-                f"{path} changed while it was read.", remedy="Leave it as it is, and materialize the asset again."
-            )
-
-    return MatrixFile(
-        label, before.st_size, md5, identity, Place.LOCAL, verified, lambda: _opened(path), unchanged=unchanged
-    )
-
-
-def _opened(path: Path) -> io.RawIOBase:
-    source = LocalBytes(path)
-    return ByteFile(source, close=source.close)
+    return _near_at(platform, own, Place.LOCAL, md5=None, identity=identity, verified=verified)
 
 
 def _stored(platform: Platform, blob: Blob, file: FigshareFile) -> MatrixFile:
-    def opened() -> io.RawIOBase:
-        source = platform.blobs.open(blob.sha256)
-        source.name = file.label
-        return ByteFile(_cached(source), close=source.close)
-
+    stored = StoredFile(blob.sha256, file.label, blob.size)
     verified = "published MD5 when it was stored; every block that is read, against its digest"
-    return MatrixFile(file.label, blob.size, file.md5, f"sha256 {blob.sha256}", Place.STORED, verified, opened)
+    return _near_at(platform, stored, Place.STORED, md5=file.md5, identity=f"sha256 {blob.sha256}", verified=verified)
+
+
+def _near_at(
+    platform: Platform, file: File, place: Place, *, md5: str | None, identity: str, verified: str
+) -> MatrixFile:
+    opener = partial(file.open, platform.store)
+    return MatrixFile(file.label, file.size, md5, identity, place, verified, opener, file=file)
 
 
 def _by_range(platform: Platform, file: FigshareFile) -> MatrixFile:
@@ -258,13 +251,8 @@ def _by_range(platform: Platform, file: FigshareFile) -> MatrixFile:
     def opened() -> io.RawIOBase:
         client = platform.figshare()
         source = by_range(file, client, traffic)
-        return ByteFile(_cached(source), close=client.close)
+        return ByteFile(cached(source), close=client.close)
 
     verified = "size and entity tag of every piece; the published MD5 is of the whole and is not checked"
     identity = f"md5 {file.md5} range {file.file_id} {file.size}"
     return MatrixFile(file.label, file.size or 0, file.md5, identity, Place.RANGE, verified, opened, traffic)
-
-
-def _cached(source: ByteSource) -> CachedBytes:
-    """HDF5 asks for a few hundred bytes here and there: 1 MiB at a time is read, and 64 MiB are kept."""
-    return CachedBytes(source, block=1024 * 1024, blocks=64)

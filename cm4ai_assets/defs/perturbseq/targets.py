@@ -90,6 +90,8 @@ def _published(
         scratch=platform.settings.scratch,
         first_published_in=_published_in(platform, partition, file),
         progress=CountsLog(context.log),
+        connect=platform.cluster,
+        say=context.log.info,
     ) as product:
         frame = _frame(platform, partition, file, product)
         problems = audit(product, frame)
@@ -108,7 +110,7 @@ def source_of(file: MatrixFile) -> Source:
         with file.open() as source, H5ad(cast("BinaryIO", source), label=file.label) as h5ad:
             yield h5ad
 
-    return Source(file.label, file.identity, opened, file.unchanged)
+    return Source(file.label, file.identity, opened, file.unchanged, file=file.file)
 
 
 def _published_in(platform: Platform, partition: Partition, file: MatrixFile) -> dict[str, str]:
