@@ -63,7 +63,7 @@ def chosen_assets(graph: Graph, selection: str) -> set[dg.AssetKey]:
         selected = terms[0] if terms else dg.AssetSelection.all()
         for term in terms[1:]:
             selected |= term
-        found = selected.required_multi_asset_neighbors().resolve(graph)
+        found = _with_their_steps(graph, selected.resolve(graph))
     except dg.DagsterError as error:
         raise _unreadable(graph, selection, error) from error
     made = {key for key in found if graph.get(key).is_materializable}
@@ -132,14 +132,16 @@ def _missing(
             absent = frozenset(p for p in wanted if not is_published(parent.to_user_string(), p))
             if not absent:
                 continue
-            for key in _same_step(graph, parent):
+            for key in _with_their_steps(graph, {parent}):
                 added[key] = absent
                 look.append(key)
     return added
 
 
-def _same_step(graph: Graph, key: dg.AssetKey) -> Iterable[dg.AssetKey]:
-    return dg.AssetSelection.assets(key).required_multi_asset_neighbors().resolve(graph)
+def _with_their_steps(graph: Graph, keys: Iterable[dg.AssetKey]) -> set[dg.AssetKey]:
+    """These assets and all that the same steps make: the checks of one table may read the other one."""
+    steps = {id(made): made for key in keys if (made := graph.get(key).assets_def) is not None}
+    return {key for made in steps.values() for key in made.keys}
 
 
 def _in_waves(graph: Graph, chosen: set[dg.AssetKey]) -> list[Wave]:
