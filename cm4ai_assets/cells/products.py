@@ -50,6 +50,7 @@ class Product:
         path: Where it stands, or will stand, relative to the storage root.
         record: What it says of itself.
         seconds: Wall time of the pass; None if it was reused.
+        as_audited: It was reused, and each byte of it is what was audited when it was published.
         publish: Puts it under its final path; does nothing if it was reused.
     """
 
@@ -58,11 +59,16 @@ class Product:
     path: str
     record: NucleiRecord
     seconds: float | None
+    as_audited: bool
     publish: Callable[[], None]
 
     def fields(self) -> pl.DataFrame:
         """One row a field; see `storage.nuclei.FIELDS_SCHEMA`."""
         return read_file(self.fs, self.store_path, FIELDS_FILE)
+
+    def cells(self) -> pl.DataFrame:
+        """One row a nucleus, with its measures."""
+        return read_file(self.fs, self.store_path, CELLS_FILE)
 
     def table(self, fields: pl.DataFrame, *, release: str, condition: str) -> pl.DataFrame:
         """The table `if_cells` of a release.
@@ -73,9 +79,12 @@ class Product:
             condition: The condition.
         """
         names = fields.filter(pl.col("tensor_index").is_not_null()).select("tensor_index", "field_id")
-        cells = read_file(self.fs, self.store_path, CELLS_FILE)
-        rows = cells.join(names, on="tensor_index", how="left", maintain_order="left").with_columns(
-            pl.lit(self.path).alias("path"), pl.lit(SEGMENTATION_VERSION, pl.Int32()).alias("segmentation_version")
+        rows = (
+            self.cells()
+            .join(names, on="tensor_index", how="left", maintain_order="left")
+            .with_columns(
+                pl.lit(self.path).alias("path"), pl.lit(SEGMENTATION_VERSION, pl.Int32()).alias("segmentation_version")
+            )
         )
         return IF_CELLS.place(rows, release=release, condition=condition)
 
@@ -114,7 +123,8 @@ def product_of(
                 f"{path} is of other pixels than {tensor_path}.",
                 remedy=f"Run `cm4ai verify`: one of the two was made from other bytes; withdraw {path}.",
             )
-        yield Product(store.fs, store.address(path), path, record, None, lambda: None)
+        as_audited = store.digests.read(path) is not None and not store.digests.damage(path)
+        yield Product(store.fs, store.address(path), path, record, None, as_audited, publish=lambda: None)
         return
     started = time.monotonic()
     stated: dict[str, Any] = {"first_published_in": first_published_in, "progress": progress}
@@ -129,7 +139,7 @@ def product_of(
             # Another run may have found the same nuclei meanwhile.
             made.put(path, replace=not _is_usable(store, path))
 
-        yield Product(made.fs, made.store_path, path, made.record, seconds, publish)
+        yield Product(made.fs, made.store_path, path, made.record, seconds, as_audited=False, publish=publish)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from cm4ai_assets.storage.blocks import BlockDigests, BlockHash
 ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Digest types as the archive names them, and as hashlib does."""
 
-BLOCK = 4 * 1024 * 1024
-_AHEAD = 4  # pieces of memory that are filled and read in turn
+BLOCK = 1024 * 1024
+_MEMORY, _AHEAD = 4 * BLOCK, 4  # bytes of a piece of memory, and how many are filled and read in turn
 _BLOCKS = "blocks"
 
 
@@ -79,7 +79,7 @@ class Digests:
         if not self._open:
             if not self._free and self._made < _AHEAD:
                 self._made += 1
-                self._free.append(memoryview(bytearray(BLOCK)))
+                self._free.append(memoryview(bytearray(_MEMORY)))
             while not self._free:
                 self._take_back()
             self._open = self._free.pop()

@@ -9,9 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cm4ai_assets.cells import audit
 from cm4ai_assets.cells.audit import audit_cells
 from cm4ai_assets.cells.products import Product, product_of
 from cm4ai_assets.storage.nuclei import FIELDS_FILE
+from cm4ai_assets.storage.shard_names import NUCLEI
 from cm4ai_assets_tests.cells.conftest import CONDITION, RELEASE, Room
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
@@ -23,11 +25,52 @@ def made(shared_room: Room) -> tuple[Product, pl.DataFrame, pl.DataFrame]:
         return product, product.table(shared_room.fields, release=RELEASE, condition=CONDITION), shared_room.fields
 
 
-def test_a_table_of_its_labels_passes(made: tuple[Product, pl.DataFrame, pl.DataFrame]) -> None:
+def test_a_table_of_labels_that_are_made_now_passes_and_all_of_them_are_counted(
+    bare_room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, count = [], audit._field_problem
+    monkeypatch.setattr(audit, "_field_problem", lambda *one: counted.append(1) or count(*one))
+    with product_of(bare_room.store, bare_room.tensor, first_published_in={}) as product:
+        table = product.table(bare_room.fields, release=RELEASE, condition=CONDITION)
+        report = audit_cells(product, table, bare_room.fields)
+    assert report.passed, report.summary
+    assert report.nuclei == table.height
+    assert "labels of 18 fields read again" in report.summary
+    assert len(counted) == 18
+
+
+def test_labels_that_are_what_was_audited_are_not_counted_again(
+    made: tuple[Product, pl.DataFrame, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(audit, "_field_problem")
     report = audit_cells(*made)
     assert report.passed, report.summary
-    assert report.nuclei == made[1].height
-    assert "18 fields" in report.summary
+    assert "18 fields have the digests of those that were audited" in report.summary
+
+
+@pytest.mark.parametrize("what", ["a shard", "a file more", "the record of digests"])
+def test_of_others_all_is_counted_again(room: Room, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with product_of(room.store, room.tensor, first_published_in={}) as product:
+        folder, path = Path(product.store_path), product.path
+        assert product.as_audited
+    shard = folder / NUCLEI.key(0)
+    if what == "a shard":
+        shard.write_bytes(shard.read_bytes()[:-1] + b"x")  # the index of its chunks; the record states the size alone
+    elif what == "a file more":
+        (folder / "foreign").write_bytes(b"x")
+    else:
+        room.store.digests.forget(path)
+    counted: list[int] = []
+    monkeypatch.setattr(audit, "_field_problem", lambda *_: counted.append(1))
+    with product_of(room.store, room.tensor, first_published_in={}) as product:
+        assert not product.as_audited
+        table = product.table(room.fields, release=RELEASE, condition=CONDITION)
+        if what == "a shard":
+            with pytest.raises(Exception, match=r"(?i)checksum|crc32c|damaged"):
+                audit_cells(product, table, room.fields)
+        else:
+            assert audit_cells(product, table, room.fields).passed
+            assert len(counted) == 18
 
 
 def _with(place: int, column: str, change: Callable[[pl.Expr], pl.Expr]) -> Change:

@@ -10,8 +10,10 @@ import pytest
 
 from cm4ai_assets.storage import digests as module
 from cm4ai_assets.storage.blocks import BLOCK_SIZE, BlockDigests, BlockHash
-from cm4ai_assets.storage.digests import BLOCK, Digests, digest_blocks
+from cm4ai_assets.storage.digests import Digests, digest_blocks
 from cm4ai_assets_tests.transfer.bench import bytes_of, md5, sha256
+
+BLOCK = module._MEMORY
 
 
 def of_blocks(data: bytes) -> bytes:

@@ -28,8 +28,9 @@ LABELS_CHECK = check_spec(
     "cells_match_labels",
     IF_CELLS,
     "The labels of every field are read again: each nucleus has a row with its pixels and its box, each row a nucleus, "
-    "and each field is the one that if_fields has at that row of the tensor. Protects from crops of other cells than "
-    "the table says. Blocking.",
+    "and each field is the one that if_fields has at that row of the tensor. Of labels that were published before, "
+    "every byte is held against its digest instead, and every row against the store's. Protects from crops of other "
+    "cells than the table says. Blocking.",
     blocking=True,
 )
 
