@@ -58,7 +58,9 @@ def _child(options: argparse.Namespace) -> int:
             source_sha256="ab" * 32,
             workers=2,
         )
-    print(json.dumps({"before_mb": before, "peak_mb": memory_mb() - memory_mb("RssFile"), "rate": made.images_per_second}))
+    print(
+        json.dumps({"before_mb": before, "peak_mb": memory_mb() - memory_mb("RssFile"), "rate": made.images_per_second})
+    )
     return 0
 
 

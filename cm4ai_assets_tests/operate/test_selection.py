@@ -36,6 +36,11 @@ def test_a_step_that_makes_several_is_completed(selection: str, made: set[str]) 
     assert _names(selection) == made
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_warning_of_dagsters_parser_reaches_the_terminal() -> None:
+    assert _names("group:images and not key:if_cells") >= PIXELS
+
+
 def test_a_comma_list_means_each_of_its_terms() -> None:
     assert _names("release_files, if_archive") == {"release_files", "if_archive"}
     assert _names("release_files,+if_archive,") == {"release_files", "if_archive"}
