@@ -1,9 +1,10 @@
 """`python -m benchmarks.memory`: peak memory of the pass over the pixels, for a small and a large archive.
 
 Each pass runs in a fresh process, and the peak is the kernel's own (VmHWM), without the pages of files at its end: how
-much of a library is resident depends on how it lies in the page cache, up to 120 MB for the same work. The ZIPs repeat the same JPEGs under other
-names: what memory could follow is the number of members and fields, not what they show. The directory and the plans
-have to grow with the archive (0.8 MB for a thousand fields); what the pass takes beyond them must not.
+much of a library is resident depends on how it lies in the page cache, up to 120 MB for the same work. The ZIPs repeat
+the same JPEGs under other names: what memory could follow is the number of members and fields, not what they show. The
+directory and the plans have to grow with the archive (0.8 MB for a thousand fields); what the pass takes beyond them
+must not.
 """
 
 from __future__ import annotations
