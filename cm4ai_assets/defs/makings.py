@@ -62,8 +62,11 @@ class StepMakings:
         """Record the stores that a table's rows lead to; one that another run made keeps the record of that run."""
         paths = frame["path"].unique().sort().to_list() if "path" in frame.columns else []
         for path in paths:
-            digest = folder_digest(recorded_files(self._store, path)) if self._store.exists(path) else None
-            if digest is not None and path.endswith(".zarr") and Makings(self._store).of(path, digest) is None:
+            # A blob is nobody's making, and without a record of its own it would be read whole.
+            if not path.endswith(".zarr") or not self._store.exists(path):
+                continue
+            digest = folder_digest(recorded_files(self._store, path))
+            if Makings(self._store).of(path, digest) is None:
                 self.note(product, path, digest)
 
     def _upstream(self, key: dg.AssetKey) -> Iterator[Input]:

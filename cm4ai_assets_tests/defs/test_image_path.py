@@ -28,6 +28,7 @@ from cm4ai_assets.sandbox import SandboxServer, plates
 from cm4ai_assets.sandbox import cells as painted
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.blobs import BlobStore
+from cm4ai_assets.storage.file_digests import FileDigests
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.nuclei import open_labels, read_labels
 from cm4ai_assets.storage.sharding import ShardFiles
@@ -216,8 +217,15 @@ def test_materializing_again_fetches_nothing_decodes_nothing_and_writes_the_same
         (BlobStore, "_read_whole"),
     ):  # fmt: skip
         monkeypatch.setattr(kind, method, lambda *_, name=f"{kind.__name__}.{method}", **__: work.append(name))
+    present, read_whole = FileDigests.present, list[str]()
+    monkeypatch.setattr(
+        FileDigests,
+        "present",
+        lambda self, path, *more, **named: read_whole.append(path) or present(self, path, *more, **named),
+    )
     again = bench.run(RELEASE, "paclitaxel", selection=PATH)
     assert work == []
+    assert not [path for path in read_whole if path.startswith("blobs/")], "acquisition has read it"
     assert [outcome.succeeded for outcome in again] == [True, True]
     assert _stored(storage) == before
     assert not [record for record in archive.log if "/access/datafile/" in record.path]
