@@ -12,18 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cm4ai_assets.errors import ArchiveError, DigestMismatchError, SizeMismatchError
 from cm4ai_assets.storage.blocks import BlockDigests
 from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets.storage.disk import RESERVE, require_space
-from cm4ai_assets.transfer.connections import Chunk
 from cm4ai_assets.transfer.errors import NetworkError, RangeError
 from cm4ai_assets.transfer.parts import Part, State, state
 from cm4ai_assets.transfer.quarantine import Evidence
 from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
 from cm4ai_assets.transfer.wanted import Wanted
+
+if TYPE_CHECKING:
+    from cm4ai_assets.transfer.connections import Chunk
 
 _log = logging.getLogger(__name__)
 _REPORT_EVERY = 0.5
