@@ -6,7 +6,7 @@ BENCH := $(VENV)/bench
 CONSTRAINTS := requirements/constraints.txt
 HASHED := $(BIN)/uv pip compile --constraint $(CONSTRAINTS) --generate-hashes --universal --python-version 3.11 --no-header --no-annotate --quiet
 
-.PHONY: help demo test lint audit dist format ui docs docs-serve pictures lock bench bench-small clean
+.PHONY: help demo test test-quick lint audit dist format ui docs docs-serve pictures lock bench bench-small clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ demo: $(VENV)/.installed ## the whole way on the embedded archive: build, serve,
 
 test: $(VENV)/.dev ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-quick: $(VENV)/.dev ## the suite without what is slow: some five minutes on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
 
 lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check .

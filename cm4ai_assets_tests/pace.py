@@ -25,50 +25,63 @@ TESTS: Final = Path(__file__).parent
 # for ever in a process that was forked from one in which they had threads.
 FORKING: Final = ("loading/test_loader.py", "test_access.py")
 
-# Modules that take longer than some ten seconds, and how long, measured on two cores. The longest begin, so that all
-# test processes end together. A module that is missing here comes later, and nothing else changes.
+# Modules that take ten seconds or more, and how long, measured on two cores. The longest begin, so that all test
+# processes end together, and all of them are slow: `make test-quick` leaves them out.
 SECONDS: Final[Mapping[str, int]] = {
-    "operate/test_documents_run.py": 170,
-    "browser/test_operators_day.py": 150,
-    "updates/test_daemon.py": 150,
-    "operate/test_workers.py": 120,
-    "browser/test_ui.py": 110,
-    "operate/test_ui.py": 110,
-    "test_verification.py": 100,
-    "operate/test_several_machines.py": 90,
-    "updates/test_replay.py": 80,
-    "operate/test_commands.py": 65,
-    "defs/test_image_path.py": 50,
-    "test_cli.py": 49,
-    "defs/test_damaged_bytes.py": 48,
-    "updates/test_gate.py": 46,
-    "test_readers.py": 41,
-    "updates/test_schedule.py": 40,
+    "updates/test_daemon.py": 162,
+    "operate/test_documents_run.py": 119,
+    "browser/test_operators_day.py": 107,
+    "browser/test_ui.py": 105,
+    "operate/test_workers.py": 100,
+    "test_verification.py": 77,
+    "updates/test_replay.py": 69,
+    "operate/test_several_machines.py": 54,
+    "defs/test_crate.py": 44,
+    "defs/test_image_path.py": 42,
+    "operate/test_ui.py": 42,
+    "operate/test_commands.py": 38,
+    "test_cli.py": 38,
+    "defs/test_dask.py": 37,
     "archives/dataverse/test_locked_file.py": 36,
-    "defs/test_proteomics.py": 36,
-    "defs/test_object_store.py": 35,
-    "defs/test_killed_run.py": 34,
-    "loading/test_example.py": 34,
-    "defs/test_gate.py": 33,
-    "operate/test_wheel.py": 31,
-    "defs/test_dask.py": 30,
-    "defs/test_crate.py": 29,
-    "contract/test_laws.py": 25,
-    "defs/test_perturbseq_screen.py": 22,
-    "defs/test_definitions.py": 20,
-    "defs/test_release_crates.py": 20,
-    "images/test_pixels.py": 20,
-    "perturbseq/test_on_cluster.py": 20,
-    "perturbseq/test_passes.py": 20,
-    "images/test_comparison.py": 19,
-    "operate/test_runs.py": 19,
-    "transfer/test_ftps.py": 19,
-    "defs/test_bad_input.py": 19,
-    "operate/test_migration.py": 17,
-    "updates/test_sensor.py": 17,
-    "operate/test_database.py": 14,
-    "publication/test_croissant.py": 14,
-    "defs/test_report.py": 13,
+    "site/test_site.py": 36,
+    "defs/test_damaged_bytes.py": 31,
+    "updates/test_gate.py": 29,
+    "defs/test_object_store.py": 27,
+    "defs/test_gate.py": 24,
+    "defs/test_proteomics.py": 23,
+    "perturbseq/test_on_cluster.py": 23,
+    "test_access.py": 22,
+    "defs/test_release_crates.py": 21,
+    "storage/test_races_on_s3.py": 20,
+    "contract/test_laws.py": 19,
+    "operate/runbook/test_instance.py": 19,
+    "updates/test_schedule.py": 19,
+    "images/test_on_cluster.py": 18,
+    "images/test_pixels.py": 17,
+    "operate/test_wheel.py": 17,
+    "defs/test_killed_run.py": 16,
+    "images/test_comparison.py": 16,
+    "transfer/test_drips.py": 16,
+    "transfer/test_ftps.py": 16,
+    "defs/test_perturbseq_screen.py": 15,
+    "loading/test_example.py": 15,
+    "operate/runbook/test_archive.py": 14,
+    "operate/runbook/test_object_store.py": 14,
+    "operate/runbook/test_published.py": 14,
+    "publication/test_html.py": 14,
+    "test_benchmarks.py": 14,
+    "defs/test_perturbseq_archives.py": 12,
+    "operate/runbook/test_runs.py": 12,
+    "publication/test_report.py": 12,
+    "defs/test_report.py": 11,
+    "operate/test_database.py": 11,
+    "operate/test_proxy.py": 11,
+    "operate/test_runs.py": 11,
+    "perturbseq/test_against_scanpy.py": 11,
+    "defs/test_bad_input.py": 10,
+    "defs/test_definitions.py": 10,
+    "storage/test_s3.py": 10,
+    "test_readers.py": 10,
 }
 
 
@@ -100,9 +113,20 @@ def collect_rubbish_seldom() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
+def mark_slow(items: list[pytest.Item]) -> None:
+    """Mark what belongs to a module that takes long: what its first test waits for the next one would wait for."""
+    for item in items:
+        if _module(item) in SECONDS:
+            item.add_marker("slow")
+
+
 def longest_first(items: list[pytest.Item]) -> None:
     """Order by how long a module takes, after those that fork; tests of one module keep their order."""
-    items.sort(key=lambda item: _rank(item.path.relative_to(TESTS).as_posix()))
+    items.sort(key=lambda item: _rank(_module(item)))
+
+
+def _module(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).as_posix()
 
 
 def _rank(module: str) -> float:

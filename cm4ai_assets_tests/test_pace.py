@@ -52,6 +52,26 @@ def test_long_modules_go_first_and_each_keeps_its_order() -> None:
     assert ordered == [items[4], items[2], items[1], items[3], items[0]]
 
 
+def test_what_is_slow_is_left_out_where_that_is_asked_for_and_nothing_else() -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-p",
+        "no:cacheprovider",
+        "test_pace.py",
+        "loading/test_example.py",
+    ]
+    chosen = {
+        marks: subprocess.run([*words, *marks], cwd=pace.TESTS, capture_output=True, text=True, check=False).stdout
+        for marks in ((), ("-m", "not slow"))
+    }
+    assert "loading/test_example.py::" in chosen[()]
+    assert "loading/test_example.py::" not in chosen["-m", "not slow"]
+    assert all("test_pace.py::" in found for found in chosen.values())
+
+
 def test_a_module_whose_time_is_named_exists_and_longer_ones_are_named_first() -> None:
     assert [name for name in (*pace.FORKING, *pace.SECONDS) if not (pace.TESTS / name).is_file()] == []
     assert list(pace.SECONDS.values()) == sorted(pace.SECONDS.values(), reverse=True)

@@ -47,6 +47,7 @@ PACLITAXEL = f"cm4ai materialize --release {RELEASE} --condition paclitaxel"
 NOT_RUN = {
     "make demo": ".ci/run runs it",
     "make test": ".ci/run runs it",
+    "make test-quick": "a part of what make test runs; test_pace holds what it leaves out",
     "make lint": ".ci/run runs it",
     ".ci/run": "it runs this test",
     "make ui": "test_ui.test_the_terminal_stays_readable_while_runs_go_through starts what it starts",
