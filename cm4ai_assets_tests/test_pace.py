@@ -53,22 +53,14 @@ def test_long_modules_go_first_and_each_keeps_its_order() -> None:
 
 
 def test_what_is_slow_is_left_out_where_that_is_asked_for_and_nothing_else() -> None:
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-p",
-        "no:cacheprovider",
-        "test_pace.py",
-        "loading/test_example.py",
-    ]
+    asked = "-m pytest --collect-only -p no:cacheprovider test_pace.py transfer/test_drips.py"
+    words = [sys.executable, *asked.split()]
     chosen = {
         marks: subprocess.run([*words, *marks], cwd=pace.TESTS, capture_output=True, text=True, check=False).stdout
         for marks in ((), ("-m", "not slow"))
     }
-    assert "loading/test_example.py::" in chosen[()]
-    assert "loading/test_example.py::" not in chosen["-m", "not slow"]
+    assert "transfer/test_drips.py::" in chosen[()]
+    assert "transfer/test_drips.py::" not in chosen["-m", "not slow"]
     assert all("test_pace.py::" in found for found in chosen.values())
 
 
