@@ -10,6 +10,7 @@ here: starting runs (`launching`).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,7 @@ from cm4ai_assets.coordination import Coordination, among, machines
 from cm4ai_assets.defs.collecting import wait_until_over
 from cm4ai_assets.errors import RunError
 
+_log = logging.getLogger(__name__)
 _FOLDER = "processes"  # below DAGSTER_HOME
 _UNFINISHED = (
     dg.DagsterRunStatus.NOT_STARTED,
@@ -100,8 +102,12 @@ def _end_patiently(instance: dg.DagsterInstance, run_id: str, why: str, patience
     while True:
         try:
             _end(instance, run_id, why)
-        except Exception:  # noqa: BLE001 - of any storage; what broke the run off is raised, not this
+        except Exception as error:  # noqa: BLE001 - of any storage; what broke the run off is raised, not this
             if time.monotonic() >= until:
+                _log.warning(
+                    "The end of run %s could not be recorded: %s The next process that opens the instance ends it.",
+                    run_id, of_exception(error).message,
+                )  # fmt: skip
                 return
             time.sleep(_AGAIN)
         else:

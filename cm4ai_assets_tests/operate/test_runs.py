@@ -172,7 +172,7 @@ def test_a_run_that_broke_off_out_of_dagsters_sight_is_recorded_as_failed_and_th
 
 
 def test_without_a_database_nobody_waits_for_a_record_that_cannot_be_written(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
@@ -184,6 +184,8 @@ def test_without_a_database_nobody_waits_for_a_record_that_cannot_be_written(
     with pytest.raises(ValueError, match="no"), recorded(instance, run.run_id):
         raise ValueError("no")
     assert tries == []
+    assert f"The end of run {run.run_id} could not be recorded" in caplog.text
+    assert "disk is full" in caplog.text
 
 
 def test_what_has_ended_stays_as_it_ended(instance: dg.DagsterInstance) -> None:
