@@ -19,6 +19,7 @@ from cm4ai_assets import cli
 from cm4ai_assets.access import open_release
 from cm4ai_assets.cli.materialize import Shows, materialize_release, print_outcome
 from cm4ai_assets.cli.terminal import out
+from cm4ai_assets.cycles import seldom_collecting
 from cm4ai_assets.guard import HOST
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.releases import LATEST
@@ -191,5 +192,5 @@ def _partition(document: Document, release: str) -> Partition:
 
 
 if __name__ == "__main__":
-    with cli.seldom_collecting():
+    with seldom_collecting():
         sys.exit(main())

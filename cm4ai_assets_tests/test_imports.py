@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -38,7 +39,22 @@ def test_help_imports_no_command_and_nothing_slow() -> None:
 def test_the_code_location_loads_without_the_libraries_of_its_steps() -> None:
     loaded = imported_by("import cm4ai_assets.definitions")
     assert "dagster" in loaded
-    assert not HEAVY & set(loaded)
+    assert not (HEAVY | {"alembic", "dagster._core.storage.event_log", "sqlalchemy"}) & set(loaded)
+
+
+def test_python_looks_for_cycles_seldom_only_while_the_code_location_loads() -> None:
+    code = """
+        import gc, json
+        from cm4ai_assets import cycles
+        before, looks = gc.get_threshold(), []
+        gc.callbacks.append(lambda phase, info: looks.append(phase))
+        import cm4ai_assets.definitions
+        print(json.dumps([len(looks) // 2, gc.get_threshold() == before]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
+    looks, as_before = json.loads(done.stdout)
+    assert as_before
+    assert looks < 50, "at Python's own threshold there are 458"
 
 
 def test_help_lists_the_commands_that_the_modules_add() -> None:

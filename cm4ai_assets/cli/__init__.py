@@ -15,15 +15,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from gc import get_threshold, set_threshold  # not `gc`: that is a command here
 
 from cm4ai_assets import causes
 from cm4ai_assets.cli.commands import COMMANDS, HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err, out
+from cm4ai_assets.cycles import seldom_collecting
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
-__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main", "seldom_collecting"]
-_OBJECTS = 50_000  # made before Python looks for cycles among them; its own number is some hundreds
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
 _WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError)
 
 
@@ -33,17 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with seldom_collecting():
         args = _parser(words).parse_args(words)
         return in_words(lambda: args.run(args), debug=args.debug)
-
-
-@contextmanager
-def seldom_collecting() -> Iterator[None]:
-    """Have Python look for cycles seldom: what imports make stays, and the looks take a tenth of a short command."""
-    before = get_threshold()
-    set_threshold(_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        set_threshold(*before)
 
 
 def in_words(run: Callable[[], int], *, debug: bool = False) -> int:

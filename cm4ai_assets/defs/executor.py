@@ -15,7 +15,6 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 
 from cm4ai_assets.defs.dead_runs import alive
-from cm4ai_assets.defs.kept_events import keep_connections
 
 
 class LivingExecutor(InProcessExecutor):
@@ -23,6 +22,8 @@ class LivingExecutor(InProcessExecutor):
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Execute the steps one after the other."""
+        from cm4ai_assets.defs.kept_events import keep_connections  # noqa: PLC0415 - see `incidents.evaluations`
+
         keep_connections(plan_context.instance)  # Dagster has opened it by itself in a process that the daemon starts
         with alive(plan_context.instance, plan_context.run_id):
             yield from super().execute(plan_context, execution_plan)

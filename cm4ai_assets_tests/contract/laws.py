@@ -21,7 +21,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "heavy",
+        "cycles heavy",
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "runbook",
         "causes conditions releases settings findings",

@@ -110,7 +110,7 @@ INTERNALS = {
         "dagster._core.executor.in_process.InProcessExecutor",
     },
     # Which checks fail now, by one question instead of one for each check: see `failing_checks`.
-    "defs.incidents.checks": {
+    "defs.incidents.evaluations": {
         "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus",
         "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable",
         "dagster._core.storage.event_log.sql_event_log.SqlEventLogStorage",

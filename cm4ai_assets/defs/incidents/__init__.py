@@ -15,7 +15,7 @@ import dagster as dg
 
 from cm4ai_assets import causes
 from cm4ai_assets.defs.incidents.automation import automation_incidents
-from cm4ai_assets.defs.incidents.checks import Failing, check_incident, failing_checks
+from cm4ai_assets.defs.incidents.checks import Failing, check_incident
 from cm4ai_assets.defs.incidents.runs import failed_runs
 from cm4ai_assets.incidents import Incident, Kind, Severity, in_order
 from cm4ai_assets.storage.store import Store
@@ -42,6 +42,8 @@ def open_incidents(
         now: The time, with its zone.
         failing: What `failing_checks` of this instance says, where it was asked already.
     """
+    from cm4ai_assets.defs.incidents.evaluations import failing_checks  # noqa: PLC0415 - see its head
+
     checks = repository.asset_graph.asset_check_keys
     found = failing_checks(instance, checks) if failing is None else [one for one in failing if one.check in checks]
     return in_order(

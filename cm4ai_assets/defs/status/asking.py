@@ -25,7 +25,8 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from cm4ai_assets.defs.heartbeats import heartbeats
 from cm4ai_assets.defs.home import describe
 from cm4ai_assets.defs.incidents.automation import states_of
-from cm4ai_assets.defs.incidents.checks import Failing, failing_checks
+from cm4ai_assets.defs.incidents.checks import Failing
+from cm4ai_assets.defs.incidents.evaluations import failing_checks
 from cm4ai_assets.defs.status.requests import requests
 from cm4ai_assets.incidents import TEXT_WIDTH, shown
 from cm4ai_assets.plain import from_markdown

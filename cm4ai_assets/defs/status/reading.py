@@ -13,7 +13,6 @@ import dagster as dg
 
 from cm4ai_assets.causes import of_exception
 from cm4ai_assets.defs.incidents import open_incidents
-from cm4ai_assets.defs.status.asking import checks_of, recorded
 from cm4ai_assets.defs.status.bare import bare_repository
 from cm4ai_assets.incidents import Incident
 from cm4ai_assets.settings import Settings
@@ -43,6 +42,8 @@ def read_status(
         repository: The definitions, where they are loaded; else what the instance knows of them.
         own_run: The run that reads it, which waits for nothing.
     """
+    from cm4ai_assets.defs.status.asking import checks_of, recorded  # noqa: PLC0415 - see `incidents.evaluations`
+
     found: Recorded | None = None
     open_now: list[Incident] | None = None
     unknown = []
