@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ from cm4ai_assets.errors import (
 )
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
-from cm4ai_assets.storage.blocks import BLOCK_SIZE, VerifiedBytes
+from cm4ai_assets.storage.blocks import BLOCK_SIZE, BlockDigests, VerifiedBytes
 from cm4ai_assets.storage.digests import Digests
 from cm4ai_assets_tests.transfer.bench import DATA, digests_of, md5, sha256
 
@@ -260,6 +261,28 @@ def test_a_record_of_blocks_that_is_gone_or_damaged_is_made_again_from_whole_byt
     with pytest.raises(StoredBytesDamagedError):
         store.open(KEY)
     assert store.recorded_blocks(KEY) is None
+
+
+def test_a_record_says_by_which_hash_it_was_made(store: BlobStore, source: Path) -> None:
+    store.add(source, KEY, {})
+    path = f"{store._root}/blobs/blocks/{KEY[:2]}/{KEY}"
+    made = store._fs.cat_file(path)
+    assert b'"kind": "blake3 of blocks"' in made
+    blocks = [DATA[at : at + BLOCK_SIZE] for at in range(0, len(DATA), BLOCK_SIZE)]
+    first = BlockDigests(KEY, len(DATA), b"".join(hashlib.sha256(one).digest() for one in blocks), "sha256 of blocks")
+    _overwrite(store, path, first.to_bytes())
+    assert store.recorded_blocks(KEY) == first
+    with store.open(KEY) as stored:
+        assert stored.read_at(5, 5) == DATA[5:10]
+    assert store._fs.cat_file(path) == first.to_bytes(), "it serves as it is"
+    _altered(store, 100)
+    with store.open(KEY) as stored, pytest.raises(StoredBytesDamagedError):
+        stored.read_at(100, 5)
+    _altered(store, 100)
+    _overwrite(store, path, made.replace(b"blake3 of", b"blake9 of"))
+    with store.open(KEY) as stored:
+        assert stored.read_at(5, 5) == DATA[5:10]
+    assert store._fs.cat_file(path) == made, "of a hash that is not known a record is made anew"
 
 
 def test_bytes_whose_blocks_are_recorded_are_verified_by_one_digest(

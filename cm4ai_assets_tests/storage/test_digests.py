@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from cm4ai_assets.storage import digests as module
 from cm4ai_assets.storage.blocks import BLOCK_SIZE, BlockDigests, BlockHash
@@ -17,7 +17,7 @@ BLOCK = module._MEMORY
 
 
 def of_blocks(data: bytes) -> bytes:
-    return b"".join(hashlib.sha256(data[at : at + BLOCK_SIZE]).digest() for at in range(0, len(data), BLOCK_SIZE))
+    return b"".join(blake3(data[at : at + BLOCK_SIZE]).digest() for at in range(0, len(data), BLOCK_SIZE))
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 2 * BLOCK + 77])
