@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +32,10 @@ from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.shard_names import IMAGE
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import tensor_id
+from cm4ai_assets_tests.cluster.bench import folder, running, store
 from cm4ai_assets_tests.servers.dask_cluster import DaskCluster, Launcher, dask_cluster
+
+__all__ = ["folder", "running", "store"]  # fixtures
 
 pytest.importorskip("distributed", reason="Dask is not installed (extra: dask)")
 
@@ -40,22 +43,6 @@ Painted = Callable[[int], dict[str, dict[str, bytes]]]
 FIELDS = 200
 # One in the first shard, a row of them over the border of two, all of one shard, and the last field.
 DAMAGED = (3, *range(45, 50), *range(96, 112), 199)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cluster")
-
-
-@pytest.fixture(scope="module")
-def running(dask_launcher: Launcher, folder: Path) -> Iterator[DaskCluster]:
-    with dask_cluster(dask_launcher, folder) as started:
-        yield started
-
-
-@pytest.fixture
-def store(folder: Path, tmp_path: Path) -> Store:
-    return Store(str(folder / "storage"), scratch=tmp_path / "scratch")
 
 
 @dataclass(frozen=True)
