@@ -316,11 +316,13 @@ def test_workers_with_other_software_or_another_storage_do_nothing(
             connect(small.address, store),
         ):
             pytest.fail("the cluster was handed out")
-        other = Store(str(tmp_path / "other"), scratch=tmp_path / "scratch")
-        small.workers[-1].kill()
-        small.add_worker()
-        with pytest.raises(ConfigurationError, match="has another storage"), connect(small.address, other):
-            pytest.fail("the cluster was handed out")
+    other = Store(str(tmp_path / "other"), scratch=tmp_path / "scratch")
+    with (
+        dask_cluster(dask_launcher, folder, workers=1) as fresh,  # in which no killed worker is still listed
+        pytest.raises(ConfigurationError, match="has another storage"),
+        connect(fresh.address, other),
+    ):
+        pytest.fail("the cluster was handed out")
 
 
 def test_a_scheduler_that_is_not_there_or_has_no_workers_is_named(
