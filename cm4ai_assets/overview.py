@@ -20,7 +20,7 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.holders import Holders
 from cm4ai_assets.updates.inputs import feed_of
-from cm4ai_assets.updates.locked import unreadable_lock
+from cm4ai_assets.updates.locked import read_lock, unreadable_lock
 
 TENSORS, ARCHIVE = "if_tensors", "if_archive"
 UNKNOWN = "unknown"
@@ -86,12 +86,11 @@ def _registered(
     offered = None if there is None else (record.doi, record.version) in there
     if whole not in published[LOCK]:
         return ReleaseState(record, offered, conditions=_all(ConditionState("registered")))
-    try:
-        sizes = store.table(LOCK, whole).collect()["size"]  # all columns: one that is damaged is not known
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
-        problem = unreadable_lock(record.key, error)
+    errors: dict[str, BaseException] = {}
+    # All columns: a lock of which one is damaged is not known.
+    sizes = read_lock(record.key, lambda: store.table(LOCK, whole).collect()["size"], errors.__setitem__)
+    if sizes is None:
+        problem = unreadable_lock(record.key, errors[record.key])
         return ReleaseState(record, offered, conditions=_all(ConditionState(UNKNOWN)), problem=problem)
     return ReleaseState(
         record,

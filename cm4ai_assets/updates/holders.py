@@ -6,7 +6,7 @@ the same bytes are (`changes`, `inputs.twins`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 
 import polars as pl
@@ -16,9 +16,11 @@ from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.updates.changes import marks
 from cm4ai_assets.updates.inputs import Feed, Rows, alike, lock_of
+from cm4ai_assets.updates.locked import Unreadable, read_lock
 
-Unreadable = Callable[[str, BaseException], None]
-"""Called with a release whose lock cannot be read, and why: for it nothing is known to hold, nor it for others."""
+
+def _raise(_: str, error: BaseException) -> None:
+    raise error
 
 
 class Holders:
@@ -26,10 +28,11 @@ class Holders:
 
     Args:
         store: The storage.
-        unreadable: See `Unreadable`. Without it the error is raised, for whichever release was asked.
+        unreadable: Called for each lock that cannot be read: for its release nothing is known to hold, nor it for
+            others. Without it the error is raised, for whichever release was asked.
     """
 
-    def __init__(self, store: Store, *, unreadable: Unreadable | None = None) -> None:
+    def __init__(self, store: Store, *, unreadable: Unreadable = _raise) -> None:
         self._store, self._unreadable = store, unreadable
         self._lock = cache(self._read)
         self._published = cache(store.partitions)
@@ -55,15 +58,7 @@ class Holders:
         return next(same, None)
 
     def _read(self, release: str) -> pl.DataFrame | None:
-        try:
-            return lock_of(self._store, release)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:
-            if self._unreadable is None:
-                raise
-            self._unreadable(release, error)  # polars' panics on damaged files derive from BaseException
-            return None
+        return read_lock(release, lambda: lock_of(self._store, release), self._unreadable)
 
     def _rows(self, feed: Feed, partition: Partition) -> Rows:
         asked = (feed.product, partition.release)

@@ -7,7 +7,8 @@ release that is followed, every half minute. Does not belong here: what a job re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import polars as pl
 
@@ -21,6 +22,11 @@ from cm4ai_assets.updates.inputs import FEEDS, Feed, Locks, lock_of
 
 Wanted = Mapping[str, tuple[str | None, ...]]
 """By the product of a job, the conditions for which the lock has files that the job reads; None for the release."""
+
+Unreadable = Callable[[str, BaseException], None]
+"""Called with a release whose lock cannot be read, and why."""
+
+Read = TypeVar("Read")
 
 
 class LockedParts:
@@ -64,6 +70,23 @@ def partitions_of(wanted: Wanted, feed: Feed, release: str) -> list[Partition]:
     return [Partition(release, condition) for condition in wanted.get(feed.product, ())]
 
 
+def read_lock(release: str, read: Callable[[], Read], unreadable: Unreadable) -> Read | None:
+    """What is read of the lock of a release; None where it cannot be read, once `unreadable` has taken note of it.
+
+    Args:
+        release: Whose lock it is.
+        read: Reads what is wanted of it.
+        unreadable: What it raises comes out of here.
+    """
+    try:
+        return read()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
+        unreadable(release, error)
+        return None
+
+
 def unreadable_lock(release: str, error: BaseException) -> Cm4aiError:
     """What it means that the lock of one release cannot be read, and what helps. All other releases go on.
 
@@ -101,17 +124,11 @@ class ReadLocks:
     def __call__(self, release: str) -> pl.DataFrame | None:
         """The lock of a release; None if it has none, or a damaged one."""
         if release not in self._read:
-            self._read[release] = self._of(release)
+            self._read[release] = read_lock(release, lambda: lock_of(self._store, release), self._note)
         return self._read[release]
 
-    def _of(self, release: str) -> pl.DataFrame | None:
-        try:
-            return lock_of(self._store, release)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # polars' panics on damaged files derive from it
-            problem = unreadable_lock(release, error)
-            if not isinstance(problem, StoredBytesDamagedError):
-                raise problem from error
-            self.damaged[release] = str(problem).removesuffix(".")
-            return None
+    def _note(self, release: str, error: BaseException) -> None:
+        problem = unreadable_lock(release, error)
+        if not isinstance(problem, StoredBytesDamagedError):
+            raise problem from error
+        self.damaged[release] = str(problem).removesuffix(".")

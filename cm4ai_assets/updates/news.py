@@ -19,7 +19,7 @@ from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.release import RELEASE_FILES
-from cm4ai_assets.updates.locked import unreadable_lock
+from cm4ai_assets.updates.locked import read_lock, unreadable_lock
 
 NEWS_FOR = timedelta(days=14)
 _SET_UP = timedelta(hours=1)
@@ -77,13 +77,11 @@ class Newsroom:
 
     def _take_in(self, store: Store, release: str, stamp: str) -> None:
         """Read a lock. One that cannot be read keeps nobody from hearing of the others."""
-        try:
-            self._kept[release] = stamp, _read(store, release)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - polars' panics on damaged files derive from it
+        found = read_lock(release, lambda: _read(store, release), self.unreadable.__setitem__)
+        if found is None:
             self._kept.pop(release, None)
-            self.unreadable[release] = error
+        else:
+            self._kept[release] = stamp, found
 
 
 def _read(store: Store, release: str) -> tuple[Embargo, ...]:
