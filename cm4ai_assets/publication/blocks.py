@@ -96,7 +96,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a caption. The first column names the row; columns of numbers are aligned to the right.
+    """Rows under a caption. The first column names the row; numbers stand to the right, short values in one line.
 
     Attributes:
         caption: What the table shows.

@@ -17,6 +17,7 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from html import escape
 from importlib.resources import files
 from typing import Final
@@ -49,6 +50,7 @@ from cm4ai_assets.publication.blocks import (
 
 _POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 _EMPTY: Final = "(empty)"
+_SHORT: Final = 14
 _SCHEMES: Final = frozenset({"http", "https", "mailto"})
 _VOID: Final = frozenset({"meta", "link", "img"})
 _SEPARATE: Final = frozenset({"p", "li", "tr", "table", "div", "figure", "section", "dd", "ul", "ol", "dl", "h2", "h3"})
@@ -130,8 +132,7 @@ class _Writer:
     def _table(self, table: Table) -> Element:
         if any(len(row) != len(table.columns) for row in table.rows):
             raise ValueError(f"a row of {table.caption!r} has not {len(table.columns)} cells")
-        numeric = [_is_numeric([row[at] for row in table.rows]) for at in range(len(table.columns))]
-        kinds = [{"class": "number"} if one else {} for one in numeric]
+        kinds = [_kind([row[at] for row in table.rows]) for at in range(len(table.columns))]
         heads = [_element("th", name, attributes={"scope": "col", **kind})
                  for name, kind in zip(table.columns, kinds, strict=True)]  # fmt: skip
         body = [_element("tr", *self._cells(row, kinds, table.absent)) for row in table.rows]
@@ -148,7 +149,7 @@ class _Writer:
         for at, (content, kind) in enumerate(zip(row, kinds, strict=True)):
             # An empty head of a row would say nothing to who hears the table.
             pieces = list(self._content(None, _EMPTY) if content == "" else self._content(content, absent))
-            head = {"scope": "row"}
+            head = {"scope": "row", **kind}
             yield _element("td", *pieces, attributes=kind) if at else _element("th", *pieces, attributes=head)
 
     def _figure(self, figure: Figure) -> Element:
@@ -270,6 +271,26 @@ def _may_lead_to(address: str) -> bool:
     if not address.isprintable() or " " in address:
         return False
     return parts.scheme in _SCHEMES or (not parts.scheme and not parts.netloc and not address.startswith("/"))
+
+
+def _kind(cells: Sequence[Content]) -> dict[str, str]:
+    """How a column is set: numbers to the right, and short values in no more room than they take."""
+    if _is_numeric(cells):
+        return {"class": "number"}
+    return {"class": "short"} if all(map(_is_short, cells)) else {}
+
+
+def _is_short(cell: Content) -> bool:
+    """One piece of so few letters that in one line it needs no more room than any column has."""
+    match cell:
+        case None:
+            return True
+        case Link(text) | Strong(text) | Mono(text) | Badge(text):
+            return len(_shown(text)) <= _SHORT
+        case str() | int() | float() | date():
+            return len(_shown(_in_words(cell))) <= _SHORT
+        case _:
+            return False
 
 
 def _is_numeric(cells: Sequence[Content]) -> bool:

@@ -148,7 +148,7 @@ class _Writer:
         else:
             shown = lines[::-1][:ROWS]
             heads = ["release", "came out", *CONDITIONS, "tables of it", "published files", "written here"]
-            rows = [*map(_lost, self._status.lost), *map(self._release, shown)]
+            rows = [*map(self._lost, self._status.lost), *map(self._release, shown)]
             count = len(lines) + len(self._status.lost)
             order = (
                 "Newest first, after those of which the record cannot be read" if self._status.lost else "Newest first"
@@ -173,16 +173,27 @@ class _Writer:
 
     def _release(self, line: ReleaseLine) -> list[Content]:
         state = line.state
-        partition = f"/assets/release_files?view=partitions&partition={state.record.key}"
         published = None if state.files is None or state.size is None else f"{state.files}, {size_in_words(state.size)}"
         return [
-            self._link(state.record.key, partition),
+            self._to_release(state.record.key),
             f"{state.record.came_out:%Y-%m-%d}",
-            *(_condition(state.conditions.get(str(one))) for one in CONDITIONS),
+            *(self._condition(state.conditions.get(str(one))) for one in CONDITIONS),
             len(state.tables),
             published,
             ago(line.newest, self._status.at) if line.newest else None,
         ]
+
+    def _lost(self, one: LostRelease) -> list[Content]:
+        return [one.key, None, *(self._condition(ConditionState(UNKNOWN)) for _ in CONDITIONS), None, None, None]
+
+    def _condition(self, state: ConditionState | None) -> Content:
+        if state is None:
+            return None
+        badge = Badge(state.state, "good" if state.state in _GOOD else "bad" if state.state == UNKNOWN else "neutral")
+        return [badge, " ", self._to_release(state.shared_with)] if state.shared_with else badge
+
+    def _to_release(self, key: str) -> Link:
+        return self._link(key, f"/assets/release_files?view=partitions&partition={key}")
 
     def _freshness(self) -> Iterator[Block]:
         status = self._status
@@ -344,17 +355,6 @@ def _badge_of(one: Incident) -> Badge:
 
 def _has_tensors(line: ReleaseLine) -> bool:
     return any(one.state in _GOOD for one in line.state.conditions.values())
-
-
-def _lost(one: LostRelease) -> list[Content]:
-    return [one.key, None, *(_condition(ConditionState(UNKNOWN)) for _ in CONDITIONS), None, None, None]
-
-
-def _condition(state: ConditionState | None) -> Content:
-    if state is None:
-        return None
-    badge = Badge(state.state, "good" if state.state in _GOOD else "bad" if state.state == UNKNOWN else "neutral")
-    return [badge, f" {state.shared_with}"] if state.shared_with else badge
 
 
 def _caption(text: str, shown: int, count: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -100,6 +102,19 @@ def test_a_frame_says_how_many_rows_are_not_shown() -> None:
     assert table.caption == "Files (2 of 30 rows)"
     assert table.columns == ["file name", "flags"]
     assert table.rows == [["f0", "a, b"], ["f1", "a, b"]]
+
+
+def test_what_is_short_stands_in_one_line_and_numbers_to_the_right() -> None:
+    rows = [
+        [Link("2026-06-v2.0", "a.html"), Badge("registered"), date(2026, 6, 17), [Badge("shared"), " so"], 7, "x" * 15],
+        ["f", None, date(2026, 6, 18), None, 1_043, "x"],
+    ]
+    html = render(Page("A page", (Section("One", [Table("All", list("abcdef"), rows)]),))).decode()
+    assert re.findall(r'<th scope="col"(?: class="(\w+)")?>(\w)', html) == [
+        ("short", "a"), ("short", "b"), ("short", "c"), ("", "d"), ("number", "e"), ("", "f"),
+    ]  # fmt: skip
+    assert html.count('class="short"') == 3 + 2 * 3
+    assert html.count('class="number"') == 1 + 2
 
 
 def test_the_form_is_sound(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from cm4ai_assets.conditions import CONDITIONS
+from cm4ai_assets.errors import ReleaseRecordError
 from cm4ai_assets.incidents import Incident, Kind, Severity
+from cm4ai_assets.overview import ConditionState, ReleaseState
 from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.status import Recorded, Status, state_of
 from cm4ai_assets.status.recorded import CheckState, Day, Look, Picture, Request, Ticker
+from cm4ai_assets.status.state import LostRelease, ReleaseLine
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
@@ -116,6 +120,28 @@ def incidents(text: str = "said") -> list[Incident]:
         Incident(f"check:if_quality:in_focus:untreated|{KEY}", Kind.CHECK_WARNS, Severity.WARNING, "Check", text, link),
         Incident(f"release:{KEY}", Kind.RELEASE_NEW, Severity.NEWS, f"New release {KEY}", text, "/", None, NOW),
     ]
+
+
+def several(store: Store) -> Status:
+    """As `full`, with releases in every state, and with numbers and names as long as those of a platform in use."""
+    states = (
+        ("2025-02-v1.4", ("registered",) * 3, None, 0, None),
+        ("2025-06-v1.0", ("locked", "in part", "stored"), (43, 1_204_000_000), 3, timedelta(days=412)),
+        ("2025-09-v1.1", ("tensors",) * 3, (152, 213_539_902_273), 27, timedelta(days=90)),
+        ("2026-06-v2.0", ("shared", "tensors", "shared"), (1_043, 13_539_902_273_000), 27, timedelta(minutes=59)),
+        ("2026-09-v2.10", ("shared",) * 3, (152, 213_539_902_273), 27, timedelta(hours=47)),
+    )
+    lines = []
+    for key, words, files, count, age in states:
+        record = replace(RECORD, key=key, released=None, published=date(int(key[:4]), int(key[5:7]), 17))
+        of_all = [ConditionState(one, shared_with="2025-09-v1.1" if one == "shared" else None) for one in words]
+        number, size = files or (None, None)
+        tables = tuple(f"table_{number}" for number in range(count))
+        conditions = dict(zip(CONDITIONS, of_all, strict=True))
+        state = ReleaseState(record, None, number, size, tables, conditions)
+        lines.append(ReleaseLine(state, newest=None if age is None else NOW - age))
+    lost = LostRelease("2024-12-v1.0", ReleaseRecordError("It is no record", remedy="Bring it back."))
+    return replace(full(store), releases=tuple(lines), lost=(lost,))
 
 
 def full(store: Store, text: str = "said", **others: object) -> Status:

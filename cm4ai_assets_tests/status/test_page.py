@@ -14,7 +14,7 @@ from cm4ai_assets.status import state_of
 from cm4ai_assets.status.page import BESIDE, PICTURES, page_of, ui_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets_tests.publication.test_html import HOSTILE
-from cm4ai_assets_tests.status.statuses import KEY, NOW, full, recorded
+from cm4ai_assets_tests.status.statuses import KEY, NOW, full, recorded, several
 from cm4ai_assets_tests.validators import node
 
 
@@ -36,6 +36,8 @@ def test_links_lead_into_the_ui_from_where_the_ui_shows_the_page(store: Store) -
     assert 'href="../../runs/x"' in html
     assert 'href="../../assets/if_archive?view=checks&amp;checkDetail=zip_safe"' in html
     assert 'href="../../runbook#a-run-failed"' in html
+    of_one = 'href="../../assets/release_files?view=partitions&amp;partition=2025-09-v1.1"'
+    assert render(page_of(several(store))).decode().count(of_one) == 1 + 5, "its own, and where it is shared"
     absolute = render(page_of(full(store), ui="https://cm4ai.example.org/")).decode()
     assert 'href="https://cm4ai.example.org/runs/x"' in absolute
     assert "../../" not in absolute
@@ -75,3 +77,20 @@ def test_hostile_texts_stay_texts_and_the_form_is_sound(store: Store, tmp_path: 
 @pytest.mark.browser
 def test_readers_of_any_kind_can_use_it(store: Store, tmp_path: Path) -> None:
     node.require_accessible(tmp_path / "index.html", render(page_of(full(store))))
+
+
+@pytest.mark.browser
+def test_on_a_desk_no_table_has_to_be_scrolled_and_no_release_is_broken(store: Store, tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    page.write_bytes(render(page_of(several(store))))
+    with node.opened(page, width=1440) as shown:
+        for width in (1440, 1320):
+            shown.set_viewport_size({"width": width, "height": 900})
+            assert node.scrolled(shown) == [], width
+        for width in (1440, 390):
+            shown.set_viewport_size({"width": width, "height": 900})
+            links = "[...document.querySelectorAll('#releases ~ .scroll a')]"
+            lines = shown.evaluate(f"{links}.map(e => [e.textContent, e.getClientRects().length])")
+            assert len(lines) == 5 + 5 + 1
+            assert [text for text, count in lines if count != 1] == [], width
+        assert node.scrolled(shown), "a table that is wider than a telephone is not found"

@@ -122,6 +122,12 @@ def wider_than_screen(shown: Any) -> int:
     return int(shown.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def scrolled(shown: Any) -> list[str]:
+    """The captions of tables of an opened page that are wider than their frame, so that they have to be scrolled."""
+    wider = "[...document.querySelectorAll('.scroll:has(table)')].filter(e => e.scrollWidth > e.clientWidth)"
+    return list(shown.evaluate(f"{wider}.map(e => e.querySelector('caption').textContent.trim())"))
+
+
 def require_accessible(page: Path, data: bytes) -> None:
     """Write a page, and see that every reader can use it: at both widths, in both schemes, without a network."""
     page.write_bytes(data)
