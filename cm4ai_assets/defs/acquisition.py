@@ -47,8 +47,8 @@ def read_again(context: dg.AssetExecutionContext, platform: Platform, stored: Ac
         StoredBytesDamagedError: They are not.
     """
     if stored.reused:
-        context.log.info(f"Stored before; all {stored.size:,} bytes are read again and held against their digest.")
-        platform.blobs.verify(stored.sha256)
+        context.log.info(f"Stored before; all {stored.size:,} bytes are read again and held against their digests.")
+        platform.blobs.hold(stored.sha256)
 
 
 def as_dagster(context: dg.AssetExecutionContext, error: ArchiveError) -> Exception:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import zarr
 
 SAMPLE: Final = 6
+_LEVELS: Final = 256
 PROBLEMS_SHOWN: Final = 5
 
 
@@ -116,20 +117,20 @@ def reference_plane(data: bytes, channel: str, edge: int) -> Plane:
     """The plane that should be stored, by Pillow and numpy alone. Means round halves to even.
 
     Raises:
-        ValueError: The image is painted in another channel's colour.
+        ValueError: The image is painted in another channel's colour, or not in colour.
     """
     with Image.open(io.BytesIO(data)) as image:
-        rgb = np.asarray(image)
-    # Columns first, then channels: numpy adds whole rows five times as fast as every third value.
-    columns = (np.maximum(rgb, DARK) - DARK).reshape(len(rgb), -1).sum(axis=0, dtype=np.int64)
-    colour = colour_of_sums(columns.reshape(-1, rgb.shape[2]).sum(axis=0).tolist())
+        if image.mode != "RGB":
+            raise ValueError(f"Pillow reads it as {image.mode}, not as RGB")
+        counts = np.reshape(image.histogram(), (-1, _LEVELS))
+        plane = np.asarray(image.getchannel(PLANES[channel]))
+    colour = colour_of_sums((counts @ (np.maximum(np.arange(_LEVELS), DARK) - DARK)).tolist())
     if contradicts(colour, channel):
         raise ValueError(f"it is painted in {colour}, not in {channel}")
-    plane = rgb[:, :, PLANES[channel]]
     factor = plane.shape[0] // edge
     if factor == 1:
-        return np.ascontiguousarray(plane)
-    sums = np.zeros((edge, edge), np.int64)
+        return plane
+    sums = np.zeros((edge, edge), np.uint32)
     for row, column in np.ndindex(factor, factor):
         sums += plane[row::factor, column::factor]
     return np.asarray(np.rint(sums / factor**2), np.uint8)

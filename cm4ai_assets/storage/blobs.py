@@ -46,6 +46,7 @@ from cm4ai_assets.storage.verified_dates import VerifiedDates
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _LEFTOVER_AGE = 24 * 3600.0
+_REQUEST = 8 * BLOCK  # bytes asked for at once where each question is a request
 
 
 class BlobStore:
@@ -204,10 +205,25 @@ class BlobStore:
     def _copy_out(self, sha256: str, target: Path) -> None:
         with self.open(sha256) as source, target.open("wb") as file:
             require_space({target.parent: source.size})
-            for at in range(0, source.size, 8 * BLOCK):
-                file.write(source.read_at(at, min(8 * BLOCK, source.size - at)))
+            for at in range(0, source.size, _REQUEST):
+                file.write(source.read_at(at, min(_REQUEST, source.size - at)))
             file.flush()
             os.fsync(file.fileno())
+
+    def hold(self, sha256: str) -> None:
+        """Read all of the bytes, and hold every block against its record, as whatever reads a part of them does.
+
+        It takes a third of the time of `verify`, which asks for the name of the whole and not the record.
+
+        Raises:
+            StoredBytesDamagedError: A block is not what it was.
+            NotMaterializedError: They are not stored.
+        """
+        piece = BLOCK if self._is_local else _REQUEST
+        with self.open(sha256) as source:
+            for at in range(0, source.size, piece):
+                source.read_at(at, min(piece, source.size - at))
+        self._dates.note(self.path(sha256))
 
     def verify(self, sha256: str) -> Blob:
         """Read the bytes again, see that they still have their digest, and record their blocks where that is missing.
@@ -226,7 +242,7 @@ class BlobStore:
         """The digest that the bytes have now; None if they are not stored."""
         with (
             suppress(FileNotFoundError),
-            self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file,
+            self._fs.open(self._full(self.path(sha256)), "rb", block_size=_REQUEST) as file,
         ):
             return hashlib.file_digest(file, "sha256").hexdigest()
         return None
@@ -251,7 +267,7 @@ class BlobStore:
 
     def _read_whole(self, sha256: str) -> BlockDigests:
         try:
-            with self._fs.open(self._full(self.path(sha256)), "rb", block_size=8 * BLOCK) as file:
+            with self._fs.open(self._full(self.path(sha256)), "rb", block_size=_REQUEST) as file:
                 blocks = digest_blocks(file.read)
         except FileNotFoundError:
             raise NotMaterializedError(

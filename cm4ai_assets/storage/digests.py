@@ -38,7 +38,8 @@ class Digests:
 
     MD5 runs at 0.58 GB/s and SHA-256 at 1.39 on the machine measured (performance reference, 1): one after the other
     they would be the slowest part of a download. hashlib leaves the interpreter to other threads meanwhile. What comes
-    is copied into memory that is used again, so whoever hands it over keeps it, and no page of memory is new.
+    is copied into memory that is used again, so whoever hands it over keeps it, and no page of memory is new. What was
+    read into that memory (`room`) is not copied.
     """
 
     def __init__(self, digest_types: Iterable[str | None]) -> None:
@@ -67,15 +68,18 @@ class Digests:
     def update(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes of the stream."""
         rest = memoryview(chunk)
+        if self._open and rest.obj is self._open.obj:
+            self._came(len(rest))
+            return
         while rest:
-            room = self._room()
+            room = self.room()
             piece = rest[: len(room)]
             room[: len(piece)] = piece
             self._came(len(piece))
             rest = rest[len(piece) :]
 
-    def _room(self) -> memoryview:
-        """Where the next bytes go: memory that every thread is through with."""
+    def room(self) -> memoryview:
+        """Where the next bytes may be read to, from its beginning: memory that every thread is through with."""
         if not self._open:
             if not self._free and self._made < _AHEAD:
                 self._made += 1
@@ -130,7 +134,7 @@ class Digests:
         """Take a whole file; its size."""
         size = 0
         with path.open("rb", buffering=0) as file:
-            while count := file.readinto(self._room()):
+            while count := file.readinto(self.room()):
                 self._came(count)
                 size += count
         return size

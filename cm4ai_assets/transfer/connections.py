@@ -36,6 +36,9 @@ LONG = 64 * 1024 * 1024
 Chunk = bytes | memoryview
 """Bytes of a body. A view is of memory that is used again: it is valid until the next chunk is asked for."""
 
+Room = Callable[[], memoryview]
+"""Gives memory that whoever takes the chunks wants them in, where the source can read into it."""
+
 _FILLING = 0.5  # seconds that a chunk waits for more before it is handed on
 _Read = TypeVar("_Read", bound=Chunk)
 
@@ -231,12 +234,12 @@ class Transport(httpx2.BaseTransport):
             way.close()
 
 
-def body(response: httpx2.Response) -> Iterator[Chunk]:
+def body(response: httpx2.Response, room: Room | None = None) -> Iterator[Chunk]:
     """The body of an answer as it arrives, not decoded.
 
     The library's parser copies each byte four times on its way. So a long body of stated length is read from the
-    connection into memory that is used again, once the parser has handed out what came with the headers. The connection
-    is not kept then.
+    connection into memory that is used again, once the parser has handed out what came with the headers: into that
+    which `room` gives, or some of its own. The connection is not kept then.
 
     Raises:
         httpx2.TransportError: The connection broke before the end that was announced.
@@ -251,12 +254,13 @@ def body(response: httpx2.Response) -> Iterator[Chunk]:
     yield first
     left -= len(first)
     timeout = response.request.extensions.get("timeout", {}).get("read")
-    room = memoryview(bytearray(READ_BYTES))
+    own = memoryview(b"" if room else bytearray(READ_BYTES))
     while left:
-        filled, problem = stream.fill(room[:left], timeout)
+        memory = (room() if room else own)[: min(left, READ_BYTES)]
+        filled, problem = stream.fill(memory, timeout)
         if filled:
             left -= filled
-            yield room[:filled]
+            yield memory[:filled]
         if problem:
             raise problem
 

@@ -25,7 +25,7 @@ from cm4ai_assets.transfer.retries import Patience, RetryPolicy, StallFloor
 from cm4ai_assets.transfer.wanted import Wanted
 
 if TYPE_CHECKING:
-    from cm4ai_assets.transfer.connections import Chunk
+    from cm4ai_assets.transfer.connections import Chunk, Room
 
 _log = logging.getLogger(__name__)
 _REPORT_EVERY = 0.5
@@ -43,8 +43,8 @@ class Stream(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...  # noqa: D102
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The bytes as they arrive, each chunk valid until the next is asked for.
+    def chunks(self, room: Room | None = None) -> Iterator[Chunk]:
+        """The bytes as they arrive, each chunk valid until the next is asked for; in `room`, where the source can.
 
         It ends early, or raises an `ArchiveError`, where the connection breaks.
         """
@@ -248,7 +248,7 @@ class _Transfer:
         """Write and digest each chunk as it arrives: however this ends, none is lost."""
         floor = StallFloor(self.retries, self.clock)
         try:
-            for chunk in stream.chunks():
+            for chunk in stream.chunks(self.digests.room):
                 self.write(chunk)
                 floor.arrived(len(chunk))
         except ArchiveError:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from cm4ai_assets.transfer.connections import Exchange
+from cm4ai_assets.transfer.connections import Exchange, Room
 from cm4ai_assets.transfer.errors import (
     AccessDeniedError,
     NetworkError,
@@ -166,13 +166,14 @@ class FtpsStream:
     _data: _Measured
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes as they arrive.
+    def chunks(self, room: Room | None = None) -> Iterator[bytes]:
+        """The bytes as they arrive, in memory of their own.
 
         Raises:
             StalledError: They come too slowly, or the reply after them does not end.
             NetworkError: The connection broke, or the server says that it did not send everything.
         """
+        del room
         with typed_failures(self._connection.host):
             while chunk := self._data.read(CHUNK):
                 yield chunk

@@ -26,7 +26,7 @@ from pydantic import SecretStr
 from cm4ai_assets.errors import ArchiveError, ConfigurationError
 from cm4ai_assets.software import package_version
 from cm4ai_assets.transfer import json_answers
-from cm4ai_assets.transfer.connections import EXCHANGE, Chunk, Exchange, Transport, body
+from cm4ai_assets.transfer.connections import EXCHANGE, Chunk, Exchange, Room, Transport, body
 from cm4ai_assets.transfer.errors import (
     NetworkError,
     ProtocolError,
@@ -75,14 +75,14 @@ class Answer:
     host: str
     _response: httpx2.Response
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self, room: Room | None = None) -> Iterator[Chunk]:
         """The body as it arrives, not decoded. A chunk is valid until the next one is asked for.
 
         Raises:
             NetworkError: The connection broke before the end that was announced.
         """
         with _typed_failures(self.url):
-            yield from body(self._response)
+            yield from body(self._response, room)
 
     def beginning(self, limit: int) -> bytes:
         """At most `limit` bytes of the body, without secrets; what cannot be read is left out."""

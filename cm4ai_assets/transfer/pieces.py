@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
-from cm4ai_assets.transfer.connections import Chunk
+from cm4ai_assets.transfer.connections import Chunk, Room
 from cm4ai_assets.transfer.errors import BlockedByWafError, NotFoundError, ProtocolError, RangeError, ReplacedError
 from cm4ai_assets.transfer.http import Answer, HttpClient
 from cm4ai_assets.transfer.origins import allow_redirect, origin
@@ -36,9 +36,9 @@ class FileStream:
     headers: Mapping[str, str]
     _answer: Answer
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self, room: Room | None = None) -> Iterator[Chunk]:
         """The bytes as they arrive."""
-        return self._answer.chunks()
+        return self._answer.chunks(room)
 
 
 def positioned(answer: Answer, offset: int) -> FileStream:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 import zarr
+from PIL import Image
 
 from cm4ai_assets.images.audit import TensorAudit, _sample, array_problems, audit_tensor, reference_plane
 from cm4ai_assets.images.averaging import area_average
@@ -133,6 +135,13 @@ def test_the_reference_is_equal_to_the_pass_and_made_by_other_code(paint: Callab
     data = paint("yellow", edge=256)
     plane = PlaneDecoder(256).plane(data, "yellow")
     assert np.array_equal(reference_plane(data, "yellow", 256 // factor), area_average(plane, 256 // factor))
+
+
+def test_an_image_of_another_kind_has_no_reference() -> None:
+    target = io.BytesIO()
+    Image.new("L", (64, 64)).save(target, "JPEG")
+    with pytest.raises(ValueError, match="reads it as L"):
+        reference_plane(target.getvalue(), "red", 64)
 
 
 def test_shifted_rows_are_found(made: Made) -> None:

@@ -317,3 +317,23 @@ def test_what_changed_on_its_way_into_the_store_is_not_stored(store: BlobStore, 
     with pytest.raises(DigestMismatchError, match="changed before it was stored"):
         store.add(source, KEY, {})
     assert not store.has(KEY)
+
+
+def test_all_bytes_are_held_against_the_record_of_their_blocks(store: BlobStore, source: Path) -> None:
+    with pytest.raises(NotMaterializedError):
+        store.hold(KEY)
+    store.add(source, KEY, {})
+    noted = store.verified_on(KEY)
+    store.hold(KEY)
+    again = store.verified_on(KEY)
+    assert noted
+    assert again
+    assert again >= noted
+    for at in (0, BLOCK_SIZE, len(DATA) - 1):
+        _altered(store, at)
+        with pytest.raises(StoredBytesDamagedError, match=KEY):
+            store.hold(KEY)
+        _altered(store, at)
+    store._fs.rm_file(f"{store._root}/blobs/blocks/{KEY[:2]}/{KEY}")
+    store.hold(KEY)
+    assert store.recorded_blocks(KEY) is not None, "a record that is gone is made of whole bytes"

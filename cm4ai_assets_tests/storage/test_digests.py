@@ -100,3 +100,23 @@ def test_a_download_that_breaks_off_leaves_no_thread() -> None:
     with pytest.raises(OSError, match="cut"):
         broken()
     assert threading.active_count() == before
+
+
+def test_what_was_read_into_the_memory_of_digests_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, at = bytes_of(6 * BLOCK + 77, seed=5), 1000
+    with Digests(["MD5"]) as digests:
+        digests.update(data[:at])
+        rooms = []
+        with monkeypatch.context() as patched:
+            patched.setattr(digests, "room", lambda: rooms.append(Digests.room(digests)) or rooms[-1])
+            while at < len(data):
+                room = digests.room()[:700_000]
+                piece = data[at : at + len(room)]
+                room[: len(piece)] = piece
+                digests.update(room[: len(piece)])
+                at += len(piece)
+        assert len(rooms) < 2 * len(data) / 700_000, "asked for by whoever reads, and not once more by `update`"
+        room = digests.room()
+        assert digests.room() == room, "what was not handed over is given again"
+        assert digests.blocks() == BlockDigests(sha256(data), len(data), of_blocks(data))
+        assert digests.digests()["MD5"] == md5(data)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cm4ai_assets.errors import ArchiveError
+from cm4ai_assets.transfer.connections import Chunk, Room
 from cm4ai_assets.transfer.download import fetch
 from cm4ai_assets.transfer.errors import (
     LinkExpiredError,
@@ -44,10 +45,19 @@ class Piece:
     end: ArchiveError | None = None
     url: str = "scripted"
     headers: dict[str, str] = field(default_factory=dict)
+    in_room: int = 0
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, room: Room | None = None) -> Iterator[Chunk]:
+        """Each second chunk is read into the memory that the digests offer."""
         for at in range(0, len(self.data), 777):
-            yield self.data[at : at + 777]
+            piece = self.data[at : at + 777]
+            if room and at % 2:
+                memory = room()[: len(piece)]
+                memory[:] = piece[: len(memory)]
+                self.in_room += 1
+                yield memory
+                piece = piece[len(memory) :]
+            yield piece
         if self.end:
             raise self.end
 
@@ -159,6 +169,13 @@ def test_right_bytes_or_a_typed_error(script: list[Behaviour], part: bytes | Non
         assert source.counted <= 1
         fetched.forget()
         assert {path.name for path in scratch.iterdir()} <= {"quarantine"}
+
+
+def test_a_source_may_read_into_the_memory_of_the_digests(tmp_path: Path) -> None:
+    piece = well(0)
+    fetched = fetch(Scripted([lambda _: piece]), WANTED, tmp_path, reserve=0)
+    assert piece.in_room == 3
+    assert fetched.path.read_bytes() == DATA
 
 
 @settings(max_examples=100, deadline=None)

@@ -79,6 +79,20 @@ def test_one_piece_of_memory_serves_a_whole_body_and_is_no_larger_than_a_read(se
     assert views[0].nbytes <= len(views[0].obj) == connections.READ_BYTES  # type: ignore[arg-type]
 
 
+def test_a_long_body_is_read_into_the_memory_of_whoever_takes_it(server: Server) -> None:
+    server.on("/x", _sent(DATA, with_head=5_000))
+    memory, taken = memoryview(bytearray(len(DATA))), [0]
+    with HttpClient(server.url) as client, client.stream(client.url("/x")) as answer:
+        for chunk in answer.chunks(lambda: memory[sum(taken) :]):
+            if isinstance(chunk, bytes):
+                memory[: len(chunk)] = chunk
+            else:
+                assert chunk.obj is memory.obj
+                assert len(chunk) <= connections.READ_BYTES
+            taken.append(len(chunk))
+    assert memory == DATA
+
+
 def test_bytes_behind_the_announced_end_are_of_no_body(server: Server) -> None:
     server.on("/x", _sent(DATA, more=b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"))
     server.on("/y", _sent(b"good"))

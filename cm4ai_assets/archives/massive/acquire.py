@@ -22,7 +22,7 @@ from cm4ai_assets.archives.massive.deposit_file import DepositFile
 from cm4ai_assets.archives.massive.inventory import Entry, unit_of
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.transfer.acquire import Acquired, Item, stored_or_fetched
-from cm4ai_assets.transfer.connections import Chunk
+from cm4ai_assets.transfer.connections import Chunk, Room
 from cm4ai_assets.transfer.download import Progress, RemoteFile, Stream
 from cm4ai_assets.transfer.ftps import FtpsFile
 from cm4ai_assets.transfer.http import Answer
@@ -42,8 +42,8 @@ class _WebStream:
     _answer: Answer
     start: int = 0
 
-    def chunks(self) -> Iterator[Chunk]:
-        return self._answer.chunks()
+    def chunks(self, room: Room | None = None) -> Iterator[Chunk]:
+        return self._answer.chunks(room)
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,8 @@ def if_archive(
 def _what_was_read(stored: Acquired, against: str) -> str:
     if stored.reused:
         return (
-            f"stored before, and all {stored.size:,} bytes read again now: they still have the SHA-256 that they had "
-            f"when they were held against the {against}"
+            f"stored before, and all {stored.size:,} bytes read again now: each block still has the digest that it had "
+            f"when the whole was held against the {against}"
         )
     return f"{stored.size:,} bytes arrived and were held against the {against}"
 
