@@ -144,6 +144,16 @@ def test_an_image_of_another_kind_has_no_reference() -> None:
         reference_plane(target.getvalue(), "red", 64)
 
 
+def test_a_few_bright_pixels_of_another_colour_are_enough_against_the_dark_of_a_field() -> None:
+    rgb = np.zeros((256, 256, 3), np.uint8)
+    rgb[96:112, 96:112, 0] = 200
+    target = io.BytesIO()
+    Image.fromarray(rgb).save(target, "JPEG", quality=95, subsampling=0)
+    assert reference_plane(target.getvalue(), "red", 128).max() > 150
+    with pytest.raises(ValueError, match="painted in red, not in green"):
+        reference_plane(target.getvalue(), "green", 128)
+
+
 def test_shifted_rows_are_found(made: Made) -> None:
     rewrite(made, np.roll(open_array(LOCAL, str(made.store))[:], 1, axis=0))
     audit = made.audit()
