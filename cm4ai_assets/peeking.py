@@ -19,7 +19,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.archives.dataverse.acquire import by_range
@@ -28,6 +27,7 @@ from cm4ai_assets.archives.dataverse.lock import image_zips, lock_frame
 from cm4ai_assets.archives.dataverse.locked_file import LockedFile, stored_blob
 from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.heavy import np
 from cm4ai_assets.images.antibodies import antibody_rows
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import full_level

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.cells.products import Product
+from cm4ai_assets.heavy import np
 from cm4ai_assets.images.ordered import cores, in_order
 from cm4ai_assets.storage.nuclei import Labels, labels_digest, open_labels, read_labels
 

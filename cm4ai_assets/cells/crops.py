@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.cells.products import path_for
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.nuclei import FIELDS_FILE, Labels, open_labels, read_file, read_labels, require_complete
 from cm4ai_assets.storage.store import Store
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 SIZE = 512
 
-Planes = NDArray[Any]
+Planes: TypeAlias = "npt.NDArray[Any]"
 
 
 class Cells:
@@ -106,12 +105,12 @@ class Cells:
         y, x = self._corners[self._checked(number)]
         return y, x, y + self.size, x + self.size
 
-    def inside(self, number: int) -> NDArray[np.bool_]:
+    def inside(self, number: int) -> npt.NDArray[np.bool_]:
         """Which pixels of a crop are the field's; the others are zeros: bool, (y, x)."""
         field = np.ones((1, self._reader.edge, self._reader.edge), np.bool_)
         return np.asarray(self._cropped(field, self._checked(number))[0], np.bool_)
 
-    def mask(self, number: int) -> NDArray[np.bool_]:
+    def mask(self, number: int) -> npt.NDArray[np.bool_]:
         """Which pixels of a crop are of its nucleus: bool, (y, x)."""
         number = self._checked(number)
         return np.asarray(self.labels(number) == self._cell[number], np.bool_)

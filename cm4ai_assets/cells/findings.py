@@ -6,10 +6,10 @@ of single nuclei (`plausible`), and Dagster, which shows the findings.
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.heavy import np
 from cm4ai_assets.tables.cells import CELL_DEFECTS
 
 # Beyond this many robust standard deviations (of the square root of the count) from the median a field is an outlier

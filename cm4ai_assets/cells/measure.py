@@ -11,13 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final, TypeAlias
 
 from cm4ai_assets.cells.segment import REFERENCE_EDGE, Labels
-from cm4ai_assets.heavy import cv2, ndimage
+from cm4ai_assets.heavy import cv2, ndimage, np, npt
 from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES
@@ -30,7 +27,7 @@ RING_WIDTH: Final = 10.0
 _BLUE: Final = list(PLANES).index("blue")
 _LEAST_CONTRAST: Final = 1.0
 
-Columns = dict[str, NDArray[Any]]
+Columns: TypeAlias = "dict[str, npt.NDArray[Any]]"
 Box = tuple[slice, slice]
 
 
@@ -80,7 +77,9 @@ class Meter:
         columns["touches_border"] = edges | (columns["y1"] == self._edge) | (columns["x1"] == self._edge)
         return {"cell": np.arange(1, count + 1, dtype=np.int32), **columns}
 
-    def _sharpness(self, blue: Pixels, labels: Labels, nuclei: _Region, contrast: NDArray[Any]) -> NDArray[np.float32]:
+    def _sharpness(
+        self, blue: Pixels, labels: Labels, nuclei: _Region, contrast: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float32]:
         """How much of a nucleus's contrast one pixel of its outline takes, at edge length 1024; NaN if unknown."""
         smooth = np.asarray(cv2.GaussianBlur(blue, (0, 0), self._scale), np.uint8).ravel().astype(np.float32)
         # The outline against the background: where two nuclei touch there is no edge to judge, nor at the border.
@@ -133,8 +132,8 @@ class Rings:
 class _Region:
     """Pixels that belong to nuclei: their places in the flat field, and the nucleus of each, from 0."""
 
-    places: NDArray[np.int64]
-    owners: NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    owners: npt.NDArray[np.int64]
     count: int
 
     @classmethod
@@ -144,17 +143,17 @@ class _Region:
         return cls(places, labels.ravel()[places].astype(np.int64) - 1, int(labels.max()))
 
     @cached_property
-    def area(self) -> NDArray[np.int64]:
+    def area(self) -> npt.NDArray[np.int64]:
         """Pixels of each."""
         return np.bincount(self.owners, minlength=self.count)
 
-    def histograms(self, plane: Pixels) -> NDArray[np.int64]:
+    def histograms(self, plane: Pixels) -> npt.NDArray[np.int64]:
         """Pixels at each grey level: (nucleus, level)."""
         codes = self.owners * LEVELS + plane.ravel()[self.places]
         return np.bincount(codes, minlength=self.count * LEVELS).reshape(self.count, LEVELS)
 
 
-def intensities(counts: NDArray[np.int64]) -> Columns:
+def intensities(counts: npt.NDArray[np.int64]) -> Columns:
     """Mean, median (nearest rank) and sum of each histogram, (nucleus, level); NaN and 0 where it is empty."""
     cumulative = np.cumsum(counts, axis=1)
     area, total = cumulative[:, -1], counts @ np.arange(LEVELS)
@@ -168,7 +167,7 @@ def intensities(counts: NDArray[np.int64]) -> Columns:
     }
 
 
-def _shape(mask: NDArray[np.bool_], box: Box) -> dict[str, float]:
+def _shape(mask: npt.NDArray[np.bool_], box: Box) -> dict[str, float]:
     """Box, centroid, area and form of one nucleus. Lengths in pixels."""
     plane = mask.astype(np.uint8)
     moments = cv2.moments(plane, binaryImage=True)
@@ -192,7 +191,7 @@ def _shape(mask: NDArray[np.bool_], box: Box) -> dict[str, float]:
     }
 
 
-def _hull_pixels(mask: NDArray[np.uint8]) -> int:
+def _hull_pixels(mask: npt.NDArray[np.uint8]) -> int:
     """Pixels of the convex hull."""
     outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     hull = cv2.convexHull(np.concatenate(outlines))

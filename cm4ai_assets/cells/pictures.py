@@ -7,13 +7,10 @@ Belongs here: drawing. Does not belong here: choosing what to show, how it gets 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, TypeAlias
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LIMIT, PAPER, centred, font, message, png, shortened, webp
-from cm4ai_assets.heavy import Image, ImageDraw, cv2
+from cm4ai_assets.heavy import Image, ImageDraw, cv2, np, npt
 from cm4ai_assets.images.pictures import overlay, sheet, stretched, tile
 from cm4ai_assets.storage.nuclei import Labels
 from cm4ai_assets.storage.tensors import Pixels
@@ -25,7 +22,7 @@ _ROWS, _COLUMNS = "ABCDEFGH", range(1, 13)
 _DARK: Final = 0.55
 _BINS: Final = 40
 
-_RGB = NDArray[np.uint8]
+_RGB: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 def outlined(blue: Pixels, labels: Labels, plausible: Collection[int], edge: int) -> _RGB:
@@ -70,7 +67,9 @@ def outline_sheet(
     return webp(sheet(tiles, columns, edge), limit=limit)
 
 
-def cell_sheet(cells: Iterable[tuple[str, Pixels, NDArray[np.bool_]]], *, columns: int = 8, edge: int = 88) -> bytes:
+def cell_sheet(
+    cells: Iterable[tuple[str, Pixels, npt.NDArray[np.bool_]]], *, columns: int = 8, edge: int = 88
+) -> bytes:
     """Single cells side by side, each an overlay of its crop with the outline of its nucleus, as a WebP picture.
 
     Args:

@@ -21,13 +21,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 from cm4ai_assets.cells.splitting import parted
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 
 ALGORITHM: Final = "Otsu on square roots, local floor, watershed by distance"
 REFERENCE_EDGE: Final = 1024
@@ -51,8 +49,8 @@ MOST_COVERED: Final = 0.75
 DARK, NO_CONTRAST, SPECKS_ONLY = "dark", "no_contrast", "specks_only"
 REASONS: Final = (DARK, NO_CONTRAST, SPECKS_ONLY)
 
-Plane = NDArray[np.uint8]
-Labels = NDArray[np.uint16]
+Plane: TypeAlias = "npt.NDArray[np.uint8]"
+Labels: TypeAlias = "npt.NDArray[np.uint16]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +143,14 @@ class Segmenter:
 
 def _field_level(smooth: Plane) -> int:
     """The threshold of a field: see the module."""
-    roots = np.asarray(cv2.LUT(smooth, _ROOTS), np.uint8)
+    roots = np.asarray(cv2.LUT(smooth, _roots()), np.uint8)
     otsu, _ = cv2.threshold(roots, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     return max(FLOOR, round(OTSU_SHARE * otsu * otsu / 255))
 
 
-_ROOTS: Final = np.round(np.sqrt(np.arange(256) * 255.0)).astype(np.uint8)
+@cache
+def _roots() -> Plane:
+    return np.asarray(np.round(np.sqrt(np.arange(256) * 255.0)), np.uint8)
 
 
 def _no_nuclei(mask: Plane) -> str | None:

@@ -14,12 +14,10 @@ Otherwise they are lobes of one nucleus. Under paclitaxel a nucleus has many; a 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 
 RADIUS: Final = 26.0
 NECK: Final = 0.9
@@ -30,9 +28,8 @@ _SHALLOWEST: Final = 2.0
 _MOST_BASINS: Final = 255
 _GRID: Final = 2  # flooding runs on every second pixel of edge length 1024: necks are wider
 
-Mask = NDArray[np.uint8]
-Parts = NDArray[np.uint8]
-_SQUARE: Final = np.ones((3, 3), np.uint8)
+Mask: TypeAlias = "npt.NDArray[np.uint8]"
+Parts: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 def parted(body: Mask, *, hull_area: float, scale: float) -> Parts:
@@ -51,7 +48,7 @@ def parted(body: Mask, *, hull_area: float, scale: float) -> Parts:
     return body if basins.max() <= 1 else _at_full_size(basins, body, grid)
 
 
-def _depths(body: Mask, grid: int) -> NDArray[np.float32]:
+def _depths(body: Mask, grid: int) -> npt.NDArray[np.float32]:
     """The distance to the outline, smoothed, on every so many pixels, in units of that grid."""
     # Beyond the border of the field lies no nucleus: one that is cut by it is as thick as what is seen of it.
     height, width = (-(-length // grid) * grid - length for length in body.shape)
@@ -68,11 +65,16 @@ def _at_full_size(basins: Parts, body: Mask, grid: int) -> Parts:
     large = cv2.resize(basins, None, fx=grid, fy=grid, interpolation=cv2.INTER_NEAREST)
     parts: Parts = np.where(body > 0, large[grid : grid + height, grid : grid + width], 0).astype(np.uint8)
     while (free := (body > 0) & (parts == 0)).any():
-        grown = np.where(free, cv2.dilate(parts, _SQUARE), parts)
+        grown = np.where(free, cv2.dilate(parts, _square()), parts)
         if np.array_equal(grown, parts):
             break
         parts = np.asarray(grown, np.uint8)
     return parts
+
+
+@cache
+def _square() -> Parts:
+    return np.ones((3, 3), np.uint8)
 
 
 class _Flood:
@@ -83,7 +85,7 @@ class _Flood:
         radius: Radius of a whole nucleus, in the same unit.
     """
 
-    def __init__(self, depths: NDArray[np.float32], radius: float) -> None:
+    def __init__(self, depths: npt.NDArray[np.float32], radius: float) -> None:
         self._depths, self._radius = depths, radius
         self._labels: Parts = np.zeros(depths.shape, np.uint8)
         self._peaks = [0.0]
@@ -103,14 +105,14 @@ class _Flood:
         _, numbers = np.unique(self._labels, return_inverse=True)
         return numbers.reshape(self._labels.shape).astype(np.uint8)
 
-    def _grow(self, below: NDArray[np.bool_]) -> None:
+    def _grow(self, below: npt.NDArray[np.bool_]) -> None:
         for _ in range(3):  # a step of depth is less than three pixels wide
             free = below & (self._labels == 0)
             if not free.any():
                 return
-            self._labels = np.where(free, cv2.dilate(self._labels, _SQUARE), self._labels).astype(np.uint8)
+            self._labels = np.where(free, cv2.dilate(self._labels, _square()), self._labels).astype(np.uint8)
 
-    def _open(self, below: NDArray[np.bool_], level: float) -> None:
+    def _open(self, below: npt.NDArray[np.bool_], level: float) -> None:
         """New basins where the water comes up from below."""
         free = below & (self._labels == 0)
         if not free.any():

@@ -12,9 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
-import numpy as np
 import polars as pl
-import pyarrow as pa
 from msgspec import Raw
 
 from cm4ai_assets.crates.decoding import (
@@ -33,6 +31,7 @@ from cm4ai_assets.crates.decoding import (
 from cm4ai_assets.crates.identifiers import normalize_digest, normalize_type
 from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.values import is_embargo_marker, says_embargoed
+from cm4ai_assets.heavy import np, pa
 from cm4ai_assets.tables.crates import CRATE_ENTITIES
 from cm4ai_assets.tables.schema import Column
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.crates.columns import entity_columns
@@ -22,6 +21,7 @@ from cm4ai_assets.crates.iris import normalize_id
 from cm4ai_assets.crates.reader import Crate, Problem
 from cm4ai_assets.crates.values import date_of, size_in_bytes
 from cm4ai_assets.crates.vocabulary import RELATIONS
+from cm4ai_assets.heavy import np
 from cm4ai_assets.tables.crates import CRATE_EDGES, CRATE_ENTITIES
 
 # Entities turned into columns at once: few enough Python objects that the garbage collector stays cheap.

@@ -19,16 +19,14 @@ proteins, of which most do not respond in a way of their own, as screens do (doc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.effects.measures import pooled_variance, protein_measures, reproducibility, well_values
 from cm4ai_assets.effects.plates import FALSE_DISCOVERIES, MAD_TO_SIGMA, adjusted
-from cm4ai_assets.heavy import stats
+from cm4ai_assets.heavy import np, npt, stats
 from cm4ai_assets.tables.effects import MEASURES, TREATED
 
 FEWEST_PAIRS: Final = 6
@@ -44,7 +42,7 @@ _PAIRS_WITH_TAILS: Final = 40
 _HEAVIEST, _NORMAL = 2.0, 1e4
 """Degrees of freedom: of the heaviest tails that are distinguished, and of those of a normal distribution."""
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def effect_rows(measures: pl.DataFrame, fields: pl.DataFrame) -> pl.DataFrame:

@@ -18,12 +18,11 @@ number of cells and the focus of a field, which both planes share, largely cance
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.selecting import quality_flags
 from cm4ai_assets.tables.effects import MEASURES, REFERENCE_CHANNELS
@@ -38,7 +37,7 @@ _KEPT_OUT: Final = (
 )
 _AT_ONCE: Final = 4096
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def field_measures(fields: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
@@ -119,7 +118,7 @@ def pooled_variance(wells: pl.DataFrame) -> float:
     return float(degrees @ several["field_variance"].to_numpy() / degrees.sum()) if several.height else 0.0
 
 
-def of_histograms(counts: NDArray[np.uint32]) -> tuple[Floats, Floats]:
+def of_histograms(counts: npt.NDArray[np.uint32]) -> tuple[Floats, Floats]:
     """`extent` and `unevenness` of images; NaN for a flat one.
 
     Args:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.effects.measures import reproducibility, well_values
-from cm4ai_assets.heavy import stats
+from cm4ai_assets.heavy import np, stats
 from cm4ai_assets.tables.effects import FACTORS, REFERENCE_CHANNELS
 
 FALSE_DISCOVERIES: Final = 0.05

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.provenance import files_behind
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.names import safe_names
 from cm4ai_assets.updates.credit import credit
@@ -41,8 +40,8 @@ class Elution:
 
     proteins: pl.DataFrame
     fractions: pl.DataFrame
-    quantities: NDArray[np.float64]
-    interpolated: NDArray[np.bool_] | None
+    quantities: npt.NDArray[np.float64]
+    interpolated: npt.NDArray[np.bool_] | None
 
     @cached_property
     def names(self) -> list[str]:

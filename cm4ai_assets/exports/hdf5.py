@@ -14,17 +14,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, TypeAlias
 
 from cm4ai_assets.errors import ConfigurationError
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np
 
 _ARRAY: Final = {"encoding-type": "array", "encoding-version": "0.2.0"}
 _CHUNK: Final = (64, 16_384)
 
-Blocks = Callable[[], Iterator[np.ndarray[tuple[int, int], np.dtype[Any]]]]
+Blocks: TypeAlias = "Callable[[], Iterator[np.ndarray[tuple[int, int], np.dtype[Any]]]]"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from cm4ai_assets.exports.huggingface_croissant import croissant_part
@@ -27,6 +25,7 @@ from cm4ai_assets.exports.provenance import credits_of, origin_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, left_out
 from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
+from cm4ai_assets.heavy import pa, pq
 from cm4ai_assets.tables.images import CHANNELS
 
 Row = Mapping[str, Any]

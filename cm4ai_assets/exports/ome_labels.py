@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.exports.ome_store import edges, multiscale, ome, write_level
+from cm4ai_assets.heavy import np
 from cm4ai_assets.storage.nuclei import open_labels, read_labels, require_complete
 from cm4ai_assets.storage.recorded import METADATA
 

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from cm4ai_assets.exports.parts import as_json
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.sharding import ZSTD_LEVEL
 
 VERSION: Final = "0.5"
@@ -31,7 +30,7 @@ def edges(edge: int) -> list[int]:
     return found
 
 
-def write_level(folder: Path, name: str, values: NDArray[np.unsignedinteger[Any]]) -> None:
+def write_level(folder: Path, name: str, values: npt.NDArray[np.unsignedinteger[Any]]) -> None:
     """Write a level: one shard, a chunk a plane, each closed by crc32c.
 
     Args:

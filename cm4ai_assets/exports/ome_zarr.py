@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.exports.job import Job
@@ -26,6 +25,7 @@ from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.selection import chosen_fields, left_out
 from cm4ai_assets.exports.sharing import identity_of, image_sources
+from cm4ai_assets.heavy import np
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.tables.images import CHANNELS, GREY_LEVELS

@@ -10,10 +10,8 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from cm4ai_assets.access import Release
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np
 from cm4ai_assets.storage.tensors import Pixels, read_field
 from cm4ai_assets.tables.images import CHANNELS
 

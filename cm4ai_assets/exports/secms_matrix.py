@@ -24,13 +24,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
+from cm4ai_assets.heavy import np
 
 # Published versions of PCprophet ask for the first pair of columns, its newest source for the second.
 GENE_COLUMNS: Final = {"": ("GN", "ID"), "_gene_name": ("gene_name", "protein_id")}

@@ -10,14 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.hdf5 import Matrix, needed
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Tick
+from cm4ai_assets.heavy import np
 from cm4ai_assets.perturbseq.pseudobulk import DEFAULT, Pseudobulk, for_anndata
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.profiles import STATISTICS

@@ -17,10 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import polars as pl
 
-from cm4ai_assets.heavy import Image
+from cm4ai_assets.heavy import Image, np
 from cm4ai_assets.images.colour import DARK, colour_of_sums, contradicts
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.images.names import parse_image_name

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, TypeAlias
 
 from cm4ai_assets.compiling import machine_code
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 
-Plane = NDArray[np.uint8]
+Plane: TypeAlias = "npt.NDArray[np.uint8]"
 
 LARGEST_FACTOR: Final = 257
 """16 bits hold the sum of so many pixels."""

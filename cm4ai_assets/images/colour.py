@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 from cm4ai_assets.tables.images import CHANNELS, GREY, MIXED
 
 # In tensor order, which is the HPA order; yellow is painted as red and green alike.
@@ -35,7 +32,7 @@ _MORE: Final = 16
 _ROWS_AT_ONCE: Final = 32
 
 
-def colour_of(rgb: NDArray[np.uint8]) -> str | None:
+def colour_of(rgb: npt.NDArray[np.uint8]) -> str | None:
     """The channel in whose colour an image is painted, `grey` or `mixed`; None if it is too dark to tell.
 
     A sample of its rows answers for nearly every image. Where these are dark, more are looked at, and at last all.
@@ -52,7 +49,7 @@ def colour_of(rgb: NDArray[np.uint8]) -> str | None:
     return None
 
 
-def _bright_sums(rows: NDArray[np.uint8]) -> list[float]:
+def _bright_sums(rows: npt.NDArray[np.uint8]) -> list[float]:
     """What each plane of some rows holds above `DARK`."""
     means = cv2.mean(np.maximum(rows, DARK))[:3]
     return [(mean - DARK) * rows.shape[0] * rows.shape[1] for mean in means]

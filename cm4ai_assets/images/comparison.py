@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.drawing import webp, webp_unscaled
-from cm4ai_assets.heavy import Image, cv2
+from cm4ai_assets.heavy import Image, cv2, np, npt
 from cm4ai_assets.images.pictures import stretched
 
 # Blur of two pixels still shows at this quality of WebP; at less, the encoder blurs by itself.
 _LEAST_QUALITY: Final = 45
 _CUTS: Final = (2048, 1024, 768, 512, 384, 256)
 
-Plane = NDArray[np.uint8]
+Plane: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 @dataclass(frozen=True, slots=True)

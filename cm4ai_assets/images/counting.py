@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, TypeAlias
 
 from cm4ai_assets.compiling import machine_code
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.averaging import Plane
 
 LEVELS: Final = 256
 _AT_ONCE: Final = 8
 
-Histogram = NDArray[np.uint32]
+Histogram: TypeAlias = "npt.NDArray[np.uint32]"
 
 
 def histogram(plane: Plane) -> Histogram:
@@ -39,14 +37,14 @@ def histogram(plane: Plane) -> Histogram:
 
 
 @cache
-def compiled() -> Callable[[NDArray[np.uint64]], Histogram]:
+def compiled() -> Callable[[npt.NDArray[np.uint64]], Histogram]:
     """The loop as machine code; it takes a second the first time on a machine."""
-    loop: Callable[[NDArray[np.uint64]], Histogram] = machine_code(_counts)
+    loop: Callable[[npt.NDArray[np.uint64]], Histogram] = machine_code(_counts)
     loop(np.zeros(1, np.uint64))
     return loop
 
 
-def _counts(words: NDArray[np.uint64]) -> Histogram:  # pragma: no cover - compiled
+def _counts(words: npt.NDArray[np.uint64]) -> Histogram:  # pragma: no cover - compiled
     counts = np.zeros((4, LEVELS), np.uint32)
     black = 0
     for word in words:

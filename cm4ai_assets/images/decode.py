@@ -15,15 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cm4ai_assets.heavy import cv2, simplejpeg
+from cm4ai_assets.heavy import cv2, np, npt, simplejpeg
 from cm4ai_assets.images.colour import PAINTED_PLANES, colour_of, contradicts
 
-Plane = NDArray[np.uint8]
+Plane: TypeAlias = "npt.NDArray[np.uint8]"
 
 # The plane that is read of each channel, in tensor order, which is the HPA order.
 PLANES: Final = {channel: planes[0] for channel, planes in PAINTED_PLANES.items()}

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, TypeAlias
 
 from cm4ai_assets.drawing import GRID, INK, LABEL, LIMIT, PAPER, centred, font, png, shortened, webp
-from cm4ai_assets.heavy import Image, ImageDraw, cv2
+from cm4ai_assets.heavy import Image, ImageDraw, cv2, np, npt
 from cm4ai_assets.images.colour import PAINTED_PLANES, full_level
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES
@@ -33,8 +30,8 @@ _DECADES: Final = 6
 _SUPERSAMPLING: Final = 2
 _TILE_LABEL: Final = 11
 
-_RGB = NDArray[np.uint8]
-Counts = NDArray[np.uint32] | NDArray[np.uint64]
+_RGB: TypeAlias = "npt.NDArray[np.uint8]"
+Counts: TypeAlias = "npt.NDArray[np.uint32] | npt.NDArray[np.uint64]"
 
 
 def evenly(rows: int, count: int) -> list[int]:
@@ -111,7 +108,7 @@ def intensity_plot(histograms: Mapping[str, Counts], *, title: str = "Intensitie
     return canvas.png()
 
 
-def _painted(plane: NDArray[np.uint8], channel: str) -> _RGB:
+def _painted(plane: npt.NDArray[np.uint8], channel: str) -> _RGB:
     painted = np.zeros((*plane.shape, 3), np.uint8)
     painted[:, :, list(PAINTED_PLANES[channel])] = plane[:, :, None]
     return painted
@@ -130,7 +127,7 @@ def sheet(tiles: list[Image.Image], columns: int, edge: int) -> Image.Image:
     return whole
 
 
-def stretched(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def stretched(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """A plane with its 99.9th percentile at white; one that is nearly black stays dark."""
     counts = np.bincount(plane.ravel(), minlength=LEVELS)
     white = max(percentile(np.cumsum(counts), 999), _DARKEST_WHITE)

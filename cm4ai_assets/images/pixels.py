@@ -24,8 +24,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from cm4ai_assets.heavy import np
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.counting import histogram

@@ -13,11 +13,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 from cm4ai_assets.images.averaging import Plane, area_average
 from cm4ai_assets.images.counting import LEVELS, Histogram
 
@@ -45,7 +43,7 @@ class PlaneQuality:
     histogram: Histogram
 
 
-def percentile(cumulative: NDArray[np.int64], per_mille: int) -> int:
+def percentile(cumulative: npt.NDArray[np.int64], per_mille: int) -> int:
     """The smallest grey level that at least this share of the pixels does not exceed.
 
     This is the nearest rank, an intensity that occurs in the image; `numpy.percentile` calls it `inverted_cdf`.
@@ -58,7 +56,7 @@ def percentile(cumulative: NDArray[np.int64], per_mille: int) -> int:
     return int(np.searchsorted(cumulative, rank))
 
 
-def summed(histograms: pl.Series) -> NDArray[np.uint64]:
+def summed(histograms: pl.Series) -> npt.NDArray[np.uint64]:
     """The sum of many histograms, e.g. of a condition: some 2^34 pixels, more than 32 bits can count.
 
     Args:
@@ -125,7 +123,7 @@ class FocusMeter:
         return _variance(self._laplacian) / contrast if contrast else None
 
 
-def _variance(values: NDArray[np.uint8] | NDArray[np.int16]) -> int:
+def _variance(values: npt.NDArray[np.uint8] | npt.NDArray[np.int16]) -> int:
     # n^2 times the variance, in whole numbers: the quotient is then the same on every machine. Both sums stay below
     # 2^53; OpenCV's norm is a root that it squares again, hence the rounding. cv2.meanStdDev takes three times as long.
     total = round(cv2.sumElems(values)[0])

@@ -9,38 +9,39 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cache
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from cm4ai_assets.heavy import np, pa, pq
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.quality import PlaneQuality
 
 # 1 KB a row, most of it the histogram: a row group of 256 fields is a megabyte in memory.
 ROWS_PER_GROUP: Final = 1024
 
-_SCHEMA: Final = pa.schema(
-    [
-        ("field_id", pa.string()),
-        ("channel", pa.string()),
-        ("tensor_index", pa.int32()),
-        ("member", pa.string()),
-        ("mean", pa.float32()),
-        ("std", pa.float32()),
-        *((name, pa.uint8()) for name in ("minimum", "p01", "p50", "p99", "p999", "maximum")),
-        ("saturated_fraction", pa.float32()),
-        ("foreground_fraction", pa.float32()),
-        ("focus", pa.float32()),
-        ("is_saturated", pa.bool_()),
-        ("is_empty", pa.bool_()),
-        ("histogram", pa.list_(pa.uint32())),
-        ("colour", pa.string()),
-        ("pixel_sha256", pa.string()),
-    ]
-)
+
+@cache
+def _schema() -> pa.Schema:
+    return pa.schema(
+        [
+            ("field_id", pa.string()),
+            ("channel", pa.string()),
+            ("tensor_index", pa.int32()),
+            ("member", pa.string()),
+            ("mean", pa.float32()),
+            ("std", pa.float32()),
+            *((name, pa.uint8()) for name in ("minimum", "p01", "p50", "p99", "p999", "maximum")),
+            ("saturated_fraction", pa.float32()),
+            ("foreground_fraction", pa.float32()),
+            ("focus", pa.float32()),
+            ("is_saturated", pa.bool_()),
+            ("is_empty", pa.bool_()),
+            ("histogram", pa.list_(pa.uint32())),
+            ("colour", pa.string()),
+            ("pixel_sha256", pa.string()),
+        ]
+    )
 
 
 class QualityWriter:
@@ -53,7 +54,7 @@ class QualityWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("xb")
-        self._writer = pq.ParquetWriter(self._file, _SCHEMA, compression="zstd", write_statistics=False)
+        self._writer = pq.ParquetWriter(self._file, _schema(), compression="zstd", write_statistics=False)
         self._rows: list[dict[str, object]] = []
 
     def append(
@@ -90,8 +91,8 @@ class QualityWriter:
         self._file.close()
 
     def _flush(self) -> None:
-        columns = [self._column(field) for field in _SCHEMA]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), row_group_size=ROWS_PER_GROUP)
+        columns = [self._column(field) for field in _schema()]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=_schema()), row_group_size=ROWS_PER_GROUP)
         self._rows.clear()
 
     def _column(self, field: pa.Field) -> pa.Array:

@@ -10,10 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
-from cm4ai_assets.heavy import sparse
+from cm4ai_assets.heavy import np, sparse
 from cm4ai_assets.integration.mapping import GeneMapping, accession_of, ensembl_of
 
 LINKS = pl.Schema({"antibody_id": pl.String(), "node": pl.String()})

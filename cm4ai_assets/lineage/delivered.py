@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from cm4ai_assets import tables
 from cm4ai_assets.errors import StoredBytesDamagedError
+from cm4ai_assets.heavy import pa, pq
 from cm4ai_assets.references import Kind, Reference, references
 from cm4ai_assets.storage import documents, layout
 from cm4ai_assets.storage.digests import listing_digest

@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-import numpy as np
-
+from cm4ai_assets.heavy import np
 from cm4ai_assets.loading.order import FieldOrder, Positions
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
+from cm4ai_assets.heavy import np
 from cm4ai_assets.loading.order import FieldOrder
 from cm4ai_assets.loading.reader import default_threads
 from cm4ai_assets.loading.source import FieldSource, Item

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import SelectionError
+from cm4ai_assets.heavy import np, npt
 
 IGNORED: Final = -100
 """The number of what is no class; torch's losses leave it out by default (`ignore_index`)."""
@@ -51,7 +50,7 @@ class Labels:
             raise SelectionError(f"The column {name} is empty in these fields.", remedy="Choose others.")
         return cls(name, tuple(map(str, values)), several, ignore_unknown)
 
-    def encode(self, fields: pl.DataFrame) -> NDArray[Any]:
+    def encode(self, fields: pl.DataFrame) -> npt.NDArray[Any]:
         """The label of each field: int64 (field,), or float32 (field, class) where there may be several.
 
         Raises:
@@ -69,7 +68,7 @@ class Labels:
             hot[place, [code for code in codes if code != IGNORED]] = 1
         return hot
 
-    def weights(self, fields: pl.DataFrame) -> NDArray[np.float32]:
+    def weights(self, fields: pl.DataFrame) -> npt.NDArray[np.float32]:
         """What each class counts, so that all count the same: fields / (classes x fields of the class), float32.
 
         A class without a field has the weight 0. Of lists, each membership counts.

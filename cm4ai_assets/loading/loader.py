@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypedDict
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.ahead import ReadAhead
 from cm4ai_assets.loading.memory import BatchMemory
 from cm4ai_assets.loading.order import WINDOW, FieldOrder, Shuffle
@@ -165,7 +163,7 @@ class FieldLoader:
         started.reads = [threads.submit(started.work, read) for _ in range(min(self.threads, len(positions)))]
         return started
 
-    def _room(self, fields: int) -> tuple[NDArray[Any], Any]:
+    def _room(self, fields: int) -> tuple[npt.NDArray[Any], Any]:
         """Memory for a batch, as numpy sees it and as it is given."""
         shape, dtype = (fields, *self.source.shape), self.source.form.dtype
         if not self._pinned:

@@ -14,8 +14,7 @@ import weakref
 from collections import deque
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from cm4ai_assets.heavy import np, npt
 
 KEPT: Final = 4
 """Buffers that wait to be used again, at most."""
@@ -29,9 +28,9 @@ class BatchMemory:
     """
 
     def __init__(self) -> None:
-        self._free: deque[NDArray[np.uint8]] = deque(maxlen=KEPT)
+        self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=KEPT)
 
-    def lend(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    def lend(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """An array of that form with arbitrary content."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         memory = self._taken(size)
@@ -42,7 +41,7 @@ class BatchMemory:
         weakref.finalize(owner, self._free.append, memory).atexit = False
         return owner.view(dtype).reshape(shape)
 
-    def _taken(self, size: int) -> NDArray[np.uint8]:
+    def _taken(self, size: int) -> npt.NDArray[np.uint8]:
         for _ in range(len(self._free)):
             try:
                 memory = self._free.popleft()

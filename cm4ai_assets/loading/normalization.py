@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import ConfigurationError, SelectionError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.quality import percentile
 from cm4ai_assets.loading.reader import CHANNELS
 from cm4ai_assets.loading.transforms import NAMES, Drawn, Form, Image, Step
@@ -43,7 +42,7 @@ class Normalize(Step):
     known: pl.DataFrame | None = field(repr=False, compare=False)
     clip: bool = False
     later: bool = False
-    _of: tuple[NDArray[np.float32], NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+    _of: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def percentiles(
@@ -198,7 +197,7 @@ def _of_channels(quality: pl.DataFrame | pl.LazyFrame, *columns: str) -> pl.Data
     return rows.filter(pl.len().over("condition", "field_id") == len(NAMES)).sort("condition", "field_id", place)
 
 
-def _table(rows: pl.DataFrame, offset: NDArray[Any], scale: NDArray[Any]) -> pl.DataFrame:
+def _table(rows: pl.DataFrame, offset: npt.NDArray[Any], scale: npt.NDArray[Any]) -> pl.DataFrame:
     ends = rows.select("condition", "field_id").with_columns(
         offset=pl.Series(offset, dtype=pl.Float32), scale=pl.Series(np.where(scale == 0, 1, scale), dtype=pl.Float32)
     )

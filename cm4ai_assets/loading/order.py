@@ -17,15 +17,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final, Literal, TypeAlias
 
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import np, npt
 
 Shuffle = Literal["shards", "full", "none"]
-Positions = NDArray[np.int64]
+Positions: TypeAlias = "npt.NDArray[np.int64]"
 
 WINDOW: Final = 128
 """Shards of a window: 2,048 fields, some 1.9 GB of a tensor of the edge 1024."""
@@ -53,7 +51,7 @@ class FieldOrder:
         ConfigurationError: A number makes no sense, or not a single batch comes of these fields.
     """
 
-    shards: Sequence[int] | NDArray[Any]
+    shards: Sequence[int] | npt.NDArray[Any]
     batch_size: int
     shuffle: Shuffle = "shards"
     window: int = WINDOW

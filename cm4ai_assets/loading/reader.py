@@ -18,10 +18,9 @@ from typing import Any, Final
 
 import fsspec
 import google_crc32c
-import numpy as np
 
 from cm4ai_assets.errors import TensorStoreError
-from cm4ai_assets.heavy import imagecodecs
+from cm4ai_assets.heavy import imagecodecs, np
 from cm4ai_assets.images.averaging import area_average, compiled
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.placing import is_local

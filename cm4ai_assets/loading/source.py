@@ -14,11 +14,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import ConfigurationError, SelectionError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.reader import CHANNELS, ShardReader
 from cm4ai_assets.loading.transforms import Drawn, Form, Transform, leading_channels
@@ -95,7 +94,7 @@ class FieldSource:
         return item.condition, item.tensor_index
 
     @property
-    def shards(self) -> NDArray[np.int64]:
+    def shards(self) -> npt.NDArray[np.int64]:
         """For each field the number of its shard, among the shards of all conditions."""
         condition = np.unique([item.condition for item in self.items], return_inverse=True)[1]
         shard = np.array([item.tensor_index for item in self.items]) // FIELDS_PER_SHARD
@@ -107,7 +106,7 @@ class FieldSource:
         rows = "\n".join(f"{item.condition} {item.tensor_index} {item.field_id}" for item in self.items)
         return hashlib.sha256(rows.encode()).hexdigest()[:16]
 
-    def read_into(self, position: int, out: NDArray[Any], seed: Sequence[int] | None = None) -> Drawn:
+    def read_into(self, position: int, out: npt.NDArray[Any], seed: Sequence[int] | None = None) -> Drawn:
         """Read the image of a field into `out`; the parameters that its transform had are returned.
 
         Args:
@@ -158,8 +157,8 @@ class FieldSource:
                     remedy="Choose fields of this release, with its method `fields`.",
                 )
 
-    def _scratch(self) -> NDArray[np.uint8]:
-        kept: NDArray[np.uint8] | None = getattr(self._local, "image", None)
+    def _scratch(self) -> npt.NDArray[np.uint8]:
+        kept: npt.NDArray[np.uint8] | None = getattr(self._local, "image", None)
         if kept is None:
             kept = self._local.image = np.empty(self._read_shape, np.uint8)
         return kept

@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.loading.reader import CHANNELS
 
-Image = NDArray[Any]
+Image: TypeAlias = "npt.NDArray[Any]"
 Drawn = dict[str, Any]
 """Parameters of one image: whole numbers and small arrays, by name."""
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.checkpoints import Arrays
 from cm4ai_assets.perturbseq.groups import Groups
@@ -22,7 +20,7 @@ from cm4ai_assets.perturbseq.matrix import Block, StoredMatrix
 
 COUNTS_PER_CELL: Final = 10_000.0
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def still() -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from itertools import combinations, groupby
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.checkpoints import Arrays
 from cm4ai_assets.perturbseq.groups import Groups

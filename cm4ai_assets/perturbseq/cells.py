@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
 import polars as pl
 
+from cm4ai_assets.heavy import np
 from cm4ai_assets.perturbseq import channels, guide_names
 from cm4ai_assets.perturbseq.h5ad import ROWS, H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adEncodingError

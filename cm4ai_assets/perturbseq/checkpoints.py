@@ -12,17 +12,15 @@ import shutil
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.disk import fsync_folder, make_folder, typed_disk_errors
 
 _STATE: Final = "state.npz"
 _BINDING: Final = "binding"
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
 
 
 class Checkpoint:

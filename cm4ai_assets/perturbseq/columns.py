@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np, npt
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError
 
 _MASKED: Final = frozenset({"nullable-integer", "nullable-boolean", "nullable-string-array"})

@@ -11,10 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np, npt
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adError
 from cm4ai_assets.perturbseq.matrix import StoredMatrix

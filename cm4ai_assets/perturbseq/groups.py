@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq.columns import Codes
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adEncodingError
@@ -29,7 +28,7 @@ DEPTH_COLUMNS: Final = ("total_counts", "n_UMI_counts")
 SEPARATOR: Final = "|"
 CONTROL: Final = "NTC"
 
-Ints = npt.NDArray[np.int32]
+Ints: TypeAlias = "npt.NDArray[np.int32]"
 
 
 @dataclass(frozen=True)

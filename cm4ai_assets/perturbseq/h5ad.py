@@ -15,11 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.errors import Cm4aiError
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np
 from cm4ai_assets.perturbseq.columns import Codes, StoredColumn, member, stored_column
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError, NotH5adError
 

@@ -15,12 +15,10 @@ import math
 from array import array
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final, TypeAlias
 
 from cm4ai_assets.compiling import machine_code
+from cm4ai_assets.heavy import np, npt
 
 FINE: Final = 0
 OUT_OF_RANGE: Final = 1
@@ -36,7 +34,7 @@ TARGET, ARM, OWN, BATCH = range(4)
 
 LARGEST_COUNT: Final = float(1 << 24)
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 
 
 def _accumulate(  # pragma: no cover - compiled # noqa: C901, PLR0912, PLR0917 - a loop that numba compiles whole

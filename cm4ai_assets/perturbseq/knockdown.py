@@ -12,18 +12,16 @@ logarithm, from the variance of a ratio of sums over cells; where nothing was se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq.passes import Sums
 
 NORMAL_95: Final = 1.959963984540054
 NONE_SEEN_95: Final = 3.688879454113936
 """Upper end of the 95 % interval of a Poisson mean of which nothing was seen: -log(0.025)."""
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np, npt
 from cm4ai_assets.perturbseq.columns import member
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError

@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-import numpy as np
-import numpy.typing as npt
-
 from cm4ai_assets.cluster.connection import Cluster, key
 from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq.adding import Adding, Floats, totals_of
 from cm4ai_assets.perturbseq.groups import read_groups
 from cm4ai_assets.perturbseq.h5ad import H5ad

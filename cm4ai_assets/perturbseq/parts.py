@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq.adding import Adding, Floats, Stripe
 from cm4ai_assets.perturbseq.checkpoints import Arrays
 

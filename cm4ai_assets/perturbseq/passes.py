@@ -22,9 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.adding import Adding, Stripe, still
 from cm4ai_assets.perturbseq.agreement import Agreement

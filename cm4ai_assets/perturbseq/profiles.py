@@ -14,15 +14,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import fsspec
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from cm4ai_assets.cluster.connection import Connect
 from cm4ai_assets.errors import StoredBytesDamagedError, TensorStoreError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.perturbseq import passes
 from cm4ai_assets.perturbseq.adding import totals_of
 from cm4ai_assets.perturbseq.counts import Choice, find_counts
@@ -57,7 +56,7 @@ ZSTD_LEVEL: Final = 1
 FROM_MATRIX: Final = "the matrix itself"
 _OF_THE_FILE: Final = ("path", "shape", "digest", "size", "counts_in", "source", "source_identity", "license")
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import fsspec
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.profiles import (
     GENES_FILE,
     STATISTICS,

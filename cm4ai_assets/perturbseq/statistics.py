@@ -14,11 +14,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt, special, stats
 from cm4ai_assets.perturbseq import kernel
 from cm4ai_assets.perturbseq.groups import Groups
 from cm4ai_assets.perturbseq.knockdown import remaining, remaining_of_guides
@@ -31,7 +29,7 @@ FEWEST_CELLS: Final = 10
 """Cells below which a target's responders are not counted."""
 STRONGEST: Final = 10
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True)
@@ -89,14 +87,12 @@ def welch(one: Profiles, other: Profiles) -> tuple[Floats, Floats]:
 
     `other` has one target, or as many as `one`.
     """
-    from scipy.special import stdtr  # noqa: PLC0415 - slow to import
-
     n, m = one.cells[:, None], other.cells[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         a, b = one.log_variance / n, other.log_variance / m
         t = (one.log_mean - other.log_mean) / np.sqrt(a + b)
         freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1))
-        p = 2 * stdtr(freedom, -np.abs(t))
+        p = 2 * special.stdtr(freedom, -np.abs(t))
     return t, np.where(np.isnan(p), 1.0, p)
 
 
@@ -131,10 +127,8 @@ def responders(of_targets: Profiles, controls: Profiles, groups: Groups) -> Resp
 
 def _tested(of_targets: Profiles, controls: Profiles) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Welch's t of every gene, and whether it is significant among all genes of its target."""
-    from scipy.stats import false_discovery_control  # noqa: PLC0415 - slow to import
-
     t, p = welch(of_targets, controls)
-    return t, false_discovery_control(p, axis=1, method="bh") <= FALSE_DISCOVERIES
+    return t, stats.false_discovery_control(p, axis=1, method="bh") <= FALSE_DISCOVERIES
 
 
 def _strongest(t: Floats, significant: npt.NDArray[np.bool_], genes: Sequence[str]) -> tuple[str, ...]:

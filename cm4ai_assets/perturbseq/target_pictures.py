@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
-from cm4ai_assets.heavy import Image, ImageDraw
+from cm4ai_assets.heavy import Image, ImageDraw, np
 
 _LINE, _BAND, _BAR = "#2a5fd0", "#c9d8f7", "#2a5fd0"
 _LEFT, _TOP, _BOTTOM = 56, 14, 44

@@ -15,12 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from cm4ai_assets.heavy import h5py
+from cm4ai_assets.heavy import h5py, np, npt
 from cm4ai_assets.perturbseq.counts import find_counts
 from cm4ai_assets.perturbseq.h5ad import H5ad
 from cm4ai_assets.perturbseq.h5ad_errors import H5adDamagedError, H5adEncodingError
@@ -32,7 +29,7 @@ MOST_STRETCHES: Final = 1000
 _ENTRY: Final = np.dtype([("cell", "<i4"), ("gene", "<i4"), ("value", "<f4")])
 _CHUNK: Final = 1 << 17
 
-Rows = npt.NDArray[np.int64]
+Rows: TypeAlias = "npt.NDArray[np.int64]"
 
 
 def by_cells(source: Path, target: Path, *, scratch: Path | None = None, stretch: int = STRETCH_ENTRIES) -> None:

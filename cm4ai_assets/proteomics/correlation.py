@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.proteomics.elution import Elution, Matrix
 
 LARGEST_SHIFT = 6
@@ -73,7 +72,7 @@ def compare(first: Elution, second: Elution) -> PairCorrelation:
     one = np.nan_to_num(first.quantities[rows["first"].to_numpy()])
     other = np.nan_to_num(second.quantities[rows["second"].to_numpy()])
     medians: dict[int, float] = {}
-    values: NDArray[np.float64] = np.empty(0)
+    values: npt.NDArray[np.float64] = np.empty(0)
     common = 0
     for shift in sorted(range(-LARGEST_SHIFT, LARGEST_SHIFT + 1), key=abs):
         _, at_first, at_second = np.intersect1d(first.fractions, second.fractions + shift, return_indices=True)
@@ -93,7 +92,7 @@ def compare(first: Elution, second: Elution) -> PairCorrelation:
     )  # fmt: skip
 
 
-def correlations(one: Matrix, other: Matrix) -> NDArray[np.float64]:
+def correlations(one: Matrix, other: Matrix) -> npt.NDArray[np.float64]:
     """Pearson's r of each row with the same row of the other matrix; rows without variation are left out."""
     one = one - one.mean(axis=1, keepdims=True)
     other = other - other.mean(axis=1, keepdims=True)

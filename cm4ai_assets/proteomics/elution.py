@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.proteomics.names import Sample
 from cm4ai_assets.proteomics.packages import NOWHERE, SourceFile
 from cm4ai_assets.vocabulary import CellLine, CellType, QuantityKind
 
-Matrix = NDArray[np.float64]
-Marks = NDArray[np.int8]
+Matrix: TypeAlias = "npt.NDArray[np.float64]"
+Marks: TypeAlias = "npt.NDArray[np.int8]"
 NOT_STATED = -1
 EXTRAS = ("fraction_mass", "norm_intensity", "standard_fraction")
 """Columns of `secms_profiles` that only sec.csv has."""
@@ -45,7 +44,7 @@ class Elution:
     replicate_id: str
     sample: Sample
     groups: pl.DataFrame
-    fractions: NDArray[np.int16]
+    fractions: npt.NDArray[np.int16]
     runs: tuple[str | None, ...]
     quantities: Matrix
     interpolated: Marks | None
@@ -71,7 +70,7 @@ def smoothed(quantities: Matrix) -> Matrix:
     return total
 
 
-def peaks(quantities: Matrix) -> NDArray[np.bool_]:
+def peaks(quantities: Matrix) -> npt.NDArray[np.bool_]:
     """Where each profile has its peaks.
 
     One pass over the fractions for all profiles at once. While rising, the largest value so far is remembered; when the

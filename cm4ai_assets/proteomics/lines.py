@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.proteomics.problems import TableDamagedError
 
 _LINE_FEED, _QUOTE = 10, 34
@@ -19,17 +17,17 @@ _LINE_FEED, _QUOTE = 10, 34
 class Lines:
     """Where lines begin and end in a text, the number of each in its file, and how many fields it has."""
 
-    starts: NDArray[np.int64]
-    stops: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    fields: NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    stops: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64]
+    fields: npt.NDArray[np.int64]
 
     @property
-    def blank(self) -> NDArray[np.bool_]:
+    def blank(self) -> npt.NDArray[np.bool_]:
         """Lines without anything."""
         return np.asarray(self.starts == self.stops)
 
-    def uneven(self, width: int) -> NDArray[np.bool_]:
+    def uneven(self, width: int) -> npt.NDArray[np.bool_]:
         """Lines that have another number of fields, blank ones aside."""
         return np.asarray((self.fields != width) & ~self.blank)
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.proteomics.columns import flag_list
 from cm4ai_assets.proteomics.elution import EXTRAS, NOT_STATED, Elution, Marks
 from cm4ai_assets.proteomics.groups import alternatives, group_flags, members
@@ -104,14 +103,16 @@ def _runs(rows: pl.DataFrame, file: str, defects: Defects) -> dict[int, str | No
 
 
 def _matrix(
-    values: pl.Series, at: tuple[NDArray[np.int64], NDArray[np.int64]], shape: tuple[int, int]
-) -> NDArray[np.float64]:
+    values: pl.Series, at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], shape: tuple[int, int]
+) -> npt.NDArray[np.float64]:
     matrix = np.full(shape, np.nan)
     matrix[at] = values.fill_null(np.nan).to_numpy()
     return matrix
 
 
-def _marks(values: pl.Series, at: tuple[NDArray[np.int64], NDArray[np.int64]], shape: tuple[int, int]) -> Marks | None:
+def _marks(
+    values: pl.Series, at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]], shape: tuple[int, int]
+) -> Marks | None:
     """Which values were filled in; what has no row of its own was not."""
     if not values.count():
         return None

@@ -7,14 +7,12 @@ what all pictures share (`drawing`). Viridis shows quantities, grey what was not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LABEL, PAPER, centred, font, message, png, shortened
-from cm4ai_assets.heavy import Image, ImageDraw, cv2
+from cm4ai_assets.heavy import Image, ImageDraw, cv2, np, npt
 from cm4ai_assets.proteomics.correlation import PairCorrelation
 from cm4ai_assets.proteomics.elution import Elution, smoothed
 
@@ -26,7 +24,7 @@ _TICK_ROOM: Final = 24
 _DARK: Final = 0.55
 """Share of the scale below which viridis is too dark for dark text."""
 
-_RGB = NDArray[np.uint8]
+_RGB: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 def heat_map(replicates: Sequence[Elution], *, height: int = 300, width: int = 300) -> bytes:
@@ -161,7 +159,7 @@ def _profiles(one: Elution, groups: pl.DataFrame, window: tuple[int, int], heigh
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _colours(shares: NDArray[np.floating]) -> _RGB:
+def _colours(shares: npt.NDArray[np.floating]) -> _RGB:
     # Few steps, evenly spread, compress better than what a palette chosen afterwards would keep of many.
     levels = (np.round(np.clip(shares, 0, 1) * _STEPS) * (255 // _STEPS)).astype(np.uint8)
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB), np.uint8)

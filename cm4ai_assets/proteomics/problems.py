@@ -10,10 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cm4ai_assets.errors import Cm4aiError
+from cm4ai_assets.heavy import np, npt
 
 # Text-level defects, found before a value is looked at.
 BOM = "byte_order_mark"
@@ -90,7 +88,7 @@ class Defects:
         self.rows = 0
         self.lost = 0
         self._examples: list[Defect] = []
-        self._lines: defaultdict[str, list[NDArray[np.int64]]] = defaultdict(list)
+        self._lines: defaultdict[str, list[npt.NDArray[np.int64]]] = defaultdict(list)
         for defect in defects:
             self.add(defect)
 
@@ -108,7 +106,7 @@ class Defects:
         self.add_lines(defect.kind, defect.file, np.array([defect.line]), defect.column, lambda _: defect.detail)
 
     def add_lines(
-        self, kind: str, file: str, lines: NDArray[np.int64], column: str, detail: Callable[[int], str]
+        self, kind: str, file: str, lines: npt.NDArray[np.int64], column: str, detail: Callable[[int], str]
     ) -> None:
         """Note one of a kind for each of several lines of a file; `detail` says what of the n-th."""
         room = max(0, EXAMPLES - self.counts[kind])
@@ -131,7 +129,7 @@ class Defects:
         for kind, lines in other._lines.items():
             self._lines[kind] += lines
 
-    def lines(self, kind: str) -> NDArray[np.int64]:
+    def lines(self, kind: str) -> npt.NDArray[np.int64]:
         """Every line with a defect of a kind that flags rows. Of one file: lines of several are not distinguished."""
         return np.concatenate(self._lines[kind]) if self._lines.get(kind) else np.empty(0, np.int64)
 

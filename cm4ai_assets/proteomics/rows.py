@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
-from numpy.typing import NDArray
 
+from cm4ai_assets.heavy import np, npt, pa
 from cm4ai_assets.proteomics.elution import EXTRAS, NOT_STATED, Elution, Marks, peaks
 from cm4ai_assets.proteomics.problems import Defects
 from cm4ai_assets.tables.proteomics import SECMS_PROFILES, SECMS_PROTEINS
@@ -122,6 +120,6 @@ def _booleans(marks: Marks) -> pl.Series:
     return (values == 1).set(values == NOT_STATED, None)
 
 
-def _fractions_of(marks: NDArray[np.bool_], fractions: NDArray[np.int16]) -> pa.ListArray:
+def _fractions_of(marks: npt.NDArray[np.bool_], fractions: npt.NDArray[np.int16]) -> pa.ListArray:
     offsets = np.concatenate(([0], np.cumsum(marks.sum(axis=1)))).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, fractions[np.nonzero(marks)[1]])

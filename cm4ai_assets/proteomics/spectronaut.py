@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-import numpy as np
 import polars as pl
 
+from cm4ai_assets.heavy import np
 from cm4ai_assets.proteomics.columns import flag_list, read_columns
 from cm4ai_assets.proteomics.elution import Elution
 from cm4ai_assets.proteomics.groups import alternatives, group_flags, members

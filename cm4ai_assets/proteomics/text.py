@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.proteomics.encoding import decoded, prepared
 from cm4ai_assets.proteomics.lines import Lines, lines_of
 from cm4ai_assets.proteomics.problems import (
@@ -53,7 +51,7 @@ class Text:
     header: tuple[str, ...]
     separator: str
     is_quoted: bool
-    line_numbers: NDArray[np.int64]
+    line_numbers: npt.NDArray[np.int64]
     defects: Defects = field(default_factory=Defects)
     header_line: int = 1
 
@@ -193,7 +191,7 @@ def _even(text: bytes, name: str, header: _Header, done: int, defects: Defects) 
 
 
 def _note_ragged(
-    name: str, header: _Header, numbers: NDArray[np.int64], fields: NDArray[np.int64], defects: Defects
+    name: str, header: _Header, numbers: npt.NDArray[np.int64], fields: npt.NDArray[np.int64], defects: Defects
 ) -> None:
     """Note lines that were left out, at the column in which they end, or pass the header's end."""
     for count in np.unique(fields).tolist():

@@ -22,6 +22,7 @@ from cm4ai_assets.references.kinds import Kind, Reference
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.storage.nuclei import nuclei_of
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_TENSORS
@@ -102,8 +103,6 @@ def _of_cells(rows: pl.DataFrame, partition: Partition, held: Held) -> Iterator[
     """The store of the nuclei. Where there is not one nucleus no row names it; then the tensor's row leads to it."""
     paths = rows["path"].unique().to_list()
     if not paths and held.store.has_table(IF_TENSORS.name, partition):
-        from cm4ai_assets.storage.nuclei import nuclei_of  # noqa: PLC0415 - rare, and the library of arrays is slow
-
         tensors = held.store.table(IF_TENSORS.name, partition).collect()["path"]
         stores = [layout.nuclei_path(nuclei_of(path.rsplit("/", 1)[-1].removesuffix(".zarr"))) for path in tensors]
         paths = [path for path in stores if held.store.exists(path)]

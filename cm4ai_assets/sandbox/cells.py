@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.heavy import cv2, simplejpeg
+from cm4ai_assets.heavy import cv2, np, npt, simplejpeg
 from cm4ai_assets.sandbox import proteins, seeds
 from cm4ai_assets.sandbox.plates import Appearance, Field
 from cm4ai_assets.sandbox.stamps import Plane, Stamp, bank
@@ -71,7 +68,7 @@ def paint(field: Field, seed: int) -> dict[str, Plane]:
     return canvases
 
 
-def nuclei(field: Field, seed: int, edge: int = EDGE) -> NDArray[np.uint16]:
+def nuclei(field: Field, seed: int, edge: int = EDGE) -> npt.NDArray[np.uint16]:
     """The nuclei that `paint` paints: 0 where there is none, else the number of the cell, from 1; (y, x).
 
     The lobes of one cell are one nucleus. What another cell covers is left out, as it is in the picture; debris is not
@@ -277,7 +274,7 @@ def _noise(colour: str) -> Plane:
 
 
 @cache
-def _grain() -> NDArray[np.float32]:
+def _grain() -> npt.NDArray[np.float32]:
     edge = EDGE + _MARGIN
     noise = seeds.generator("noise").standard_normal((edge, edge), dtype=np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), 0.5)  # neighbours share light: detector noise is never quite white

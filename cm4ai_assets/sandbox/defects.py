@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-import numpy as np
-
-from cm4ai_assets.heavy import Image, simplejpeg
+from cm4ai_assets.heavy import Image, np, simplejpeg
 from cm4ai_assets.sandbox.cells import EDGE, QUALITY
 from cm4ai_assets.sandbox.zipwriter import ENCRYPTED_FLAG, Packed, pack
 

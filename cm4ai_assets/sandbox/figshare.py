@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from cm4ai_assets.sandbox.h5ad import h5ad
 from cm4ai_assets.sandbox.perturbseq import Experiment, control_whitelist, guide_library
 
 ARTICLE = 27261219
@@ -36,8 +37,6 @@ def _readme() -> bytes:
 
 
 def _matrix() -> bytes:
-    from cm4ai_assets.sandbox.h5ad import h5ad  # noqa: PLC0415 - h5py is slow to import
-
     return h5ad(Experiment())
 
 

@@ -1,7 +1,6 @@
 """How anndata lays an h5ad out on disk: matrix, cells, genes, in this order.
 
-Belongs here: datasets, groups and their attributes. Does not belong here: what stands in them (`perturbseq`). h5py is
-imported when a file is written.
+Belongs here: datasets, groups and their attributes. Does not belong here: what stands in them (`perturbseq`).
 """
 
 from __future__ import annotations
@@ -10,15 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import h5py, np, npt
 from cm4ai_assets.sandbox.perturbseq import CHANNELS, CONTROL, Experiment
-
-if TYPE_CHECKING:
-    import h5py
 
 Layout = Literal["csc", "csr", "dense"]
 Place = Literal["X", "layers/counts"]
@@ -49,8 +43,6 @@ def write_h5ad(
         counts: Where they stand; if not in `X`, then `X` is dense and holds log-normalized values.
         compression: "gzip" or none, as for the published files.
     """
-    import h5py  # noqa: PLC0415 - only whoever writes a file needs it
-
     with h5py.File(path, "w", libver="earliest") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
@@ -224,8 +216,6 @@ def _write_frame(file: h5py.File, name: str, frame: _Frame, compression: str | N
 
 
 def _write_values(group: h5py.Group, name: str, entries: npt.NDArray[Any] | list[str], compression: str | None) -> None:
-    import h5py  # noqa: PLC0415 - see `write_h5ad`
-
     if isinstance(entries, list):
         made = group.create_dataset(name, data=entries, dtype=h5py.string_dtype(), compression=compression)
         made.attrs.update({"encoding-type": "string-array", "encoding-version": "0.2.0"})

@@ -17,9 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.sandbox import plates, seeds
 
 GUIDES_PER_TARGET: Final = 3

@@ -14,10 +14,8 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cm4ai_assets.conditions import CONDITIONS, Condition
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.sandbox import seeds
 from cm4ai_assets.sandbox.plates import Gene, layout
 
@@ -208,7 +206,9 @@ def msstats_features(*, groups: int = 24, seed: int = 0) -> bytes:
     return _table(_MSSTATS, rows, "\t")
 
 
-def elution(groups: Sequence[Group], replicate: Replicate, numbers: Sequence[int], *, seed: int) -> NDArray[np.float64]:
+def elution(
+    groups: Sequence[Group], replicate: Replicate, numbers: Sequence[int], *, seed: int
+) -> npt.NDArray[np.float64]:
     """The profiles of protein groups over fractions: NaN below the detection limit, now and then a true zero."""
     x = np.asarray(numbers, dtype=np.float64)
     noise = seeds.generator("noise", seed, replicate.file)
@@ -307,11 +307,11 @@ def _isoform(gene: Gene) -> Gene:
     return Gene(gene.symbol, gene.ensembl, f"{gene.uniprot}-2", gene.chromosome)
 
 
-def _bell(x: NDArray[np.float64], at: float, width: float) -> NDArray[np.float64]:
+def _bell(x: npt.NDArray[np.float64], at: float, width: float) -> npt.NDArray[np.float64]:
     return np.asarray(np.exp(-(((x - at) / width) ** 2)))
 
 
-def _interpolated(profile: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolated(profile: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The profile with gaps of one fraction filled by their neighbours' mean."""
     filled = profile.copy()
     gap = np.isnan(profile[1:-1]) & ~np.isnan(profile[:-2]) & ~np.isnan(profile[2:])
@@ -331,7 +331,7 @@ def _joined(parts: Iterable[str]) -> str:
     return ";".join(parts)
 
 
-def _listed(counts: NDArray[np.int64]) -> str:
+def _listed(counts: npt.NDArray[np.int64]) -> str:
     return "|".join(map(str, counts))
 
 

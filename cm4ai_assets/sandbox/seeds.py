@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 
-import numpy as np
+from cm4ai_assets.heavy import np
 
 
 def number(*parts: object) -> int:

@@ -13,17 +13,14 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeAlias
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.heavy import cv2
+from cm4ai_assets.heavy import cv2, np, npt
 from cm4ai_assets.sandbox import seeds
 
-Plane = NDArray[np.uint8]  # grey levels
-Layer = NDArray[Any]  # brightness as floating point, about 0 to 1
+Plane: TypeAlias = "npt.NDArray[np.uint8]"  # grey levels
+Layer: TypeAlias = "npt.NDArray[Any]"  # brightness as floating point, about 0 to 1
 
 CELLS = 10
 _BLURRED = 5  # every so many cells, one lies out of the plane of focus

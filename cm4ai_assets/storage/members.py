@@ -11,23 +11,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, overload
 
-import numpy as np
-from numpy.typing import NDArray
+from cm4ai_assets.heavy import np, npt
 
 _UTF8: Final = 0x0800
 _AT_ONCE: Final = 256
-_COLUMNS: Final = np.dtype(
-    [
-        ("method", "u2"),
-        ("flags", "u2"),
-        ("crc32", "u4"),
-        ("compressed_size", "i8"),
-        ("size", "i8"),
-        ("header_offset", "i8"),
-        ("boundary", "i8"),
-        ("mode", "u2"),
-    ]
-)
+_COLUMNS: Final = [
+    ("method", "u2"),
+    ("flags", "u2"),
+    ("crc32", "u4"),
+    ("compressed_size", "i8"),
+    ("size", "i8"),
+    ("header_offset", "i8"),
+    ("boundary", "i8"),
+    ("mode", "u2"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class Members(Sequence[Member]):
             begin = end
 
 
-def _boundaries(offsets: NDArray[np.int64], start: int) -> NDArray[np.int64]:
+def _boundaries(offsets: npt.NDArray[np.int64], start: int) -> npt.NDArray[np.int64]:
     """The offset of what follows each member: the next one that begins behind it, or the central directory."""
     following = np.append(np.sort(offsets), start)
     behind = following[np.searchsorted(following[:-1], offsets, side="right")]

@@ -14,14 +14,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import fsspec
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.recorded import METADATA, read_table, require_files, stated_record
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, NUCLEI
 from cm4ai_assets.storage.tensors import chunk_edge, tensor_id, zarr_store
@@ -36,7 +35,7 @@ DIMENSIONS: Final = ("field", "y", "x")
 CELLS_FILE: Final = "cells.parquet"
 FIELDS_FILE: Final = "fields.parquet"
 
-Labels = NDArray[np.uint16]
+Labels: TypeAlias = "npt.NDArray[np.uint16]"
 
 FIELDS_SCHEMA: Final = pl.Schema(
     {

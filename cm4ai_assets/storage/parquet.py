@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
+
+from cm4ai_assets.heavy import pa, pq
 
 ROW_GROUP = 65_536
 STRETCH = 8 * ROW_GROUP

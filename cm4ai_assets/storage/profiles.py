@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import fsspec
-import numpy as np
 import polars as pl
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.heavy import np
 from cm4ai_assets.storage.recorded import METADATA, read_table, require_files, stated_record
 from cm4ai_assets.storage.tensors import zarr_store
 

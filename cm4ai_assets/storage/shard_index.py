@@ -6,19 +6,18 @@ Belongs here: reading it, and refusing one that lacks what it should know. Does 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, IMAGE, Sharded
 
 CHECKSUM: Final = 4
 """Bytes of crc32c after the index, and after each chunk."""
 
-Entries = NDArray[np.uint64]
+Entries: TypeAlias = "npt.NDArray[np.uint64]"
 
 
 def index_size(chunks_per_field: int) -> int:

@@ -20,10 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
 
-from cm4ai_assets.heavy import imagecodecs
+from cm4ai_assets.heavy import imagecodecs, np, npt
 from cm4ai_assets.storage.disk import write_whole
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import ABSENT_CHUNK, FIELDS_PER_SHARD, Sharded
@@ -33,7 +31,7 @@ from cm4ai_assets.storage.tensors import chunk_edge
 ZSTD_LEVEL: Final = 1
 
 
-def compress(plane: NDArray[Any]) -> list[bytes]:
+def compress(plane: npt.NDArray[Any]) -> list[bytes]:
     """The chunks of a square plane as they stand in a shard, row by row; of any unsigned type, little endian."""
     edge = chunk_edge(plane.shape[0])
     chunks = []

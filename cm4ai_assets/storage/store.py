@@ -22,7 +22,7 @@ import polars as pl
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.settings import Settings
-from cm4ai_assets.storage import documents, layout
+from cm4ai_assets.storage import documents, layout, parquet
 from cm4ai_assets.storage.documents import PublishedDocument, StagedDocument
 from cm4ai_assets.storage.file_digests import FileDigests, Files, Publication
 from cm4ai_assets.storage.filesystems import open_filesystem
@@ -262,8 +262,6 @@ class Store:
 
         `credit` goes into the file's own metadata: dataset, version, licence.
         """
-        from cm4ai_assets.storage import parquet  # noqa: PLC0415 - readers need no pyarrow
-
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"
@@ -281,8 +279,6 @@ class Store:
         credit: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[StagedTable]:
         """See `stage_table`, for a long table, whose rows come a stretch at a time and are never all in memory."""
-        from cm4ai_assets.storage import parquet  # noqa: PLC0415 - readers need no pyarrow
-
         described = table(name)
         with self.staging.folder() as folder:
             path = folder / "data.parquet"

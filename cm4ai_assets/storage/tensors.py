@@ -14,13 +14,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import fsspec
-import numpy as np
-from numpy.typing import NDArray
 
 from cm4ai_assets.errors import TensorStoreError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.recorded import METADATA, absent_files, require_files, stated_record
 from cm4ai_assets.storage.shard_names import ARRAY, FIELDS_PER_SHARD, REMEDY, shard_key
@@ -38,7 +37,7 @@ CHANNEL_COUNT: Final = 4
 LARGEST_CHUNK_EDGE: Final = 1024
 FIRST_PUBLISHED_IN: Final = "first_published_in"
 
-Pixels = NDArray[np.uint8]
+Pixels: TypeAlias = "npt.NDArray[np.uint8]"
 
 
 class Failure(NamedTuple):

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from cm4ai_assets.cells.crops import corner_of, cut
 from cm4ai_assets.cells.findings import counts
@@ -22,6 +20,7 @@ from cm4ai_assets.defs.pages import picture, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.names import short_label
 from cm4ai_assets.images.pictures import evenly
 from cm4ai_assets.loading.reader import ShardReader
@@ -128,7 +127,7 @@ def _crops(cells: pl.DataFrame, reader: ShardReader, labels: zarr.Array[Any]) ->
 
 def _with_masks(
     shown: pl.DataFrame, reader: ShardReader, labels: zarr.Array[Any]
-) -> Iterator[tuple[str, Pixels, NDArray[np.bool_]]]:
+) -> Iterator[tuple[str, Pixels, npt.NDArray[np.bool_]]]:
     size = round(CROP * reader.edge / REFERENCE_EDGE)
     for row in shown.iter_rows(named=True):
         corner = corner_of(row["centroid_y"], row["centroid_x"], size)

@@ -14,11 +14,10 @@ from datetime import date
 from typing import TypeVar
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.heavy import pa, pq
 from cm4ai_assets.lineage.delivered import Delivered
 from cm4ai_assets.lineage.published import PublishedFile, PublishedFiles
 from cm4ai_assets.publication.stated import Stated, stated_by

@@ -14,8 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
+from cm4ai_assets.heavy import pa
 from cm4ai_assets.publication.crate.facts import StoredArray
 from cm4ai_assets.publication.crate.ids import schema_id
 from cm4ai_assets.publication.crate.terms import EVI_SCHEMA, Entity
