@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cm4ai_assets.cycles import seldom_collecting
+from cm4ai_assets.cycles import made_to_stay
 
-with seldom_collecting():
+with made_to_stay():
     from cm4ai_assets.defs.assembly import build
 
     defs = build()

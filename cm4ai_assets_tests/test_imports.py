@@ -43,19 +43,33 @@ def test_the_code_location_loads_without_the_libraries_of_its_steps() -> None:
     assert not (HEAVY | {"alembic", "dagster._core.storage.event_log", "sqlalchemy"}) & set(loaded)
 
 
-def test_python_looks_for_cycles_seldom_only_while_the_code_location_loads() -> None:
+def test_python_looks_for_cycles_only_among_what_is_made_after_the_code_location() -> None:
     code = """
-        import gc, json
-        from cm4ai_assets import cycles
+        import gc, json, weakref
         before, looks = gc.get_threshold(), []
         gc.callbacks.append(lambda phase, info: looks.append(phase))
         import cm4ai_assets.definitions
-        print(json.dumps([len(looks) // 2, gc.get_threshold() == before]))
+        gc.callbacks.clear()
+        class Cycle: pass
+        cycle = Cycle()
+        cycle.itself, made = cycle, weakref.ref(cycle)
+        del cycle
+        gc.collect()
+        as_before = gc.isenabled() and gc.get_threshold() == before
+        print(json.dumps([len(looks) // 2, as_before, gc.get_freeze_count(), made() is None]))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, capture_output=True, text=True)
-    looks, as_before = json.loads(done.stdout)
+    looks, as_before, frozen, freed = json.loads(done.stdout)
+    assert looks < 5, "before Python is asked to look for none there are two or three; at its own threshold 458"
     assert as_before
-    assert looks < 50, "at Python's own threshold there are 458"
+    assert frozen > 100_000
+    assert freed
+
+
+def test_who_looks_for_no_cycles_at_all_is_left_so() -> None:
+    code = "import gc; gc.disable(); import cm4ai_assets.definitions; print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
 
 
 def test_help_lists_the_commands_that_the_modules_add() -> None:

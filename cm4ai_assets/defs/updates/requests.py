@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from cm4ai_assets.defs.names import IN_PROGRESS, REASON_TAG
 from cm4ai_assets.defs.partitions import partition_key, partition_of
@@ -125,6 +124,8 @@ def under_way(instance: dg.DagsterInstance) -> set[tuple[str, Partition]]:
 
 def backfills_of(instance: dg.DagsterInstance, tables: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """By job, the asset backfills under way that may still make one of the job's tables."""
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # noqa: PLC0415 - slow to import
+
     running = instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED]))
     wanted = {job: {dg.AssetKey(name) for name in names} for job, names in tables.items()}
     return {
