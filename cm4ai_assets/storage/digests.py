@@ -19,7 +19,7 @@ ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sh
 """Digest types as the archive names them, and as hashlib does."""
 
 BLOCK = 1024 * 1024
-_MEMORY, _AHEAD = 4 * BLOCK, 4  # bytes of a piece of memory, and how many are filled and read in turn
+_MEMORY, _AHEAD = 4 * BLOCK, 8  # bytes of a piece of memory, and how many are filled and read in turn
 _BLOCKS = "blocks"
 
 
