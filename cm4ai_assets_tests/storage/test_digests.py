@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from pathlib import Path
 
@@ -120,3 +122,18 @@ def test_what_was_read_into_the_memory_of_digests_is_not_copied(monkeypatch: pyt
         assert digests.room() == room, "what was not handed over is given again"
         assert digests.blocks() == BlockDigests(sha256(data), len(data), of_blocks(data))
         assert digests.digests()["MD5"] == md5(data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+@pytest.mark.parametrize(("published", "awaited"), [("MD5", "MD5"), ("SHA-512", "SHA-512"), (None, "SHA-256")])
+def test_the_other_digests_give_way_to_the_one_that_is_awaited(published: str | None, awaited: str) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with Digests([published]) as digests:
+        digests.update(bytes(2 * BLOCK))
+        given = {
+            kind: thread.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result() - own
+            for kind, thread in digests._threads.items()
+        }
+    assert given.pop(awaited) == 0
+    assert set(given.values()) == {min(module._GIVEN, 19 - own)}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
