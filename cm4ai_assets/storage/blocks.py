@@ -26,16 +26,18 @@ from cm4ai_assets.storage.bytes import LocalBytes, RemoteBytes
 BLOCK_SIZE: Final = 64 * 1024
 
 
-class _Hash(Protocol):
-    def update(self, data: memoryview, /) -> object: ...
-    def digest(self) -> bytes: ...
+class Hash(Protocol):
+    """As hashlib's objects are."""
+
+    def update(self, data: memoryview, /) -> object: ...  # noqa: D102
+    def digest(self) -> bytes: ...  # noqa: D102
 
 
-_HASHES: Final[Mapping[str, Callable[[bytes | memoryview], _Hash]]] = {
-    "blake3 of blocks": blake3,  # a quarter of the time of SHA-256 (decision 40)
-    "sha256 of blocks": hashlib.sha256,
+_BLAKE3, _SHA256 = "blake3 of blocks", "sha256 of blocks"
+_HASHES: Final[Mapping[str, Callable[[bytes | memoryview], Hash]]] = {
+    _BLAKE3: blake3,  # a quarter of the time of the other (decision 40)
+    _SHA256: hashlib.sha256,
 }
-_KIND, _WHOLE_KIND = _HASHES
 _DIGEST_SIZE: Final = 32  # of either
 
 
@@ -53,12 +55,12 @@ class BlockDigests:
     sha256: str
     size: int
     digests: bytes
-    kind: str = _KIND
+    kind: str = _BLAKE3
 
     @classmethod
     def of_one_block(cls, sha256: str, size: int) -> BlockDigests:
         """Those of a blob of at most one block, which its name already states."""
-        return cls(sha256, size, bytes.fromhex(sha256) if size else b"", _WHOLE_KIND)
+        return cls(sha256, size, bytes.fromhex(sha256) if size else b"", _SHA256)
 
     def fault(self, first: int, data: bytes) -> int | None:
         """The offset of the first block that is not as recorded; None if all are.
@@ -109,7 +111,7 @@ class BlockHash:
     """The digests of a stream's blocks, as the stream passes: like hashlib's objects, it takes pieces of any size."""
 
     def __init__(self) -> None:
-        self._closed, self._open, self._room = bytearray(), _HASHES[_KIND](b""), BLOCK_SIZE
+        self._closed, self._open, self._room = bytearray(), blake3(), BLOCK_SIZE
 
     def update(self, data: bytes | memoryview) -> None:
         """Take the next bytes of the stream."""
@@ -121,7 +123,7 @@ class BlockHash:
             view = view[len(piece) :]
             if not self._room:
                 self._closed += self._open.digest()
-                self._open, self._room = _HASHES[_KIND](b""), BLOCK_SIZE
+                self._open, self._room = blake3(), BLOCK_SIZE
 
     def digest(self) -> bytes:
         """BLAKE3 of each block so far, one after the other; the last block may be shorter."""

@@ -15,9 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-from cm4ai_assets.storage.blocks import BlockDigests, BlockHash
+from cm4ai_assets.storage.blocks import BlockDigests, BlockHash, Hash
 
 ALGORITHMS = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Digest types as the archive names them, and as hashlib does."""
@@ -31,11 +31,6 @@ _GIVEN = 3  # steps of niceness, each a quarter of a share: enough for MD5, and 
 def listing_digest(files: Mapping[str, str]) -> str:
     """SHA-256 of a folder: over the names of its files, sorted, and the SHA-256 of each, as `sha256sum` lists them."""
     return hashlib.sha256("".join(f"{files[name]}  {name}\n" for name in sorted(files)).encode()).hexdigest()
-
-
-class _Hash(Protocol):
-    def update(self, data: memoryview, /) -> None: ...
-    def digest(self) -> bytes: ...
 
 
 class Digests:
@@ -57,12 +52,12 @@ class Digests:
             kind: ThreadPoolExecutor(1, f"hash-{kind}", initializer=None if kind in awaited else _give_way)
             for kind in self._hashes
         }
-        self._pending: deque[tuple[memoryview, list[Future[None]]]] = deque()
+        self._pending: deque[tuple[memoryview, list[Future[object]]]] = deque()
         self._made = 0  # pieces of memory
         self._free: list[memoryview] = []
         self._open, self._filled, self._passed = memoryview(b""), 0, 0
 
-    def _fresh(self) -> dict[str, _Hash]:
+    def _fresh(self) -> dict[str, Hash]:
         named = {kind: hashlib.new(ALGORITHMS[kind], usedforsecurity=False) for kind in self._kinds}
         return {**named, _BLOCKS: BlockHash()}
 
