@@ -67,13 +67,16 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _in_its_folder() -> Iterator[None]:
-    """A module leaves the process in the folder in which it began: what runs after it starts programs there."""
-    folder = Path.cwd()
+def _as_it_was() -> Iterator[None]:
+    """A module leaves the process in the folder and with the instance that it found: what runs after it has both."""
+    folder, home = Path.cwd(), os.environ.get("DAGSTER_HOME")
     yield
-    left = Path.cwd()
+    left, made = Path.cwd(), os.environ.pop("DAGSTER_HOME", None)
     os.chdir(folder)
+    if home is not None:
+        os.environ["DAGSTER_HOME"] = home
     assert left == folder, "a test has changed the working directory"
+    assert made == home, "a test has opened an instance without a DAGSTER_HOME of its own"
 
 
 @pytest.fixture

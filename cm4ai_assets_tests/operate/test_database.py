@@ -216,6 +216,7 @@ def test_a_run_that_another_machine_makes_is_alive_and_dead_when_it_has_not_been
 def _job() -> None: ...
 
 
+@pytest.mark.usefixtures("home")
 def test_a_run_that_the_database_left_alone_is_recorded_as_failed_once_it_is_back(
     store: Store, url: str, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
