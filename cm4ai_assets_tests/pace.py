@@ -23,7 +23,7 @@ TESTS: Final = Path(__file__).parent
 
 # Modules of which forked processes read images begin, in processes in which nothing else has run: some libraries wait
 # for ever in a process that was forked from one in which they had threads.
-FORKING: Final = ("loading/test_loader.py", "test_access.py")
+FORKING: Final = ("loading/test_loader.py", "loading/test_reader.py", "test_access.py")
 
 # Modules that take ten seconds or more, and how long, measured on two cores. The longest begin, so that all test
 # processes end together, and all of them are slow: `make test-quick` leaves them out.

@@ -92,7 +92,8 @@ def _create(target: str, data: bytes, results: multiprocessing.Queue[bool]) -> N
 
 
 def test_of_many_processes_one_creates_the_name(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")  # what is forked from a process with threads may hang
+    context.set_forkserver_preload([__name__])
     for attempt in range(5):
         results: multiprocessing.Queue[bool] = context.Queue()
         target = str(tmp_path / f"record{attempt}")

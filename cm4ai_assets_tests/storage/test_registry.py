@@ -72,7 +72,8 @@ def _register(url: str, scratch: Path, record: ReleaseRecord, start: Any) -> Non
 
 
 def test_two_processes_that_register_two_datasets_of_one_month_at_once_lose_none(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")  # what is forked from a process with threads may hang
+    context.set_forkserver_preload([__name__])
     for attempt in range(10):
         url, start = str(tmp_path / f"storage{attempt}"), context.Barrier(2)
         workers = [context.Process(target=_register, args=(url, tmp_path, record, start)) for record in (JUNE, TWIN)]
