@@ -36,7 +36,6 @@ from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneD
 from cm4ai_assets.images.fields import FieldPlan, assemble, eligible_fields
 from cm4ai_assets.images.listing import image_rows
 from cm4ai_assets.images.manifest import read_manifest
-from cm4ai_assets.images.ordered import in_order
 from cm4ai_assets.images.pictures import channel_picture, evenly
 from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.plain import size_in_words
@@ -56,6 +55,7 @@ from cm4ai_assets.storage.zips import (
     require_safe,
 )
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_IMAGES
+from cm4ai_assets.threads import in_order
 from cm4ai_assets.transfer.pieces import Traffic
 from cm4ai_assets.updates.availability import missing
 

@@ -18,8 +18,8 @@ import polars as pl
 
 from cm4ai_assets.cells.products import Product
 from cm4ai_assets.heavy import np
-from cm4ai_assets.images.ordered import cores, in_order
 from cm4ai_assets.storage.nuclei import Labels, labels_digest, open_labels, read_labels
+from cm4ai_assets.threads import cores, in_order
 
 if TYPE_CHECKING:
     import zarr

@@ -19,12 +19,12 @@ from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.counting import LEVELS
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.storage.tensors import Pixels
+from cm4ai_assets.tables.images import BLUE
 
 # A ring, in pixels at edge length 1024. What lies nearer shares light with the nucleus; see docs/decisions/0028.
 RING_GAP: Final = 2.0
 RING_WIDTH: Final = 10.0
 
-_BLUE: Final = list(PLANES).index("blue")
 _LEAST_CONTRAST: Final = 1.0
 
 Columns: TypeAlias = "dict[str, npt.NDArray[Any]]"
@@ -62,7 +62,7 @@ class Meter:
         nucleus, ring = found["nucleus_blue_mean"], found["ring_blue_mean"]
         found["glow"] = np.where(nucleus > 0, ring / np.maximum(nucleus, 1e-6), np.nan)
         contrast = nucleus - np.nan_to_num(ring)
-        found["edge_sharpness"] = self._sharpness(planes[_BLUE], labels, nuclei, contrast)
+        found["edge_sharpness"] = self._sharpness(planes[BLUE], labels, nuclei, contrast)
         return found
 
     def _shapes(self, labels: Labels, count: int) -> Columns:

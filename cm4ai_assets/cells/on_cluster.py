@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cm4ai_assets.cells.passes import CellsProgress, FieldWork, chunks_per_field, collected, field_calls
 from cm4ai_assets.cluster.connection import Cluster
 from cm4ai_assets.images.cluster import ClusterPass
-from cm4ai_assets.images.ordered import keep_opencv_on_one_thread
+from cm4ai_assets.images.opencv import keep_opencv_on_one_thread
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.file_digests import Files
 from cm4ai_assets.storage.nuclei import NucleiRecord

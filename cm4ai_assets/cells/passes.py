@@ -24,7 +24,7 @@ import polars as pl
 from cm4ai_assets.cells.measure import Columns, Meter
 from cm4ai_assets.cells.plausible import judged
 from cm4ai_assets.cells.segment import ALGORITHM, Segmented, Segmenter
-from cm4ai_assets.images.ordered import cores, in_order, opencv_on_one_thread
+from cm4ai_assets.images.opencv import opencv_on_one_thread
 from cm4ai_assets.images.pixels import PROGRESS_INTERVAL, WINDOW_PER_WORKER
 from cm4ai_assets.storage.nuclei import (
     CELLS_FILE,
@@ -42,8 +42,9 @@ from cm4ai_assets.storage.shard_names import NUCLEI
 from cm4ai_assets.storage.sharding import ShardFiles, Shards, array_metadata, compress, write_metadata
 from cm4ai_assets.storage.tensors import FIRST_PUBLISHED_IN, Pixels, StoreRecord, chunk_edge
 from cm4ai_assets.tables.cells import MEASURED
+from cm4ai_assets.tables.images import BLUE
+from cm4ai_assets.threads import cores, in_order
 
-_BLUE: Final = 2
 _FRAMES_WAITING: Final = 32
 _JUDGED: Final = ("plausible", "defects")
 _OF_CELLS: Final = pl.Schema({column.name: column.dtype for column in MEASURED})
@@ -92,7 +93,7 @@ class FieldWork:
     def __call__(self, index: int) -> Field:
         """Read, segment, measure and compress one field."""
         planes = self._fields.read(index)
-        found: Segmented = self._segmenter(planes[_BLUE])
+        found: Segmented = self._segmenter(planes[BLUE])
         return Field(
             index=index,
             segmented_as=(found.nuclei, found.specks, found.level, found.reason),

@@ -6,7 +6,6 @@ name on the disk (`folder`).
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -19,13 +18,14 @@ from cm4ai_assets.exports.folder import ExportFolder
 from cm4ai_assets.exports.parts import Part, Plan
 from cm4ai_assets.exports.provenance import Origin, readme
 from cm4ai_assets.storage.disk import require_space
+from cm4ai_assets.threads import cores
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is to do, and what is counted; from one thread at a time."""
 
 _README = "README.md"
 # Encoding images takes a core each; what is gained beyond four is lost to the disk.
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, cores())
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from cm4ai_assets.heavy import Image, np
 from cm4ai_assets.images.colour import DARK, colour_of_sums, contradicts
 from cm4ai_assets.images.decode import PLANES, Plane
 from cm4ai_assets.images.names import parse_image_name
-from cm4ai_assets.images.ordered import cores, in_order
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.tensors import DIMENSIONS, StoreRecord, read_plane, tensor_digest
 from cm4ai_assets.storage.zips import MemberUnreadableError, read_member
 from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets.threads import cores, in_order
 
 if TYPE_CHECKING:
     import zarr

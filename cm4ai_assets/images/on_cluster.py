@@ -16,7 +16,7 @@ from cm4ai_assets.cluster.connection import Cluster
 from cm4ai_assets.images.cluster import ClusterPass
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE
 from cm4ai_assets.images.fields import FieldPlan
-from cm4ai_assets.images.ordered import keep_opencv_on_one_thread
+from cm4ai_assets.images.opencv import keep_opencv_on_one_thread
 from cm4ai_assets.images.pixels import ImageWork, Passed, PassProgress, collected, image_calls, require_divisor
 from cm4ai_assets.images.shards import StoreWriter, chunks_per_field
 from cm4ai_assets.storage.blobs import BlobStore

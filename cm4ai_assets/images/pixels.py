@@ -29,13 +29,14 @@ from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.images.colour import full_level
 from cm4ai_assets.images.counting import histogram
 from cm4ai_assets.images.decode import PLANES, SOURCE_EDGE, ImageProblem, PlaneDecoder
-from cm4ai_assets.images.ordered import cores, in_order, opencv_on_one_thread
+from cm4ai_assets.images.opencv import opencv_on_one_thread
 from cm4ai_assets.images.quality import FocusMeter, PlaneQuality, statistics
 from cm4ai_assets.images.quality_table import QualityWriter
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, Failure, StoreRecord, TensorDigest
 from cm4ai_assets.storage.zips import MemberUnreadableError, read_member
+from cm4ai_assets.threads import cores, in_order
 
 if TYPE_CHECKING:
     from cm4ai_assets.images.fields import FieldPlan

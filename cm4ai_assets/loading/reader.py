@@ -27,6 +27,7 @@ from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, Entries, index_size, sound_entries
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels, chunk_edge, read_record
+from cm4ai_assets.threads import cores
 
 CHANNELS: Final = tuple(range(CHANNEL_COUNT))
 
@@ -250,8 +251,8 @@ def default_threads(storage: str, share: int = 1) -> int:
         storage: The storage, as in CM4AI_STORAGE.
         share: Processes that share the cores.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // share) if is_local(_filesystem(storage)) else max(REMOTE_THREADS, cores // share)
+    each = cores() // share
+    return max(1 if is_local(_filesystem(storage)) else REMOTE_THREADS, each)
 
 
 def _filesystem(storage: str) -> fsspec.AbstractFileSystem:

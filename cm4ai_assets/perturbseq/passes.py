@@ -13,7 +13,6 @@ into one (docs/decisions/0021). Of what workers of a cluster add up, one stripe 
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +29,7 @@ from cm4ai_assets.perturbseq.checkpoints import Arrays, Checkpoint
 from cm4ai_assets.perturbseq.groups import Groups
 from cm4ai_assets.perturbseq.matrix import Block, StoredMatrix
 from cm4ai_assets.perturbseq.parts import Part
+from cm4ai_assets.threads import cores
 
 CODE_VERSION: Final = 1
 """Another version of the pass and of what follows from it gives another store, and takes up no checkpoint of before."""
@@ -43,7 +43,7 @@ KEPT_BYTES: Final = 256 << 20
 """Finished stripes that are kept in memory. More of them, and those of a pass that takes longer than the time between
 checkpoints, go to the scratch disk."""
 SAVE_SECONDS: Final = 30.0
-WORKERS: Final = min(len(os.sched_getaffinity(0)), 8)
+WORKERS: Final = min(cores(), 8)
 """Threads that add up genes side by side, where the matrix stands by genes."""
 
 

@@ -24,9 +24,10 @@ from cm4ai_assets.sandbox.defects import Defect, DefectKind, damaged
 from cm4ai_assets.sandbox.manifest import manifest
 from cm4ai_assets.sandbox.plates import Field
 from cm4ai_assets.sandbox.zipwriter import Packed, ZipWriter, folder, pack
+from cm4ai_assets.threads import cores
 
 COMPOSITE = "blue_red_green"
-_WORKERS = os.cpu_count() or 2
+_WORKERS = cores()
 _CUT_OFF = 0.6  # a truncated ZIP keeps this share of its bytes
 _FIRST_CUT = date(2025, 2, 28)
 

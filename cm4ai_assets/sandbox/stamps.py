@@ -9,7 +9,6 @@ paclitaxel several lobes and bundled microtubules; under vorinostat large flat c
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.heavy import cv2, np, npt
 from cm4ai_assets.sandbox import seeds
+from cm4ai_assets.threads import cores
 
 Plane: TypeAlias = "npt.NDArray[np.uint8]"  # grey levels
 Layer: TypeAlias = "npt.NDArray[Any]"  # brightness as floating point, about 0 to 1
@@ -79,7 +79,7 @@ def textures() -> dict[str, Layer]:
 def bank(condition: Condition) -> tuple[Stamp, ...]:
     """The cells of a condition. The same artwork for every seed."""
     textures()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return tuple(pool.map(lambda n: _Artist(condition, n).stamp(blur=5.0 * (n % _BLURRED == 1)), range(CELLS)))
 
 

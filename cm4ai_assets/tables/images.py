@@ -10,6 +10,7 @@ from cm4ai_assets.tables.schema import Column, Rule, Table
 
 GREY_LEVELS = 256
 CHANNELS = ("red", "green", "blue", "yellow")
+BLUE = CHANNELS.index("blue")  # in which nuclei are stained
 # Colours of an image that no channel is painted in: all planes alike, which tells nothing, and anything else.
 GREY, MIXED = "grey", "mixed"
 

@@ -21,7 +21,7 @@ PACKAGE = "cm4ai_assets"
 ROOMS: tuple[frozenset[str], ...] = tuple(
     frozenset(tier.split())
     for tier in (
-        "cycles heavy",
+        "cycles heavy threads",
         "errors vocabulary identifiers suspects partitioning plain drawing",
         "runbook",
         "causes conditions releases settings findings",

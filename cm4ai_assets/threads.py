@@ -1,18 +1,15 @@
-"""Work in threads with results in order, and with bounded memory.
+"""Work in threads: how many there may be, and results in order with bounded memory.
 
-Belongs here: what every pass over images shares. Does not belong here: what is done to an image or a field.
+Belongs here: what every pass over images, blocks or cells shares. Does not belong here: what is done in them.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any, TypeVar
-
-from cm4ai_assets.heavy import cv2
 
 Result = TypeVar("Result")
 
@@ -28,7 +25,7 @@ def in_order(
         workers: Threads.
         window: Calls that are waiting, being worked on, or done and not yet taken.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="pixels") as pool:
+    with ThreadPoolExecutor(workers, thread_name_prefix="in-order") as pool:
         pending: deque[Future[Result]] = deque()
         try:
             for call in calls:
@@ -39,22 +36,6 @@ def in_order(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def opencv_on_one_thread() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own inside ours."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def keep_opencv_on_one_thread() -> None:
-    """The same for as long as the process lives: for one that does nothing else, a worker's."""
-    cv2.setNumThreads(1)
 
 
 def cores() -> int:
