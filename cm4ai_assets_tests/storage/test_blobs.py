@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
@@ -22,7 +23,7 @@ from cm4ai_assets.errors import (
 from cm4ai_assets.storage.blob_index import Blob
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.storage.blocks import BLOCK_SIZE, BlockDigests, VerifiedBytes
-from cm4ai_assets.storage.digests import Digests
+from cm4ai_assets.storage.digests import BLOCK, Digests
 from cm4ai_assets.storage.layout import verified_path
 from cm4ai_assets_tests.transfer.bench import DATA, digests_of, md5, sha256
 
@@ -336,3 +337,17 @@ def test_all_bytes_are_held_against_the_record_of_their_blocks(store: BlobStore,
     store._fs.rm_file(f"{store._root}/blobs/blocks/{KEY[:2]}/{KEY}")
     store.hold(KEY)
     assert store.recorded_blocks(KEY) is not None, "a record that is gone is made of whole bytes"
+
+
+def test_every_piece_of_many_is_held_by_several_threads(store: BlobStore, tmp_path: Path) -> None:
+    """A blob of more pieces than may wait at once, of which the last is short."""
+    data = np.random.default_rng(0).bytes(20 * BLOCK + 1)
+    large, key = tmp_path / "large", sha256(data)
+    large.write_bytes(data)
+    store.add(large, key, {})
+    store.hold(key)
+    for at in (0, 10 * BLOCK + 5, len(data) - 1):
+        _altered(store, at, path=store.path(key))
+        with pytest.raises(StoredBytesDamagedError, match=f"at offset {at // BLOCK_SIZE * BLOCK_SIZE:,} "):
+            store.hold(key)
+        _altered(store, at, path=store.path(key))
