@@ -51,10 +51,11 @@ def list_images(source: ByteSource, *, release: str, condition: str) -> pl.DataF
 
 def image_rows(directory: ZipDirectory, *, condition: str) -> list[dict[str, object]]:
     """One row per image file, in the order of the central directory, with what is wrong with it."""
-    images = [(member, parse_image_name(file_name(member))) for member in image_members(directory)]
-    names = Counter(member.name for member, _ in images)
-    claims: Counter[tuple[str, str] | None] = Counter(_claim(name) for _, name in images)
-    del claims[None]
+    members = image_members(directory)
+    read = [parse_image_name(file_name(member)) for member in members]
+    claims = [_claim(name) for name in read]
+    names, claimed = Counter(member.name for member in members), Counter(claims)
+    del claimed[None]
     return [
         _row(member, name)
         | {
@@ -63,10 +64,10 @@ def image_rows(directory: ZipDirectory, *, condition: str) -> list[dict[str, obj
                 name,
                 condition=condition,
                 is_duplicate=names[member.name] > 1,
-                is_contested=claims[_claim(name)] > 1,
+                is_contested=claimed[claim] > 1,
             )
         }
-        for member, name in images
+        for member, name, claim in zip(members, read, claims, strict=True)
     ]
 
 
@@ -144,9 +145,10 @@ def _defects(
 
 def _claim(name: ImageName | None) -> tuple[str, str] | None:
     """What only one file may claim to be: a channel of a field. Composites and unknown fields claim nothing."""
-    if name is None or name.field_id is None or name.channel is None:
+    if name is None or name.channel is None:
         return None
-    return name.field_id, name.channel
+    field_id = name.field_id
+    return None if field_id is None else (field_id, name.channel)
 
 
 def _is_image(path: str) -> bool:

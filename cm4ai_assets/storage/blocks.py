@@ -141,6 +141,11 @@ class VerifiedBytes:
         self.size = inner.size
         self._inner, self._blocks = inner, blocks
 
+    @property
+    def sha256(self) -> str:
+        """The digest of all of the bytes. What is read has it, or is refused."""
+        return self._blocks.sha256
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`, as they were published.
 

@@ -27,7 +27,7 @@ _COLUMNS: Final = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each step makes tens of thousands, and a frozen one takes three times as long
 class Member:
     """One entry of the central directory.
 

@@ -14,10 +14,12 @@ import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from cm4ai_assets.errors import ArchiveDamagedError, Cm4aiError
 from cm4ai_assets.heavy import imagecodecs
+from cm4ai_assets.storage.blocks import VerifiedBytes
 from cm4ai_assets.storage.bytes import ByteSource
 from cm4ai_assets.storage.members import Member, Members
 
@@ -65,17 +67,6 @@ class MemberUnreadableError(Cm4aiError):
 
 
 @dataclass(frozen=True, slots=True)
-class ZipDirectory:
-    """The central directory, in its own order; `offset` is where it begins, `reads` how many reads it took."""
-
-    archive: str
-    archive_size: int
-    members: Sequence[Member]
-    offset: int
-    reads: int
-
-
-@dataclass(frozen=True, slots=True)
 class Hazard:
     """Something that makes an archive unsafe: its kind, the member, and what is wrong with it."""
 
@@ -87,12 +78,48 @@ class Hazard:
         return f"{self.member!r} {self.detail}"
 
 
+@dataclass(frozen=True)
+class ZipDirectory:
+    """The central directory, in its own order; `offset` is where it begins."""
+
+    archive: str
+    archive_size: int
+    members: Sequence[Member]
+    offset: int
+
+    @cached_property
+    def hazards(self) -> Sequence[Hazard]:
+        """Everything in the directory that makes the archive unsafe to read or to unpack; empty for a sound one."""
+        found = [hazard for member in self.members for hazard in (*_name_hazards(member), *_entry_hazards(member))]
+        found += _placement_hazards(self)
+        total = sum(member.size for member in self.members)
+        if total > TOTAL_LIMIT:
+            largest = max(self.members, key=lambda member: member.size)
+            found.append(Hazard("bomb", largest.name, f"and the others unpack to {total} bytes (limit {TOTAL_LIMIT})"))
+        return tuple(found)
+
+
+_last: tuple[tuple[str, str], ZipDirectory] | None = None  # of stored bytes, by their digest and name
+
+
 def read_directory(source: ByteSource) -> ZipDirectory:
     """The central directory, by one read of the archive's end and one of the directory where it is longer than that.
+
+    The last one of stored bytes is kept: the same digest means the same directory, and every step of a run asks for it.
 
     Raises:
         ArchiveDamagedError: There is no readable central directory: not a ZIP, cut off, or inconsistent.
     """
+    global _last  # noqa: PLW0603 - a cache of one
+    if not isinstance(source, VerifiedBytes):
+        return _read_directory(source)
+    asked, kept = (source.sha256, source.name), _last
+    if kept is None or kept[0] != asked:
+        _last = kept = (asked, _read_directory(source))
+    return kept[1]
+
+
+def _read_directory(source: ByteSource) -> ZipDirectory:
     file = _PositionedFile(source)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -105,18 +132,7 @@ def read_directory(source: ByteSource) -> ZipDirectory:
             f"{source.name}: the central directory holds {len(members)} members, its end record states {stated}.",
             remedy=_REMEDY,
         )
-    return ZipDirectory(source.name, source.size, members, start, file.reads)
-
-
-def hazards(directory: ZipDirectory) -> list[Hazard]:
-    """Everything in the directory that makes the archive unsafe to read or to unpack; empty for a sound one."""
-    found = [hazard for member in directory.members for hazard in (*_name_hazards(member), *_entry_hazards(member))]
-    found += _placement_hazards(directory)
-    total = sum(member.size for member in directory.members)
-    if total > TOTAL_LIMIT:
-        largest = max(directory.members, key=lambda member: member.size)
-        found.append(Hazard("bomb", largest.name, f"and the others unpack to {total} bytes (limit {TOTAL_LIMIT})"))
-    return found
+    return ZipDirectory(source.name, source.size, members, start)
 
 
 def require_safe(directory: ZipDirectory) -> ZipDirectory:
@@ -125,7 +141,7 @@ def require_safe(directory: ZipDirectory) -> ZipDirectory:
     Raises:
         ArchiveDamagedError: Something is; the message names the members.
     """
-    found = hazards(directory)
+    found = directory.hazards
     if found:
         listed = "; ".join(str(hazard) for hazard in found[:5])
         more = f"; and {len(found) - 5} more" if len(found) > 5 else ""  # noqa: PLR2004
@@ -188,13 +204,12 @@ def _packed(source: ByteSource, member: Member) -> bytes:
 
 
 class _PositionedFile(io.RawIOBase):
-    """A byte source as the file that `zipfile` reads a directory from. Its end is read once, and every read counted."""
+    """A byte source as the file that `zipfile` reads a directory from. Its end is read once."""
 
     def __init__(self, source: ByteSource) -> None:
         self._source, self._position = source, 0
         self._tail_offset = max(0, source.size - TAIL)
         self._tail = source.read_at(self._tail_offset, source.size - self._tail_offset)
-        self.reads = 1
 
     def seekable(self) -> bool:
         return True
@@ -215,11 +230,8 @@ class _PositionedFile(io.RawIOBase):
         if length > DIRECTORY_LIMIT:
             raise zipfile.BadZipFile(f"its central directory claims more than {DIRECTORY_LIMIT} bytes")
         begin = self._position - self._tail_offset
-        if begin >= 0:
-            data = self._tail[begin : begin + length]
-        else:
-            data = self._source.read_at(self._position, length)
-            self.reads += 1
+        in_tail = begin >= 0
+        data = self._tail[begin : begin + length] if in_tail else self._source.read_at(self._position, length)
         self._position += length
         return data
 

@@ -194,7 +194,7 @@ def _hazards(platform: Platform, stored: Acquired) -> tuple[list[str], int]:
             directory = zips.read_directory(source)
         except ArchiveDamagedError as error:
             return [str(error)], 0
-        return [str(hazard) for hazard in zips.hazards(directory)], len(directory.members)
+        return [str(hazard) for hazard in directory.hazards], len(directory.members)
 
 
 @table_asset(IF_IMAGES, group=GROUP, kinds={"parquet"}, tags=TAGS)
