@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cm4ai_assets.drawing import LIMIT, PNG, WEBP
+from cm4ai_assets.drawing import LIMIT, PNG, WEBP, webp_unscaled
 from cm4ai_assets.images.decode import PLANES
 from cm4ai_assets.images.pictures import (
     channel_sheet,
@@ -30,6 +30,28 @@ def opened(data: bytes, mime: str) -> Image.Image:
 
 def noise(seed: int = 0, edge: int = 128) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (4, edge, edge), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("detail", [1, 4, 16, 64])
+@pytest.mark.parametrize("limit", [400, 2_000, 5_000, 12_000, 40_000])
+@pytest.mark.parametrize("least_quality", [0, 60])
+def test_a_photograph_has_the_best_quality_that_fits(
+    detail: int, limit: int, least_quality: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if each quality were tried from the best on, by a few encodings and not up to seven."""
+    small = noise(edge=256 // detail)[:3].transpose(1, 2, 0)
+    picture = Image.fromarray(small).resize((256, 256), Image.Resampling.BICUBIC)
+    sizes = []
+    for quality in (80, 70, 60, 45, 30, 15, 5):
+        target = io.BytesIO()
+        picture.save(target, "WEBP", quality=quality, method=4)
+        sizes.append((quality, target.getvalue()))
+    fitting = next(((quality, data) for quality, data in sizes if len(data) <= limit), (0, None))
+    expected = fitting[1] if fitting[0] >= least_quality else None
+    tried, save = [], Image.Image.save
+    monkeypatch.setattr(Image.Image, "save", lambda *a, **k: (tried.append(k["quality"]), save(*a, **k))[1])
+    assert webp_unscaled(picture, least_quality=least_quality, limit=limit) == expected
+    assert len(tried) <= 4, tried
 
 
 def test_the_overlay_shows_each_channel_in_its_colour() -> None:
