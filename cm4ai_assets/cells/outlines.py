@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cm4ai_assets.images.decode import Plane
 from cm4ai_assets.images.names import short_label
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage.nuclei import Labels, read_labels
-from cm4ai_assets.storage.tensors import Pixels
+from cm4ai_assets.tables.images import BLUE
 
 if TYPE_CHECKING:
     import zarr
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 def with_outlines(
     shown: pl.DataFrame, cells: pl.DataFrame, reader: ShardReader, labels: zarr.Array[Any]
-) -> Iterator[tuple[str, Pixels, Labels, set[int]]]:
-    """Fields with what their picture needs; the condition stands above the sheet."""
+) -> Iterator[tuple[str, Plane, Labels, set[int]]]:
+    """Fields with what their picture needs: label, nuclei's stain, nuclei, the plausible ones' numbers."""
     for field_id, index in shown.select("field_id", "tensor_index").iter_rows():
         sound = cells.filter(pl.col("tensor_index") == index, pl.col("plausible"))["cell"]
-        yield short_label(field_id), reader.read(index), read_labels(labels, index), set(sound)
+        yield short_label(field_id), reader.read(index, [BLUE])[0], read_labels(labels, index), set(sound)

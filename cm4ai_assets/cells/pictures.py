@@ -11,12 +11,12 @@ from typing import Final, TypeAlias
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, LIMIT, PAPER, centred, font, message, png, shortened, webp
 from cm4ai_assets.heavy import Image, ImageDraw, cv2, np, npt
+from cm4ai_assets.images.decode import Plane
 from cm4ai_assets.images.pictures import overlay, sheet, stretched, tile
 from cm4ai_assets.storage.nuclei import Labels
 from cm4ai_assets.storage.tensors import Pixels
 
 SOUND, DOUBTFUL = (60, 220, 90), (255, 150, 0)
-_BLUE: Final = 2
 _BAR: Final = "#2a5fd0"
 _ROWS, _COLUMNS = "ABCDEFGH", range(1, 13)
 _DARK: Final = 0.55
@@ -46,7 +46,7 @@ def outlined(blue: Pixels, labels: Labels, plausible: Collection[int], edge: int
 
 
 def outline_sheet(
-    fields: Iterable[tuple[str, Pixels, Labels, Collection[int]]],
+    fields: Iterable[tuple[str, Plane, Labels, Collection[int]]],
     *,
     columns: int = 3,
     edge: int = 240,
@@ -55,15 +55,12 @@ def outline_sheet(
     """Fields side by side with the outlines of their nuclei, as a WebP picture.
 
     Args:
-        fields: Label, planes (channel, y, x), nuclei and the numbers of the plausible ones; taken one by one.
+        fields: Label, the stain of nuclei (y, x), nuclei and the numbers of the plausible ones; taken one by one.
         columns: Tiles in a row.
         edge: Edge length of a tile.
         limit: Bytes that the picture may have.
     """
-    tiles = [
-        tile(label, outlined(planes[_BLUE], labels, plausible, edge), edge)
-        for label, planes, labels, plausible in fields
-    ]
+    tiles = [tile(label, outlined(blue, labels, plausible, edge), edge) for label, blue, labels, plausible in fields]
     return webp(sheet(tiles, columns, edge), limit=limit)
 
 

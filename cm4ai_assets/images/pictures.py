@@ -30,6 +30,9 @@ _DECADES: Final = 6
 _SUPERSAMPLING: Final = 2
 _TILE_LABEL: Final = 11
 
+OVERLAID: Final = 3
+"""The first so many channels are what an overlay shows."""
+
 _RGB: TypeAlias = "npt.NDArray[np.uint8]"
 Counts: TypeAlias = "npt.NDArray[np.uint32] | npt.NDArray[np.uint64]"
 
@@ -45,10 +48,10 @@ def overlay(planes: Pixels, edge: int) -> _RGB:
     """Microtubules, protein and nucleus as red, green and blue, each stretched; the ER is left out, as in HPA overlays.
 
     Args:
-        planes: (channel, y, x).
+        planes: (channel, y, x), the first `OVERLAID` at least.
         edge: Edge length of the picture.
     """
-    small = [cv2.resize(plane, (edge, edge), interpolation=cv2.INTER_AREA) for plane in planes[:3]]
+    small = [cv2.resize(plane, (edge, edge), interpolation=cv2.INTER_AREA) for plane in planes[:OVERLAID]]
     return np.dstack([stretched(np.asarray(plane, np.uint8)) for plane in small])
 
 

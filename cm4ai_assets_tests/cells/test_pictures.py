@@ -42,7 +42,7 @@ def test_a_sheet_of_outlines_fits_a_page() -> None:
     fields = []
     for seed in range(9):
         blue, labels = pairs(seed, overlap=0.05)
-        fields.append((f"1 A{seed} R1", np.stack([blue] * 4), labels, {1, 2, 3}))
+        fields.append((f"1 A{seed} R1", blue, labels, {1, 2, 3}))
     sheet = _opened(outline_sheet(fields))
     assert sheet.width >= 3 * 240 // 2
 

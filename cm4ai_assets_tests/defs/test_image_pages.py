@@ -17,7 +17,6 @@ from PIL import Image
 
 from cm4ai_assets.defs.images import pages
 from cm4ai_assets.drawing import LIMIT
-from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.images.shards import StoreWriter, compress
 from cm4ai_assets.images.tensors import Product
@@ -124,9 +123,8 @@ def test_the_page_of_a_tensor_shows_channels_and_says_sizes_in_words(array: Any)
     record = StoreRecord("ab" * 32, 64, 4, "cd" * 32, (4_000_000_000,))
     product = cast("Product", SimpleNamespace(record=record, path="t.zarr", images=0, reused=True))
     store = cast("Store", SimpleNamespace(location=lambda path: path))
-    audit = TensorAudit(4, (), 0, ())
     fields = pl.DataFrame({"field_id": [f"B2AI_1_paclitaxel_A1_R{n}_z01" for n in range(4)], "tensor_index": range(4)})
-    page = pages.of_tensor(product, store, audit, fields, array)
+    page = pages.of_tensor(product, store, fields, array)
     assert page["size"] == "4.00 GB"
     (picture,) = pictures(page["channels_shown"])
     assert picture.size[0] in {5 * 132 - 4, (5 * 132 - 4) // 2}  # made smaller where noise does not fit

@@ -6,6 +6,7 @@ Belongs here: which pictures and numbers stand on which page. Does not belong he
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,7 +23,7 @@ from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.names import short_label
-from cm4ai_assets.images.pictures import evenly
+from cm4ai_assets.images.pictures import OVERLAID, evenly
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.plain import size_in_words
 from cm4ai_assets.storage.layout import Partition
@@ -31,6 +32,7 @@ from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import Pixels
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_FIELDS, IF_TENSORS
+from cm4ai_assets.threads import cores
 
 if TYPE_CHECKING:
     import zarr
@@ -56,8 +58,11 @@ def of_cells(cells: pl.DataFrame, fields: pl.DataFrame, product: Product, store:
     shown = counted.filter(pl.col("nuclei") > 0)
     shown = shown[evenly(shown.height, SHEET_FIELDS)]
     reader, labels = ShardReader(store.url, store.address(tensor)), open_labels(product.fs, product.store_path)
-    outlines = outline_sheet(with_outlines(shown, cells, reader, labels))
+    with ThreadPoolExecutor(cores()) as drawing:
+        outlines = drawing.submit(outline_sheet, with_outlines(shown, cells, reader, labels))
+        crops, plates = drawing.submit(_crops, cells, reader, labels), drawing.submit(_plates, counted)
     areas = cells.filter("plausible", ~pl.col("touches_border"))["area"]
+    outlined = "nuclei outlined in some fields, green if plausible, else orange"
     return {
         "nuclei": cells.height,
         "plausible": cells.filter("plausible").height,
@@ -70,12 +75,12 @@ def of_cells(cells: pl.DataFrame, fields: pl.DataFrame, product: Product, store:
         "labels": store.location(product.path),
         "labels_sha256": record.digest,
         "size": size_in_words(record.size),
-        "outlines": picture(outlines, alt="nuclei outlined in some fields, green if plausible, else orange", mime=WEBP),
+        "outlines": picture(outlines.result(), alt=outlined, mime=WEBP),
         "outlines_shown_of": ", ".join(shown["field_id"]),
-        "cells": picture(_crops(cells, reader, labels), alt="single cells, nucleus outlined", mime=WEBP),
+        "cells": picture(crops.result(), alt="single cells, nucleus outlined", mime=WEBP),
         "areas": picture(histogram(areas.to_list(), "pixels of plausible, whole nuclei"), alt="areas", mime=PNG),
         "counts": picture(histogram(per_field, "nuclei of a field"), alt="nuclei per field", mime=PNG),
-        "plates": picture(_plates(counted), alt="nuclei per field on the plates", mime=PNG),
+        "plates": picture(plates.result(), alt="nuclei per field on the plates", mime=PNG),
         **_speed(product),
     }
 
@@ -133,7 +138,8 @@ def _with_masks(
         corner = corner_of(row["centroid_y"], row["centroid_x"], size)
         field = read_labels(labels, row["tensor_index"])[None]
         label = f"{short_label(row['field_id'])} {row['cell']}"
-        yield label, cut(reader.read(row["tensor_index"]), corner, size), cut(field, corner, size)[0] == row["cell"]
+        planes = reader.read(row["tensor_index"], range(OVERLAID))
+        yield label, cut(planes, corner, size), cut(field, corner, size)[0] == row["cell"]
 
 
 def _plates(counted: pl.DataFrame) -> bytes:

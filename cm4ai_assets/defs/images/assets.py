@@ -6,6 +6,7 @@ and the work itself (`images`, `archives`).
 
 # Dagster reads the annotation of `context` itself, not as a string: no `from __future__ import annotations` here.
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -42,6 +43,7 @@ from cm4ai_assets.storage.shard_names import ARRAY
 from cm4ai_assets.storage.tensors import PIXEL_CODE_VERSION, open_array
 from cm4ai_assets.tables.images import CHANNELS, IF_ANTIBODIES, IF_FIELDS, IF_IMAGES, IF_QUALITY, IF_TENSORS
 from cm4ai_assets.tables.release import IF_ARCHIVE
+from cm4ai_assets.threads import cores
 from cm4ai_assets.transfer.acquire import Acquired
 from cm4ai_assets.transfer.errors import AccessDeniedError
 from cm4ai_assets.updates.credit import credit
@@ -281,21 +283,25 @@ def if_pixels(
         )
         quality = product.quality(**where)
         array = open_array(product.fs, product.array_path)
+        drawing = stack.enter_context(ThreadPoolExecutor(cores()))  # beside the audit
+        fields_page = drawing.submit(image_metadata.of_fields, frame, array)
+        tensor_page = drawing.submit(image_metadata.of_tensor, product, platform.store, frame, array)
+        quality_page = drawing.submit(image_metadata.of_quality, quality)
         report = audit_tensor(
             array, product.record, source=source, members=directory.members, fields=frame, quality=quality
         )
         yield from publish(
             context,
             platform.store,
-            Draft(IF_FIELDS, frame, metadata=image_metadata.of_fields(frame, array)),
+            Draft(IF_FIELDS, frame, metadata=fields_page.result()),
             Draft(
                 IF_TENSORS,
                 IF_TENSORS.from_rows([_tensor_row(product, archive["license"])], **where),
                 [Gate(TENSOR_CHECK.name, passed=report.passed, description=report.summary)],
-                image_metadata.of_tensor(product, platform.store, report, frame, array),
+                {**tensor_page.result(), "audit": report.summary},
                 data_version=product.record.digest,
             ),
-            Draft(IF_QUALITY, quality, metadata=image_metadata.of_quality(quality)),
+            Draft(IF_QUALITY, quality, metadata=quality_page.result()),
             commit=product.publish,
         )
 

@@ -15,10 +15,9 @@ from cm4ai_assets.defs.pages import picture, pictures_beside, rows
 from cm4ai_assets.defs.publishing import Metadata
 from cm4ai_assets.drawing import PNG, WEBP
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.images.audit import TensorAudit
 from cm4ai_assets.images.comparison import Pair, at_full_scale, pairs
 from cm4ai_assets.images.names import short_label
-from cm4ai_assets.images.pictures import channel_sheet, contact_sheet, intensity_plot
+from cm4ai_assets.images.pictures import OVERLAID, channel_sheet, contact_sheet, intensity_plot
 from cm4ai_assets.images.summaries import histograms, per_channel, spread
 from cm4ai_assets.images.tensors import Product
 from cm4ai_assets.plain import size_in_words
@@ -52,9 +51,7 @@ def of_fields(fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
     }
 
 
-def of_tensor(
-    product: Product, store: Store, audit: TensorAudit, fields: pl.DataFrame, array: zarr.Array[Any]
-) -> Metadata:
+def of_tensor(product: Product, store: Store, fields: pl.DataFrame, array: zarr.Array[Any]) -> Metadata:
     """What is stored where, from what, how fast, whether it was made now, and what the channels of some fields show."""
     record = product.record
     shown = spread(fields.filter(pl.col("tensor_index").is_not_null()), CHANNELS_OF)
@@ -68,7 +65,6 @@ def of_tensor(
         "size": size_in_words(record.size),
         "share_of_raw_size": round(record.size / record.raw_size, 4) if record.raw_size else 0.0,
         "fields_left_out": len(record.failures),
-        "audit": audit.summary,
         "channels_shown": picture(sheet, alt="channels of some fields, and their overlay", mime=WEBP),
         "channels_shown_of": _names(shown),
         "images_decoded": product.images,
@@ -138,11 +134,13 @@ def _names(fields: pl.DataFrame) -> str:
     return ", ".join(fields["field_id"])
 
 
-def _labelled(fields: pl.DataFrame, array: zarr.Array[Any]) -> Iterator[tuple[str, Pixels]]:
-    """Fields with a label that fits below a thumbnail; the condition stands above the sheet."""
+def _labelled(
+    fields: pl.DataFrame, array: zarr.Array[Any], channels: int | None = None
+) -> Iterator[tuple[str, Pixels]]:
+    """Fields, or their first channels, with a label that fits below a thumbnail; the condition is above the sheet."""
     for field_id, index in fields.select("field_id", "tensor_index").iter_rows():
-        yield short_label(field_id), read_field(array, index)
+        yield short_label(field_id), read_field(array, index, channels)
 
 
 def _sheet(fields: pl.DataFrame, array: zarr.Array[Any], *, alt: str) -> dg.MarkdownMetadataValue:
-    return picture(contact_sheet(_labelled(fields, array)), alt=alt, mime=WEBP)
+    return picture(contact_sheet(_labelled(fields, array, OVERLAID)), alt=alt, mime=WEBP)
