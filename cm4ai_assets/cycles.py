@@ -1,10 +1,11 @@
-"""How often Python looks for cycles among objects while modules are imported.
+"""How often Python looks for cycles among objects: while modules are imported, and as a process ends.
 
 Belongs here: that. It imports next to nothing, so that it comes before all that is slow.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,3 +39,11 @@ def made_to_stay() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+def none_at_the_end() -> None:
+    """Have Python look for no cycles as the process ends, which takes a command of Dagster's a quarter of a second.
+
+    Files are closed and hooks are called as ever; what is in a cycle is given back with the process.
+    """
+    atexit.register(gc.freeze)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import platform
 import subprocess
+import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cm4ai_assets.settings import PROJECT, is_checkout
 
 NAME = "cm4ai_assets"
 _SECONDS = 10
+_LOOKING = threading.Lock()
 _NO_TAG = "0.0.0"
 _DECIDING = (
     *("numpy", "opencv-python-headless", "imagecodecs", "simplejpeg", "numba", "h5py", "google-crc32c"),
@@ -137,9 +139,19 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-@cache
 def running() -> Software:
-    """The software of this process; looked up once."""
+    """The software of this process; looked up once, however many threads ask."""
+    with _LOOKING:
+        return _running()
+
+
+def look_ahead() -> None:
+    """Look up `running()` in a thread of its own: it packs this package and asks git, beside what loads meanwhile."""
+    threading.Thread(target=running, name="software", daemon=True).start()
+
+
+@cache
+def _running() -> Software:
     commit = _commit()
     return Software(
         version=package_version(),

@@ -72,6 +72,23 @@ def test_who_looks_for_no_cycles_at_all_is_left_so() -> None:
     assert done.stdout == "False\n"
 
 
+def test_a_command_ends_without_a_look_for_cycles() -> None:
+    """And with its hooks called, what comes last among them."""
+    code = """
+        import atexit, gc, weakref
+        from cm4ai_assets.cli import main
+        class Kept: pass
+        kept = Kept()
+        weakref.finalize(kept, print, "put away")
+        atexit.register(lambda: print(gc.get_freeze_count() > 0))
+        assert gc.get_freeze_count() == 0
+        main([])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.split("\n")[:2] == ["True", "put away"]
+
+
 def test_help_lists_the_commands_that_the_modules_add() -> None:
     for module, named in COMMANDS.items():
         commands = argparse.ArgumentParser().add_subparsers()

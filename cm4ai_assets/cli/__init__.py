@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from cm4ai_assets import causes
 from cm4ai_assets.cli.commands import COMMANDS, HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, INTERRUPTED, WRONG_USE, complain, err, out
-from cm4ai_assets.cycles import seldom_collecting
+from cm4ai_assets.cycles import none_at_the_end, seldom_collecting
 from cm4ai_assets.errors import ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatmentError
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_USE", "main"]
@@ -29,6 +29,7 @@ _WRONG = (ConfigurationError, SelectionError, UnknownReleaseError, UnknownTreatm
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     words = sys.argv[1:] if argv is None else argv
+    none_at_the_end()
     with seldom_collecting():
         args = _parser(words).parse_args(words)
         return in_words(lambda: args.run(args), debug=args.debug)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from cm4ai_assets import software
 from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.releases import offered, register
 from cm4ai_assets.cli.terminal import DONE, FAILED, err, out
@@ -80,6 +81,7 @@ def materialize_release(asked: str, asked_conditions: Sequence[str], selection: 
         selection: What `--select` takes.
         shows: What is printed of the runs.
     """
+    software.look_ahead()  # every record of what is made asks for it
     from cm4ai_assets.definitions import build as build_definitions  # noqa: PLC0415 - Dagster is slow to import
     from cm4ai_assets.defs.dead_runs import Waiting  # noqa: PLC0415
     from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415
@@ -93,10 +95,10 @@ def materialize_release(asked: str, asked_conditions: Sequence[str], selection: 
     chosen = chosen_assets(defs.resolve_asset_graph(), selection)
     store = Store.from_settings(settings)
     conditions = [str(condition_of(c)) for c in asked_conditions] or [str(c) for c in CONDITIONS]
-    release = _resolve(asked, settings, store)
-    out.print(f"Release {release}: {', '.join(conditions)}; storage {store.location('')}")
     outcomes: list[Outcome] = []
     with open_instance(store, tell=_tell) as instance, bars_on(err):
+        release = _resolve(asked, settings, store, instance)
+        out.print(f"Release {release}: {', '.join(conditions)}; storage {store.location('')}")
         sync_partitions(instance, ReleaseRegistry(store))
         try:
             for outcome in materialize(
@@ -117,10 +119,10 @@ def materialize_release(asked: str, asked_conditions: Sequence[str], selection: 
     return DONE if all(outcome.succeeded for outcome in outcomes) else FAILED
 
 
-def _resolve(key: str, settings: Settings, store: Store) -> str:
+def _resolve(key: str, settings: Settings, store: Store, instance: dg.DagsterInstance) -> str:
     """The release to materialize, registered: the archive is asked only if it has to be."""
     if key == LATEST or (ReleaseKey.is_valid(key) and key not in registered_releases(store)):
-        register(offered(settings), store, settings)
+        register(offered(settings), store, settings, instance)
     return release_to_make(store, key)
 
 

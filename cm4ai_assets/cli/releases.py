@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cm4ai_assets.cli.commands import HELP
 from cm4ai_assets.cli.terminal import DONE, FAILED, complain, err, out
@@ -15,6 +15,9 @@ from cm4ai_assets.releases import ReleaseRecord
 from cm4ai_assets.settings import Settings
 from cm4ai_assets.storage.registry import DAMAGED_REMEDY, ReleaseRegistry
 from cm4ai_assets.storage.store import Store
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 _WIDTH = 80
 
@@ -44,16 +47,17 @@ def offered(settings: Settings) -> list[ReleaseRecord]:
         return client.releases(settings.collection)
 
 
-def register(seen: list[ReleaseRecord], store: Store, settings: Settings) -> list[ReleaseRecord]:
-    """Register what the archive was seen to offer and make it partitions of the Dagster instance; what was new."""
-    from cm4ai_assets.defs.instance import open_instance, sync_partitions  # noqa: PLC0415 - Dagster is slow to import
+def register(
+    seen: list[ReleaseRecord], store: Store, settings: Settings, instance: dg.DagsterInstance
+) -> list[ReleaseRecord]:
+    """Register what the archive was seen to offer and make it partitions of the storage's instance; what was new."""
+    from cm4ai_assets.defs.instance import sync_partitions  # noqa: PLC0415 - Dagster is slow to import
     from cm4ai_assets.defs.release.assets import registered_by_hand  # noqa: PLC0415
 
-    with open_instance(store, tell=err.print) as instance:  # which refuses a storage that is not its own
-        registry = ReleaseRegistry(store)
-        new = registry.register(seen)
-        sync_partitions(instance, registry)
-        instance.report_runless_asset_event(registered_by_hand(settings, len(seen)))
+    registry = ReleaseRegistry(store)
+    new = registry.register(seen)
+    sync_partitions(instance, registry)
+    instance.report_runless_asset_event(registered_by_hand(settings, len(seen)))
     return new
 
 
@@ -67,7 +71,10 @@ def _releases(args: argparse.Namespace) -> int:
         status = complain(error, FAILED, debug=args.debug)
         err.print("What follows is what was registered before.")
     if args.register and seen:
-        new = register(seen, store, settings)
+        from cm4ai_assets.defs.instance import open_instance  # noqa: PLC0415 - Dagster is slow to import
+
+        with open_instance(store, tell=err.print) as instance:  # which refuses a storage that is not its own
+            new = register(seen, store, settings, instance)
         said = f"{len(new)} new of {len(seen)} offered by {settings.dataverse_url}, collection {settings.collection}."
         (err if args.json else out).print(said)
     for damaged in ReleaseRegistry(store).damaged():

@@ -3,8 +3,10 @@
 import hashlib
 import io
 import subprocess
+import threading
 import tomllib
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +73,27 @@ def test_the_environment_names_what_is_installed() -> None:
     assert lines == sorted(lines, key=str.lower)
     assert len(running.environment) == 64
     assert running.commit is None or len(running.commit) == 40
+
+
+def test_the_software_is_looked_up_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, wait = [], threading.Event()
+
+    def source() -> bytes:
+        looked.append(threading.current_thread().name)
+        wait.wait(10)
+        return b"packed"
+
+    monkeypatch.setattr(software, "source", source)
+    software._running.cache_clear()
+    try:
+        software.look_ahead()
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(software.running) for _ in range(4)]
+            wait.set()
+        assert {one.result().source for one in asked} == {hashlib.sha256(b"packed").hexdigest()}
+        assert looked == ["software"]
+    finally:
+        software._running.cache_clear()
 
 
 def test_the_source_is_the_package_as_it_stands_and_the_same_each_time() -> None:
