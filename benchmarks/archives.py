@@ -62,13 +62,13 @@ class Pictures:
         size = sum(len(data) for one in self.fields for data in one.values()) / len(self.fields) / len(PLANES)
         self.inputs = f"{len(self.fields)} {kind} field(s) of {size / 1000:.0f} kB an image, repeated"
 
-    def archive(self, path: Path, fields: int) -> Archive:
+    def archive(self, path: Path, fields: int, condition: Condition = CONDITION) -> Archive:
         """A ZIP of so many fields."""
-        repeated(path, self.fields, fields)
+        repeated(path, self.fields, fields, condition)
         return opened(path)
 
 
-def repeated(path: Path, jpegs: Sequence[Field], fields: int) -> None:
+def repeated(path: Path, jpegs: Sequence[Field], fields: int, condition: Condition) -> None:
     """A ZIP of as many fields as asked for, which repeat the given ones under other names."""
     wells = [f"{row}{column}" for row in "ABCDEFGH" for column in range(1, 13)]
     packed = [{channel: pack("", data) for channel, data in field.items()} for field in jpegs]
@@ -76,9 +76,9 @@ def repeated(path: Path, jpegs: Sequence[Field], fields: int) -> None:
         for number, field in enumerate(islice(cycle(packed), fields)):
             plate, place = divmod(number, len(wells) * 20)
             region, well = divmod(place, len(wells))
-            name = f"B2AI_{plate + 1}_{CONDITION.value.capitalize()}_{wells[well]}_R{region + 1}_z01"
+            name = f"B2AI_{plate + 1}_{condition.value.capitalize()}_{wells[well]}_R{region + 1}_z01"
             for channel in PLANES:
-                archive.add(replace(field[channel], name=f"{CONDITION.value}/{channel}/{name}_{channel}.jpg"))
+                archive.add(replace(field[channel], name=f"{condition.value}/{channel}/{name}_{channel}.jpg"))
 
 
 def fields_in(folder: Path) -> list[Field]:
