@@ -216,7 +216,7 @@ class BlobStore:
     def hold(self, sha256: str) -> None:
         """Read all of the bytes, and hold every block against its record, as whatever reads a part of them does.
 
-        It takes a fifth of the time of `verify`, which asks for the name of the whole and not the record: BLAKE3 is
+        It takes a quarter of the time of `verify`, which asks for the name of the whole and not the record: BLAKE3 is
         faster than SHA-256, and several threads read.
 
         Raises:
