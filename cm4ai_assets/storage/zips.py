@@ -105,18 +105,23 @@ _last: tuple[tuple[str, str], ZipDirectory] | None = None  # of stored bytes, by
 def read_directory(source: ByteSource) -> ZipDirectory:
     """The central directory, by one read of the archive's end and one of the directory where it is longer than that.
 
-    The last one of stored bytes is kept: the same digest means the same directory, and every step of a run asks for it.
+    The last one of stored bytes is kept, since every step of a run asks for it, and the same digest means the same
+    directory. Its bytes are read again nevertheless, and so held against their digests; they are only not parsed again.
 
     Raises:
         ArchiveDamagedError: There is no readable central directory: not a ZIP, cut off, or inconsistent.
+        StoredBytesDamagedError: Stored bytes are not what they were.
     """
     global _last  # noqa: PLW0603 - a cache of one
     if not isinstance(source, VerifiedBytes):
         return _read_directory(source)
     asked, kept = (source.sha256, source.name), _last
-    if kept is None or kept[0] != asked:
-        _last = kept = (asked, _read_directory(source))
-    return kept[1]
+    if kept is not None and kept[0] == asked:
+        source.read_at(kept[1].offset, source.size - kept[1].offset)
+        return kept[1]
+    directory = _read_directory(source)
+    _last = (asked, directory)
+    return directory
 
 
 def _read_directory(source: ByteSource) -> ZipDirectory:
