@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from cm4ai_assets.cells.audit import audit_cells
+from cm4ai_assets.cells.outlines import with_outlines
 from cm4ai_assets.cells.products import product_of
 from cm4ai_assets.defs.cells import pages
+from cm4ai_assets.images.names import short_label
 from cm4ai_assets.images.shards import StoreWriter, compress
+from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout, tensors
+from cm4ai_assets.storage.nuclei import open_labels
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import tensor_digest
 from cm4ai_assets.tables import table
+from cm4ai_assets.tables.images import CHANNELS
 from cm4ai_assets_tests.cells.conftest import CONDITION, EDGE, FIELDS, PARTITION, RELEASE, Room
 
 PICTURES = ("outlines", "cells", "areas", "counts", "plates")
@@ -31,6 +36,21 @@ def test_a_page_shows_counts_outlines_and_plates(shared_room: Room) -> None:
     assert str(page["reused"]).startswith("yes")
     for name in PICTURES:
         assert "base64," in page[name].value
+
+
+def test_outlines_are_drawn_on_the_stain_in_which_the_nuclei_were_found(shared_room: Room) -> None:
+    store, fields = shared_room.store, shared_room.fields
+    reader = ShardReader(store.url, store.address(shared_room.tensor))
+    with product_of(store, shared_room.tensor, first_published_in={}) as product:
+        cells = product.table(fields, release=RELEASE, condition=CONDITION)
+        labels = open_labels(product.fs, product.store_path)
+        shown = list(with_outlines(fields, cells, reader, labels))
+    assert [label for label, *_ in shown] == [short_label(field_id) for field_id in fields["field_id"]]
+    for index, (_, stain, nuclei, plausible) in zip(fields["tensor_index"], shown, strict=True):
+        assert np.array_equal(stain, reader.read(index)[CHANNELS.index("blue")])
+        if nuclei.any():
+            assert stain[nuclei > 0].mean() > 2 * stain[nuclei == 0].mean()
+        assert plausible <= set(np.unique(nuclei).tolist())
 
 
 def test_fields_that_a_check_names_are_shown_with_outlines(shared_room: Room) -> None:
