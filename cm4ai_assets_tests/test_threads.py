@@ -53,7 +53,7 @@ def test_an_error_ends_the_whole_and_what_waits_is_not_begun() -> None:
 
     with pytest.raises(ValueError, match="two"):
         list(in_order(work, ((number,) for number in range(100)), workers=1, window=50))
-    assert len(begun) < 60
+    assert len(begun) < 20
     assert not [one for one in threading.enumerate() if one.name.startswith("in-order")]
 
 
