@@ -92,7 +92,7 @@ def _run(environ: dict[str, str], *words: str) -> tuple[float, float]:
 def _options() -> argparse.Namespace:
     parser = arguments("again", __doc__, rounds=1, jpegs=True)
     parser.add_argument("--fields", type=int, default=4421, help="fields of view; a published condition has 4,421")
-    parser.add_argument("--all-conditions", action="store_true", help="the whole release and not one condition of it")
+    parser.add_argument("--all-conditions", action="store_true", help="every condition of the release, not one alone")
     parser.add_argument("--select", default="key:release_files or group:images", help="what is materialized")
     return parsed(parser, fields=24)
 

@@ -224,9 +224,9 @@ def _asynchronous(fs: fsspec.AbstractFileSystem) -> fsspec.AbstractFileSystem:
     return type(fs)(*fs.storage_args, **{**fs.storage_options, "asynchronous": True})
 
 
-def read_field(array: zarr.Array[Any], index: int, channels: int | None = None) -> Pixels:
+def read_field(array: zarr.Array[Any], index: int, first: int | None = None) -> Pixels:
     """The planes of a field: (channel, y, x); only the first so many where a number is given."""
-    return np.asarray(array[index, :channels], dtype=np.uint8)
+    return np.asarray(array[index, :first], dtype=np.uint8)
 
 
 def read_plane(array: zarr.Array[Any], index: int, channel: int) -> Pixels:

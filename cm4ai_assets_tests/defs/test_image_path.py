@@ -199,6 +199,7 @@ def test_pages_show_pictures_and_counts(bench: Workbench, storage: Path) -> None
     assert "data:image/webp;base64," in str(shown["if_fields"]["contact_sheet"].value)
     assert "data:image/png;base64," in str(shown["if_quality"]["intensities"].value)
     assert shown["if_tensors"]["images_per_second"].value
+    assert "decoded again from the ZIP by Pillow" in str(shown["if_tensors"]["audit"].value)
     # Words in a picture cannot be searched.
     on_sheet = str(shown["if_fields"]["contact_sheet_shows"].value).split(", ")
     tables = [bench.platform.store.table("if_fields", Partition(RELEASE, one)).collect() for one in CONDITIONS]

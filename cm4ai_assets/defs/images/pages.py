@@ -134,12 +134,10 @@ def _names(fields: pl.DataFrame) -> str:
     return ", ".join(fields["field_id"])
 
 
-def _labelled(
-    fields: pl.DataFrame, array: zarr.Array[Any], channels: int | None = None
-) -> Iterator[tuple[str, Pixels]]:
+def _labelled(fields: pl.DataFrame, array: zarr.Array[Any], first: int | None = None) -> Iterator[tuple[str, Pixels]]:
     """Fields, or their first channels, with a label that fits below a thumbnail; the condition is above the sheet."""
     for field_id, index in fields.select("field_id", "tensor_index").iter_rows():
-        yield short_label(field_id), read_field(array, index, channels)
+        yield short_label(field_id), read_field(array, index, first)
 
 
 def _sheet(fields: pl.DataFrame, array: zarr.Array[Any], *, alt: str) -> dg.MarkdownMetadataValue:
