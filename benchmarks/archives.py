@@ -19,7 +19,7 @@ from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.zips import read_directory, read_member
 
 CONDITION = Condition.PACLITAXEL
-PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "if_images" / "samples_0.1alpha"
+PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "if_images" / "samples" / "paclitaxel"
 PAINTED = 24  # different fields; more are the same ones under other names
 Field = dict[str, bytes]
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.archives import Archive, Pictures, opened
-from benchmarks.ratios import Findings, Target, arguments, at_least, at_most, parsed
+from benchmarks.ratios import Findings, arguments, at_least, at_most, parsed
 from benchmarks.sides import CORES, NEEDS, SIDES, Measured, measured
 from benchmarks.turns import Turns, child, in_turn
 
@@ -41,7 +41,7 @@ def main() -> int:
         archive = _archive(Path(folder), options, findings)
         for edge in options.edges:
             turns = _measure(archive, edge, Path(folder), options, findings)
-            _numbers(turns, edge, findings, disk=None if "1 published" in findings.inputs else ON_DISK)
+            _numbers(turns, edge, findings)
     return findings.finish(options)
 
 
@@ -73,12 +73,12 @@ def _measure(
     return turns
 
 
-def _numbers(turns: Turns[Measured], edge: int, findings: Findings, *, disk: Target | None) -> None:
-    """Add what has no other side. The one published field is brighter than most and takes 0.33 of its raw bytes."""
+def _numbers(turns: Turns[Measured], edge: int, findings: Findings) -> None:
+    """Add what has no other side."""
     if ours := turns.runs.get(OURS):
         findings.fact(f"{edge}: platform", f"{max(run.rate for run in ours):.1f} images/s")
         share = ours[0].stored / (ours[0].images * edge * edge)
-        findings.number(f"{edge}: share of raw bytes on disk", share, disk)
+        findings.number(f"{edge}: share of raw bytes on disk", share, ON_DISK)
     if stages := turns.runs.get("stages"):
         findings.fact(f"{edge}: stages", max(stages, key=lambda run: run.rate).note)
 

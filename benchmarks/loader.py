@@ -34,7 +34,7 @@ def main() -> int:
         return 0
     findings = Findings()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        job = _prepared(Path(folder), options, findings)
+        job = prepared(Path(folder), options, findings)
         sides = {side: partial(_run, side, job, options) for side in options.sides}
         turns = in_turn(sides, options.rounds, _said, NEEDS)
     for side in options.sides:
@@ -46,7 +46,7 @@ def main() -> int:
     return findings.finish(options)
 
 
-def _prepared(folder: Path, options: argparse.Namespace, findings: Findings) -> Job:
+def prepared(folder: Path, options: argparse.Namespace, findings: Findings) -> Job:
     """A ZIP, and the tensor that the platform makes of it."""
     pictures = Pictures(options, folder)
     archive = pictures.archive(folder / "images.zip", options.fields)
@@ -58,7 +58,7 @@ def _prepared(folder: Path, options: argparse.Namespace, findings: Findings) -> 
         stores[edge] = str(made.tensor_path)
         findings.fact(f"edge {edge}", f"{made.record.size / made.record.n_fields / 1000:.0f} kB a field, stored")
     findings.inputs = f"{pictures.inputs} to {len(archive.plans)} fields, in batches of {options.batch}"
-    print(f"{findings.inputs}; {CORES} cores, {options.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
+    print(f"{findings.inputs}; {CORES} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     return Job(str(archive.path), stores, len(archive.plans), options.threads, options.batch)
 
 

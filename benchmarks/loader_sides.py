@@ -58,9 +58,9 @@ class Timed:
 
 def loader(job: Job, *, edge: int = EDGE, size: int | None = None) -> Timed:
     """The platform's loader: shuffled by shards, checksums verified, batches as torch tensors where torch is."""
-    source = FieldSource(_frame(job), "/", {"paclitaxel": job.store(edge)}, size=size)
+    source = FieldSource(frame(job), "/", {"paclitaxel": job.store(edge)}, size=size)
     made = FieldLoader(source, batch_size=job.batch, threads=job.threads)
-    return _timed(lambda: made, job)
+    return timed(lambda: made, job)
 
 
 def bare(job: Job, *, verified: bool = False) -> Timed:
@@ -85,14 +85,14 @@ def bare(job: Job, *, verified: bool = False) -> Timed:
         return 1
 
     threads, rng = ThreadPoolExecutor(job.threads), np.random.default_rng(0)
-    return _timed(lambda: threads.map(read, rng.permutation(job.fields).tolist()), job)
+    return timed(lambda: threads.map(read, rng.permutation(job.fields).tolist()), job)
 
 
 def dataset(job: Job) -> Timed:
     """The platform's torch dataset in a DataLoader, batches read by each worker's threads."""
     from cm4ai_assets.loading.dataset import FieldDataset
 
-    made = FieldDataset(FieldSource(_frame(job), "/", {"paclitaxel": job.store(EDGE)}))
+    made = FieldDataset(FieldSource(frame(job), "/", {"paclitaxel": job.store(EDGE)}))
     return _by_workers(made, job)
 
 
@@ -155,16 +155,25 @@ def _by_workers(made: ZarrDataset | PillowDataset | FieldDataset, job: Job) -> T
         made, batch_size=min(job.batch, max(1, job.fields // job.threads)), shuffle=True, num_workers=job.threads,
         multiprocessing_context="forkserver", persistent_workers=True,
     )  # fmt: skip
-    return _timed(lambda: batches, job)
+    return timed(lambda: batches, job)
 
 
-def _timed(batches: Callable[[], Iterable[Any]], job: Job) -> Timed:
-    for _ in batches():  # processes are started, memory is there, the page cache is warm
-        pass
+def timed(
+    batches: Callable[[], Iterable[Any]],
+    job: Job,
+    use: Callable[[Any], object] = lambda _: None,
+    done: Callable[[], object] = lambda: None,
+) -> Timed:
+    """Time `job.epochs` passes after one that is not timed. Each batch is used; a pass ends when all that is done."""
+    for batch in batches():  # processes are started, memory is there, the page cache is warm
+        use(batch)
+    done()
     started, spent = time.perf_counter(), _cpu(batches())
     for _ in range(job.epochs):
         for batch in batches():
+            use(batch)
             del batch
+        done()
     seconds, cpu = time.perf_counter() - started, _cpu(batches()) - spent
     fields = job.fields * job.epochs
     return Timed(fields / seconds, 1000 * cpu / fields)
@@ -179,7 +188,7 @@ def _cpu(batches: Iterable[Any]) -> float:
     return spent
 
 
-def _frame(job: Job) -> pl.DataFrame:
+def frame(job: Job) -> pl.DataFrame:
     rows = [("paclitaxel", number, str(number), "") for number in range(job.fields)]
     return pl.DataFrame(rows, ["condition", "tensor_index", "field_id", "antibody_id"], orient="row")
 

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset, get_worker_info
 
 from cm4ai_assets.heavy import np
 from cm4ai_assets.loading.order import FieldOrder
-from cm4ai_assets.loading.reader import default_threads
 from cm4ai_assets.loading.source import FieldSource, Item
 
 
@@ -25,7 +24,7 @@ class FieldDataset(Dataset[dict[str, Any]]):
 
     Args:
         source: The fields.
-        threads: Threads that read a batch; see `default_threads`.
+        threads: Threads that read a batch; see `ShardReader.default_threads`.
     """
 
     def __init__(self, source: FieldSource, *, threads: int | None = None) -> None:
@@ -74,7 +73,7 @@ class FieldDataset(Dataset[dict[str, Any]]):
     def _running(self) -> ThreadPoolExecutor:
         if self._executor is None or self._owner != os.getpid():  # threads do not survive a fork
             worker = get_worker_info()
-            threads = self._threads or default_threads(self.source.storage, worker.num_workers if worker else 1)
+            threads = self._threads or self.source.default_threads(worker.num_workers if worker else 1)
             self._executor, self._owner = ThreadPoolExecutor(threads, "cm4ai-dataset"), os.getpid()
         return self._executor
 

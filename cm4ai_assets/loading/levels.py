@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from cm4ai_assets.errors import ConfigurationError, TensorStoreError
 from cm4ai_assets.images.shards import StoreWriter
-from cm4ai_assets.loading.reader import ShardReader, default_threads
+from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD
@@ -104,7 +104,7 @@ def _averaged(reader: ShardReader) -> Iterator[_Field]:
         digests = [hashlib.sha256(plane.data).hexdigest() for plane in planes]
         return [chunk for plane in planes for chunk in compress(plane)], digests
 
-    with ThreadPoolExecutor(default_threads(reader.storage)) as threads:
+    with ThreadPoolExecutor(reader.default_threads()) as threads:
         for first in range(0, reader.n_fields, FIELDS_PER_SHARD):
             yield from threads.map(averaged, range(first, min(first + FIELDS_PER_SHARD, reader.n_fields)))
 

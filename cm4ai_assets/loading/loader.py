@@ -19,7 +19,6 @@ from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.ahead import ReadAhead
 from cm4ai_assets.loading.memory import BatchMemory
 from cm4ai_assets.loading.order import WINDOW, FieldOrder, Shuffle
-from cm4ai_assets.loading.reader import default_threads
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.loading.transforms import Drawn
 
@@ -60,7 +59,7 @@ class FieldLoader:
         world_size: How many these are.
         drop_last: Leave out what does not fill a batch on every rank.
         window: Shards of a window of the shuffle.
-        threads: Threads that read and decode; see `default_threads`.
+        threads: Threads that read and decode; see `ShardReader.default_threads`.
         prefetch: Batches that are prepared while the consumer works on one.
         pin_memory: Give page-locked memory, from which a GPU copies without waiting. Without CUDA it does nothing.
         tensors: Give torch tensors (True) or numpy arrays (False); torch where it is installed, if not said.
@@ -89,7 +88,7 @@ class FieldLoader:
         self.order = FieldOrder(
             source.shards, batch_size, shuffle, window, seed, rank, world_size, drop_last, source.identity
         )
-        self.threads = default_threads(source.storage) if threads is None else max(1, threads)
+        self.threads = source.default_threads() if threads is None else max(1, threads)
         self._prefetch = max(0, prefetch)
         self._tensors = importlib.util.find_spec("torch") is not None if tensors is None else tensors
         self._pinned = pin_memory and self._tensors and _has_cuda()

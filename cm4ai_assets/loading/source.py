@@ -132,6 +132,10 @@ class FieldSource:
         """The tensors stand on a disk of this machine."""
         return is_local(open_filesystem(self.storage)[0])
 
+    def default_threads(self, share: int = 1) -> int:
+        """How many threads read these fields, if nobody says: see `ShardReader.default_threads`."""
+        return max(reader.default_threads(share) for reader in self._readers.values())
+
     def read_ahead(self, position: int) -> None:
         """Bring the shard of a field into the page cache: see `ShardReader.read_ahead`."""
         item = self.items[position]

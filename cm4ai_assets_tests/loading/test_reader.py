@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import fsspec
 import google_crc32c
+import imagecodecs
 import numpy as np
 import pytest
 
+import cm4ai_assets.loading.reader as reader_module
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.loading.reader import ShardReader
@@ -54,7 +58,8 @@ def test_every_field_is_read_as_it_was_written_by_many_threads(reader: ShardRead
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda n: reader.read_into(n, out[n]), [*range(FIELDS)] * 2))
     assert np.array_equal(out, pixels)
-    assert np.array_equal(reader.read(17, (2, 0)), pixels[17, [2, 0]])
+    for channels in ((2, 0), (3, 0, 1, 2), (1, 2), (3,)):
+        assert np.array_equal(reader.read(17, channels), pixels[17, list(channels)])
 
 
 def test_memory_that_is_not_contiguous_is_filled_too(store: Path, pixels: np.ndarray) -> None:
@@ -82,8 +87,32 @@ def test_one_field_is_one_read(store: Path, pixels: np.ndarray, monkeypatch: pyt
     monkeypatch.setattr(ShardReader, "_ranged", lambda *args: (reads.append(args[3]), ranged(*args))[1])
     assert np.array_equal(reader.read(5), pixels[5])
     assert len(reads) == 1
+    assert np.array_equal(reader.read(5, (3, 2, 1, 0)), pixels[5, ::-1])
+    assert len(reads) == 2
     assert np.array_equal(reader.read(5, (0, 3)), pixels[5, [0, 3]])
-    assert len(reads) == 3
+    assert len(reads) == 4
+
+
+def test_planes_of_a_field_are_decompressed_by_one_call(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that gives the interpreter lock away has to get it back: on 16 cores that took half of the time."""
+    reader, decode = ShardReader(str(store), str(store)), Mock(wraps=imagecodecs.zstd_decode)
+    monkeypatch.setattr(reader_module.imagecodecs, "zstd_decode", decode)
+    reader.read(5)
+    decode.assert_called_once()
+
+
+def test_more_chunks_than_the_system_reads_at_once_are_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = noise(1, 2048)
+    written(tmp_path / "x.zarr", stored)
+    reader = ShardReader(str(tmp_path), str(tmp_path / "x.zarr"))
+    assert os.sysconf("SC_IOV_MAX") >= 2 * reader_module._AT_ONCE
+    reader.read(0)
+    monkeypatch.setattr(reader_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(reader, "_ranged", Mock(wraps=reader._ranged))
+    assert np.array_equal(reader.read(0), stored[0])
+    assert [len(call.args[2]) for call in reader._ranged.call_args_list] == [6, 6, 6, 6, 6, 2]
 
 
 def test_every_flipped_bit_of_a_chunk_or_an_index_is_an_error(store: Path) -> None:
@@ -100,18 +129,19 @@ def test_every_flipped_bit_of_a_chunk_or_an_index_is_an_error(store: Path) -> No
             [reader.read(n) for n in (16, 17)]
 
 
-def test_what_has_a_right_checksum_and_is_no_plane_is_an_error(store: Path) -> None:
-    from imagecodecs import zstd_encode  # noqa: PLC0415
-
+@pytest.mark.parametrize("channel", range(4))
+@pytest.mark.parametrize("held", [EDGE * EDGE - 1, EDGE * EDGE + 1])
+def test_what_has_a_right_checksum_and_is_no_plane_is_an_error(store: Path, channel: int, held: int) -> None:
     shard = store / shard_key(1)
     whole = shard.read_bytes()
     index = np.frombuffer(whole[-16 * 4 * 16 - 4 : -4], "<u8").reshape(16, 4, 2).copy()
-    short = zstd_encode(np.zeros(EDGE * EDGE - 1, np.uint8))
-    index[0, 0] = (0, len(short) + 4)
-    chunk = short + google_crc32c.value(short).to_bytes(4, "little")
-    body = chunk + whole[len(chunk) : -16 * 4 * 16 - 4]
+    wrong = bytes(imagecodecs.zstd_encode(np.zeros(held, np.uint8)))
+    place = int(index[0, channel, 0])
+    index[0, channel, 1] = len(wrong) + 4
+    chunk = wrong + google_crc32c.value(wrong).to_bytes(4, "little")
+    body = whole[:place] + chunk + whole[place + len(chunk) : -16 * 4 * 16 - 4]
     shard.write_bytes(body + index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little"))
-    with pytest.raises(TensorStoreError, match=r"field 16, channel 0: a chunk changed on disk: it (holds|cannot)"):
+    with pytest.raises(TensorStoreError, match=rf"field 16, channel {channel}: .*changed on disk: it (holds|cannot)"):
         ShardReader(str(store), str(store)).read(16)
 
 
@@ -151,6 +181,15 @@ def test_memory_of_another_form_is_refused(store: Path) -> None:
     for out in (np.empty((3, EDGE, EDGE), np.uint8), np.empty((4, EDGE, EDGE), np.float32)):
         with pytest.raises(ValueError, match="A field is uint8 of the shape"):
             reader.read_into(0, out)
+
+
+def test_more_threads_than_help_are_not_taken(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ShardReader(str(store), str(store))
+    told = [(2, 1, 1024, 2), (16, 1, 1024, 12), (64, 2, 1024, 12), (16, 4, 1024, 4), (16, 1, 512, 8), (4, 8, 1024, 1)]
+    for cores, share, edge, threads in told:
+        monkeypatch.setattr(reader_module, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(reader, "edge", edge)
+        assert reader.default_threads(share) == threads
 
 
 def _mean(reader: ShardReader, answers: multiprocessing.Queue[float]) -> None:
