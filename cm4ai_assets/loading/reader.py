@@ -3,9 +3,10 @@
 Belongs here: bytes of one store, verified and decoded. Does not belong here: which fields, in which order (`order`),
 batches and threads (`loader`), or what a store consists of (`storage.tensors`).
 
-The planes of a field stand next to each other in its shard, so that a field is one read. Reading, decompression and
-averaging release the interpreter lock: threads of one process do the work of as many cores. A shard is opened for each
-read: nothing stays open, a process may fork at any moment, and a shard that went away is noticed.
+The planes of a field stand next to each other in its shard, so that a field is one read and one decompression. Both
+release the interpreter lock, as averaging does: threads of one process do the work of as many cores. They do so seldom,
+because each of many threads waits to get it back (docs/decisions/0027). A shard is opened for each read: nothing stays
+open, a process may fork at any moment, and a shard that went away is noticed.
 """
 
 from __future__ import annotations
@@ -171,8 +172,8 @@ class ShardReader:
     def _decode(self, shard: int, chunks: Sequence[Chunk], out: Pixels, where: Callable[[int], str]) -> None:
         """Chunks of equal size, held against their checksums, one after the other into flat memory.
 
-        They are joined as they are read and decompressed at once: what stands one after the other is decompressed so by
-        zstd itself. Each call that releases the interpreter lock has to get it back, for which many threads wait.
+        They are joined as they are read and decompressed at once: zstd takes any number of frames that follow each
+        other. If that fails, each is decompressed alone, so that the error can name its channel.
         """
         ends = [*accumulate((length - CHECKSUM for _, length in chunks), initial=0)]
         joined, checksums = self._scratch("chunks", ends[-1]), np.empty(len(chunks), "<u4")
