@@ -52,7 +52,7 @@ def read(job: GpuJob) -> Timed:
 
 def copied(job: GpuJob, *, pinned: bool) -> Timed:
     """The same, copied to the device."""
-    return _timed(_batches(job, pinned=pinned), job, lambda batch: _moved(batch, job) and None)
+    return _timed(_batches(job, pinned=pinned), job, lambda batch: _moved(batch, job))
 
 
 def alone(job: GpuJob) -> Timed:
@@ -111,7 +111,7 @@ def _said(run: Timed) -> str:
     return f"{run.rate:7.1f} fields/s  {run.cpu_ms:6.2f} ms of CPU a field"
 
 
-def _timed(batches: Callable[[], Iterator[Batch]], job: GpuJob, use: Callable[[Batch], None]) -> Timed:
+def _timed(batches: Callable[[], Iterator[Batch]], job: GpuJob, use: Callable[[Batch], object]) -> Timed:
     import torch
 
     return timed(batches, job, use, torch.cuda.synchronize if job.device == "cuda" else lambda: None)

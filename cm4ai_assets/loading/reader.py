@@ -17,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import fsspec
 import google_crc32c
@@ -32,7 +32,7 @@ from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD, REMEDY, shard_key
 from cm4ai_assets.storage.tensors import CHANNEL_COUNT, Pixels, chunk_edge, read_record
 from cm4ai_assets.threads import cores
 
-Chunk: TypeAlias = tuple[int, int]
+Chunk: TypeAlias = "list[int]"
 """Offset and length of a chunk in its shard, its checksum counted in."""
 
 Index: TypeAlias = "list[list[Chunk]]"
@@ -164,10 +164,10 @@ class ShardReader:
         chunks_per_field = CHANNEL_COUNT * self._per_plane
         index = bytearray(index_size(chunks_per_field))
         self._read(shard, self._shard_sizes[shard] - len(index), [memoryview(index)])
-        entries = sound_entries(
+        entries: Index = sound_entries(
             bytes(index), name=self.path, shard=shard, fields=self.n_fields, chunks_per_field=chunks_per_field
-        )
-        return cast("Index", entries.tolist())
+        ).tolist()
+        return entries
 
     def _decode(self, shard: int, chunks: Sequence[Chunk], out: Pixels, where: Callable[[int], str]) -> None:
         """Chunks of equal size, held against their checksums, one after the other into flat memory.
