@@ -117,6 +117,21 @@ def test_a_benchmark_that_raises_or_hangs_becomes_a_failed_ratio(
     assert not any("Traceback" in line for line in said), "and not on the screen"
 
 
+@pytest.mark.slow
+def test_what_runs_on_a_gpu_runs_without_one(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    words = ["--small", "--device", "cpu", "--fields", "4", "--batch", "2", "--sides"]
+    sides = ["loader", "copied", "ViT alone", "ViT fed", "ViT fed by 256"]
+    found = runner.run("gpu", [*words, *sides, "--scratch", str(tmp_path)], 120, lambda _: None)
+    assert [ratio.name for ratio in found.ratios] == [
+        "copied / loader",
+        "ViT fed / ViT alone",
+        "ViT fed by 256 / ViT alone",
+    ]
+    assert all(ratio.value for ratio in found.ratios), found.output
+    assert set(sides) <= set(found.facts)
+
+
 def test_one_command_runs_all_and_writes_table_results_and_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
