@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain
+from typing import Final
 
 from cm4ai_assets.errors import Cm4aiError
+
+INTERRUPTED: Final = "DagsterExecutionInterruptedError"
+"""The error of a step that was ended from outside; it says nothing else."""
 
 _INSTANCE = "the Dagster instance (DAGSTER_HOME)"
 _KNOWN: tuple[tuple[str, str, str], ...] = (

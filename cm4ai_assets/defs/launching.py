@@ -14,7 +14,7 @@ from dagster._core.events import DagsterEvent
 from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
-from cm4ai_assets.causes import remedy, sentence
+from cm4ai_assets.causes import INTERRUPTED, remedy, sentence
 from cm4ai_assets.defs import dead_runs
 from cm4ai_assets.defs.pages import section_about
 from cm4ai_assets.defs.partitions import partition_key
@@ -26,7 +26,6 @@ from cm4ai_assets.storage.layout import Partition
 Announce = Callable[[Partition, Sequence[dg.AssetKey]], None]
 LeaveOut = Callable[[Partition, dg.AssetKey, Sequence[str]], None]
 Missing = set[tuple[dg.AssetKey, str | None]]
-_INTERRUPTED = "DagsterExecutionInterruptedError"
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _lacks(graph: Graph, key: dg.AssetKey, partition: Partition, missing: Missin
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    return any(_INTERRUPTED in (e.cls_name or "") for event in result.all_events for e in _chain(_error(event)))
+    return any(INTERRUPTED in (e.cls_name or "") for event in result.all_events for e in _chain(_error(event)))
 
 
 def _outcome(assets: Sequence[dg.AssetKey], partition: Partition, result: dg.ExecuteInProcessResult) -> Outcome:

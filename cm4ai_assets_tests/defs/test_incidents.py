@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteInstigatorOrigin,
@@ -51,6 +52,8 @@ def fields(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult | 
     blocked = f"blocks {context.partition_key}" in BROKEN
     error = dg.AssetCheckSeverity.ERROR
     yield dg.AssetCheckResult(passed=not blocked, check_name="whole", severity=error, description="1 row \\| too many")
+    if f"interrupted {context.partition_key}" in BROKEN:
+        raise DagsterExecutionInterruptedError
     if blocked or f"step {context.partition_key}" in BROKEN:
         raise dg.Failure("The disk is full: free some space.", allow_retries=False)
     yield dg.MaterializeResult()
@@ -210,6 +213,21 @@ def test_a_run_whose_process_died_is_named_by_its_job_and_one_that_is_tried_agai
     (one,) = now_open(instance, store)
     assert (one.text, one.link_path) == ("The process of this run has died.", f"/runs/{run.run_id}")
     instance.add_run_tags(run.run_id, {"dagster/auto_retry_run_id": "another"})
+    assert now_open(instance, store) == []
+
+
+def test_a_run_that_was_interrupted_says_so_and_whether_it_is_started_again(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    BROKEN.add("interrupted a")
+    make(instance, "a", "fields")
+    (one,) = now_open(instance, store)
+    assert (one.text, one.runbook) == ("It was interrupted: Ctrl-C, or its process was ended.", "run-killed")
+    instance.add_run_tags(one.link_path.removeprefix("/runs/"), {"dagster/will_retry": "true"})
+    (one,) = now_open(instance, store)
+    assert one.text.endswith("was ended. The daemon starts it again.")
+    BROKEN.clear()
+    make(instance, "a", "fields")
     assert now_open(instance, store) == []
 
 

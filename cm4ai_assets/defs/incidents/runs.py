@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from cm4ai_assets.causes import INTERRUPTED
 from cm4ai_assets.defs.pages import section_about
 from cm4ai_assets.incidents import Incident, Kind, Severity
 
@@ -23,8 +24,11 @@ MOST = 500
 """Failed runs that are looked at, newest first; that there are more is an incident of its own."""
 
 A_RUN_FAILED = "a-run-failed"
+RUN_KILLED = "run-killed"
 _PARTITION_TAG = "dagster/partition"
 _RETRIED_TAG = "dagster/auto_retry_run_id"
+_WILL_RETRY_TAG = "dagster/will_retry"
+_WAS_INTERRUPTED = "It was interrupted: Ctrl-C, or its process was ended."
 _CAUSES = frozenset({
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -146,8 +150,8 @@ def _ending(instance: dg.DagsterInstance, run_id: str) -> Ending:
         if event is None:
             continue
         if event.event_type is dg.DagsterEventType.STEP_FAILURE:
-            errors[event.step_key or ""] = _reason(event)
-            about = about or section_about(event)
+            errors[event.step_key or ""] = reason = _reason(event)
+            about = about or section_about(event) or (RUN_KILLED if reason == _WAS_INTERRUPTED else "")
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
             made.add(event.asset_key.to_user_string())
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -165,6 +169,8 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None and "user code" in error.message.lower():
         error = error.cause
+    if error is not None and INTERRUPTED in (error.cls_name or ""):
+        return _WAS_INTERRUPTED
     return "" if error is None else error.message.partition(": ")[2] or error.message
 
 
@@ -172,14 +178,15 @@ def _incident(record: dg.RunRecord, ending: Ending) -> Incident:
     run, partition = record.dagster_run, _partition(record.dagster_run)
     steps = sorted(ending.errors.keys() - ending.blocked) or sorted(ending.errors)
     what = ", ".join(filter(None, steps)) or run.job_name
-    reasons = list(dict.fromkeys(filter(None, (ending.errors[step] for step in steps))))
+    reasons = list(dict.fromkeys(filter(None, (ending.errors[step] for step in steps)))) or [ending.message]
+    again = ["The daemon starts it again."] if run.tags.get(_WILL_RETRY_TAG) == "true" else []
     return Incident(
         key=f"run:{partition}:{what}",
         kind=Kind.RUN_FAILED,
         severity=Severity.FAILURE,
         title=f"Run failed: {what}" + (f" of {partition}" if partition else ""),
-        text=" ".join(reasons) or ending.message or "It gave no reason.",
+        text=" ".join([*(filter(None, reasons)), *again]) or "It gave no reason.",
         link_path=f"/runs/{run.run_id}",
-        runbook=ending.runbook if any(ending.errors) else "run-killed",
+        runbook=ending.runbook if any(ending.errors) else RUN_KILLED,
         since=_end(record),
     )
