@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.loader import prepared
-from benchmarks.loader_sides import EDGE, Job, Timed, frame, timed
+from benchmarks.loader_sides import EDGE, Job, Timed, frame, said, timed
 from benchmarks.ratios import Findings, arguments, at_least, parsed
 from benchmarks.turns import child, in_turn
 from cm4ai_assets.loading.loader import Batch, FieldLoader
@@ -28,7 +28,7 @@ from cm4ai_assets.loading.source import FieldSource
 if TYPE_CHECKING:
     import torch
 
-STORED = 256
+STORED = 256  # edge of the smaller images, and of what the model's images are cut from
 SHOWN = 224
 CUDA = ("torch", "nvidia-smi")
 
@@ -38,11 +38,6 @@ class GpuJob(Job):
     """What a side reads, and where it goes."""
 
     device: str = "cuda"
-
-    @property
-    def many(self) -> int | None:
-        """Threads of the loader: as many as it takes by itself, if none are given."""
-        return self.threads or None
 
 
 def read(job: GpuJob) -> Timed:
@@ -94,7 +89,7 @@ def main() -> int:
         job = GpuJob(**asdict(prepared(Path(folder), options, findings)), device=options.device)
         sides = {side: partial(_run, side, job) for side in options.sides}
         needs = dict.fromkeys(sides, CUDA if options.device == "cuda" else ("torch",))
-        turns = in_turn(sides, options.rounds, _said, needs)
+        turns = in_turn(sides, options.rounds, said, needs)
     for (one, other), target in COMPARED.items():
         if {one, other} <= set(options.sides):
             turns.compare(findings, f"{one} / {other}", (one, other), lambda run: run.rate, target)
@@ -107,10 +102,6 @@ def _run(side: str, job: GpuJob) -> Timed:
     return Timed(**child("gpu", "--child", side, "--job", json.dumps(asdict(job))))
 
 
-def _said(run: Timed) -> str:
-    return f"{run.rate:7.1f} fields/s  {run.cpu_ms:6.2f} ms of CPU a field"
-
-
 def _timed(batches: Callable[[], Iterator[Batch]], job: GpuJob, use: Callable[[Batch], object]) -> Timed:
     import torch
 
@@ -119,7 +110,7 @@ def _timed(batches: Callable[[], Iterator[Batch]], job: GpuJob, use: Callable[[B
 
 def _batches(job: GpuJob, edge: int = EDGE, *, pinned: bool = True) -> Callable[[], Iterator[Batch]]:
     source = FieldSource(frame(job), "/", {"paclitaxel": job.store(edge)})
-    made = FieldLoader(source, batch_size=job.batch, threads=job.many, pin_memory=pinned, drop_last=True)
+    made = FieldLoader(source, batch_size=job.batch, threads=job.threads or None, pin_memory=pinned, drop_last=True)
     return lambda: iter(made)
 
 
@@ -171,7 +162,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--sides", nargs="+", choices=list(SIDES), default=list(SIDES))
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    return argparse.Namespace(**vars(parsed(parser, fields=8, epochs=1, rounds=1, batch=4)), sizes=[STORED])
+    parser.set_defaults(sizes=[STORED])
+    return parsed(parser, fields=8, epochs=1, rounds=1, batch=4)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.archives import Pictures
-from benchmarks.loader_sides import SIDES, Job, Timed
+from benchmarks.loader_sides import SIDES, Job, Timed, said
 from benchmarks.ratios import Findings, arguments, at_least, parsed
 from benchmarks.sides import CORES
 from benchmarks.turns import child, in_turn
@@ -36,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         job = prepared(Path(folder), options, findings)
         sides = {side: partial(_run, side, job, options) for side in options.sides}
-        turns = in_turn(sides, options.rounds, _said, NEEDS)
+        turns = in_turn(sides, options.rounds, said, NEEDS)
     for side in options.sides:
         if side != OURS:
             turns.compare(findings, f"loader / {side}", (OURS, side), lambda run: run.rate, TARGETS.get(side))
@@ -67,10 +67,6 @@ def _run(side: str, job: Job, options: argparse.Namespace) -> Timed:
     if side == "Pillow":
         mine.fields = min(job.fields, options.baseline_fields)
     return Timed(**child("loader", "--child", side, "--job", json.dumps(asdict(mine))))
-
-
-def _said(run: Timed) -> str:
-    return f"{run.rate:7.1f} fields/s  {run.cpu_ms:6.2f} ms of CPU a field"
 
 
 def _options() -> argparse.Namespace:

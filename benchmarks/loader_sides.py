@@ -56,6 +56,11 @@ class Timed:
     cpu_ms: float = 0.0
 
 
+def said(run: Timed) -> str:
+    """A run in a line."""
+    return f"{run.rate:7.1f} fields/s  {run.cpu_ms:6.2f} ms of CPU a field"
+
+
 def loader(job: Job, *, edge: int = EDGE, size: int | None = None) -> Timed:
     """The platform's loader: shuffled by shards, checksums verified, batches as torch tensors where torch is."""
     source = FieldSource(frame(job), "/", {"paclitaxel": job.store(edge)}, size=size)

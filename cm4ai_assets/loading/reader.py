@@ -173,7 +173,8 @@ class ShardReader:
         """Chunks of equal size, held against their checksums, one after the other into flat memory.
 
         They are joined as they are read and decompressed at once: zstd takes any number of frames that follow each
-        other. If that fails, each is decompressed alone, so that the error can name its channel.
+        other. Where one does not say that it holds a whole chunk, or that fails, each is decompressed alone: no pixel
+        of one gets into the place of another, and the error names the channel.
         """
         ends = [*accumulate((length - CHECKSUM for _, length in chunks), initial=0)]
         joined, checksums = self._scratch("chunks", ends[-1]), np.empty(len(chunks), "<u4")
@@ -184,11 +185,12 @@ class ShardReader:
         for n, (body, checksum) in enumerate(zip(each, checksums.tolist(), strict=True)):
             if google_crc32c.value(body) != checksum:
                 raise self._changed(where(n // self._per_plane), "its checksum (crc32c) differs")
-        if (failed := _decompressed(joined, out)) is not None:
-            for n, body in enumerate(each):
-                if (one := _decompressed(body, out[: self._chunk**2])) is not None:
-                    raise self._changed(where(n // self._per_plane), one)
-            raise self._changed(where(0), failed)
+        size = self._chunk**2
+        if all(_stated_pixels(body) == size for body in each) and _decompressed(joined, out) is None:
+            return
+        for n, body in enumerate(each):
+            if (fault := _decompressed(body, out[n * size : (n + 1) * size])) is not None:
+                raise self._changed(where(n // self._per_plane), fault)
 
     def _place(self, planes: Pixels, out: Pixels) -> None:
         """Decoded planes, whose chunks follow each other, into `out`: whole, and of the size that was asked for."""
@@ -256,6 +258,7 @@ class ShardReader:
 
 _CAN_TELL: Final = hasattr(os, "RWF_NOWAIT")  # whether the system says what is in its page cache (Linux)
 _AHEAD: Final = 1 << 20
+_LONGEST_HEAD: Final = 18  # bytes of a zstd frame before its first block
 _AT_ONCE: Final = 256  # chunks of a read: the system takes 1024 places at most, a chunk has two
 
 
@@ -271,6 +274,18 @@ def _runs(chunks: Sequence[Chunk]) -> Iterator[list[int]]:
         run.append(n)
         end = offset + length
     yield run
+
+
+def _stated_pixels(frame: Pixels) -> int | None:
+    """What a zstd frame says that it holds (RFC 8878, 3.1.1.1), to which zstd holds it; None if it does not say."""
+    head = frame[:_LONGEST_HEAD].tobytes()
+    if len(head) < _LONGEST_HEAD:
+        return None
+    flags = head[4]
+    is_single = flags >> 5 & 1
+    length = (is_single, 2, 4, 8)[flags >> 6]
+    start = 6 - is_single + (0, 1, 2, 4)[flags & 3]
+    return int.from_bytes(head[start : start + length], "little") + (256 if length == 2 else 0)  # noqa: PLR2004
 
 
 def _decompressed(data: Pixels, out: Pixels) -> str | None:

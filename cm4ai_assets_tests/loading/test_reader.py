@@ -145,6 +145,42 @@ def test_what_has_a_right_checksum_and_is_no_plane_is_an_error(store: Path, chan
         ShardReader(str(store), str(store)).read(16)
 
 
+def test_chunks_whose_lengths_make_up_for_each_other_are_an_error(store: Path) -> None:
+    """Decompressed together they fill the field, each pixel after them in the wrong place."""
+    shard = store / shard_key(1)
+    whole = shard.read_bytes()
+    index = np.frombuffer(whole[-16 * 4 * 16 - 4 : -4], "<u8").reshape(16, 4, 2).copy()
+    body = b""
+    for channel, held in enumerate((EDGE**2, EDGE**2 + 1, EDGE**2 - 1, EDGE**2)):
+        chunk = bytes(imagecodecs.zstd_encode(np.random.default_rng(channel).integers(0, 256, held, np.uint8)))
+        index[0, channel] = (len(body), len(chunk) + 4)
+        body += chunk + google_crc32c.value(chunk).to_bytes(4, "little")
+    shard.write_bytes(
+        body
+        + whole[len(body) : -16 * 4 * 16 - 4]
+        + index.tobytes()
+        + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
+    )
+    with pytest.raises(TensorStoreError, match=r"field 16, channel 1: .*changed on disk: it (holds|cannot)"):
+        ShardReader(str(store), str(store)).read(16)
+
+
+def test_planes_of_one_grey_level_are_read_whose_frames_are_too_short_to_say_what_they_hold(tmp_path: Path) -> None:
+    stored = np.repeat(np.arange(4, dtype=np.uint8), 8 * 8).reshape(1, 4, 8, 8)
+    assert reader_module._stated_pixels(np.frombuffer(imagecodecs.zstd_encode(stored[0, 0]), np.uint8)) is None
+    written(tmp_path / "x.zarr", stored)
+    assert np.array_equal(ShardReader(str(tmp_path), str(tmp_path / "x.zarr")).read(0), stored[0])
+
+
+@pytest.mark.parametrize("pixels", [1, 255, 256, 1024, 65_791, 65_792, 1024**2])
+@pytest.mark.parametrize("level", [1, 19])
+def test_a_frame_says_how_many_pixels_it_holds(pixels: int, level: int) -> None:
+    frame = imagecodecs.zstd_encode(np.random.default_rng(0).integers(0, 256, pixels, np.uint8), level=level)
+    stated = reader_module._stated_pixels(np.frombuffer(frame, np.uint8))
+    assert stated == (pixels if len(frame) >= reader_module._LONGEST_HEAD else None)
+    assert reader_module._stated_pixels(np.frombuffer(frame[:5], np.uint8)) is None
+
+
 def test_a_shard_that_goes_away_or_is_cut_short_is_an_error_at_the_next_read(reader: ShardReader) -> None:
     reader.read(0)
     fs, name = reader._fs, f"{reader.path}/{shard_key(0)}"

@@ -185,7 +185,7 @@ def _incident(record: dg.RunRecord, ending: Ending) -> Incident:
         kind=Kind.RUN_FAILED,
         severity=Severity.FAILURE,
         title=f"Run failed: {what}" + (f" of {partition}" if partition else ""),
-        text=" ".join([*(filter(None, reasons)), *again]) or "It gave no reason.",
+        text=" ".join(filter(None, [*reasons, *again])) or "It gave no reason.",
         link_path=f"/runs/{run.run_id}",
         runbook=ending.runbook if any(ending.errors) else RUN_KILLED,
         since=_end(record),
