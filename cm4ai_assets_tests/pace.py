@@ -42,7 +42,6 @@ SECONDS: Final[Mapping[str, int]] = {
     "operate/test_commands.py": 38,
     "test_cli.py": 38,
     "defs/test_dask.py": 37,
-    "archives/dataverse/test_locked_file.py": 36,
     "site/test_site.py": 36,
     "defs/test_damaged_bytes.py": 31,
     "test_benchmarks.py": 30,

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,9 +21,11 @@ from cm4ai_assets.errors import DigestMismatchError, NoSpaceError, ScratchError,
 from cm4ai_assets.storage import disk as files
 from cm4ai_assets.transfer import parts
 from cm4ai_assets.transfer.errors import BlockedByWafError, NetworkError, RangeError, StalledError
+from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.wanted import Wanted
 from cm4ai_assets_tests.transfer.bench import (
     DATA,
+    FAST,
     FILE,
     KEY,
     SIZE,
@@ -97,12 +100,14 @@ def test_04_a_refused_connection_is_retried_and_then_told(
         bench.fetch(whole(DATA))
 
 
-def test_05_a_stall_times_out_and_is_resumed(bench: Bench) -> None:
+def test_05_a_stall_times_out_and_is_resumed(bench: Bench, make_client: Callable[..., DataverseClient]) -> None:
+    bench.client = make_client(timeouts=Timeouts(read=1))
     bench.assert_stored(bench.fetch(slow(DATA, first=120_000, then=5.0, step=1), whole(DATA)))
     assert bench.starts == [None, 120_000]
 
 
-def test_06_a_drip_is_a_stall_and_not_endless(bench: Bench) -> None:
+def test_06_a_drip_is_a_stall_and_not_endless(bench: Bench, make_client: Callable[..., DataverseClient]) -> None:
+    bench.client = make_client(retries=replace(FAST, stall_window=0.2, stall_floor=50_000.0))
     with pytest.raises(StalledError, match=r"below the floor of 50000") as caught:
         bench.fetch(slow(DATA, first=0, then=0.02, step=10))
     assert "can be resumed" in caught.value.remedy

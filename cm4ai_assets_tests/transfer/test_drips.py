@@ -20,7 +20,7 @@ from cm4ai_assets_tests.transfer.server import Exchange as Answering
 pytestmark = pytest.mark.usefixtures("bodies")
 
 ONCE = RetryPolicy(tries=1, stall_window=0.3, stall_floor=50_000.0)
-LIMITS = Timeouts(connect=0.3, read=0.3)
+SHORT = Timeouts(connect=0.1, read=0.6)
 SOON = 4.0
 
 
@@ -66,7 +66,7 @@ def test_headers_have_one_deadline(server: Server, make: Callable[[], Answer]) -
     server.on("/x", make())
     started = time.monotonic()
     with (
-        HttpClient(server.url, retries=ONCE, timeouts=LIMITS) as client,
+        HttpClient(server.url, retries=ONCE, timeouts=SHORT) as client,
         pytest.raises(StalledError, match="headers of the answer were not complete after 1 s"),
     ):
         client.json("/x")
@@ -78,7 +78,7 @@ def test_bodies_have_a_floor(server: Server, make: Callable[[], Answer]) -> None
     server.on("/x", make())
     started = time.monotonic()
     with (
-        HttpClient(server.url, retries=ONCE, timeouts=LIMITS) as client,
+        HttpClient(server.url, retries=ONCE) as client,
         pytest.raises(StalledError, match="below the floor"),
     ):
         client.json("/x")
@@ -89,7 +89,7 @@ def test_the_body_of_a_refusal_has_it_too_and_the_refusal_stands(server: Server)
     server.on("/x", dripping(b"HTTP/1.1 500 Oh\r\nContent-Length: 60000\r\n\r\nit broke ", repeat(b"."))())
     started = time.monotonic()
     with (
-        HttpClient(server.url, retries=ONCE, timeouts=LIMITS) as client,
+        HttpClient(server.url, retries=ONCE) as client,
         pytest.raises(ServerUnavailableError, match=r"HTTP 500 .*: it broke"),
     ):
         client.json("/x")
@@ -99,7 +99,7 @@ def test_the_body_of_a_refusal_has_it_too_and_the_refusal_stands(server: Server)
 def test_a_listing_has_it_too(server: Server) -> None:
     server.on("/datasette/database/filename.csv", dripping(b"HTTP/1.1 200 OK\r\n\r\nfilepath,size\n")())
     with (
-        MassiveClient(server.url, retries=ONCE, timeouts=LIMITS) as client,
+        MassiveClient(server.url, retries=ONCE) as client,
         pytest.raises(StalledError, match="below the floor"),
     ):
         client.cached_listing("MSV000098237")
@@ -111,7 +111,7 @@ def test_an_answer_that_follows_a_slow_one_on_the_same_connection_has_its_own_de
         exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     server.on("/x", answer)
-    with HttpClient(server.url, retries=FAST, timeouts=LIMITS) as client:
+    with HttpClient(server.url, retries=FAST, timeouts=SHORT) as client:
         assert [client.json("/x").body for _ in range(6)] == [{}] * 6  # longer than the deadline in all
 
 

@@ -38,8 +38,10 @@ from cm4ai_assets_tests.transfer.bench import FAST, bytes_of, sha256
 
 DATA = bytes_of(3_000_000)
 NAME = "a report, with blanks.tsv"
-LIMITS = Timeouts(connect=0.5, read=0.5)
-ONCE = RetryPolicy(tries=1, stall_window=0.3, stall_floor=50_000.0)
+SHORT = Timeouts(connect=0.5, read=0.5)
+SILENT = Timeouts(read=1)  # for a server that says nothing after a cut
+ONCE = RetryPolicy(tries=1)
+FLOOR = RetryPolicy(tries=1, stall_window=0.3, stall_floor=50_000.0)
 SOON = 6.0
 
 
@@ -89,9 +91,9 @@ def bench(tmp_path: Path, authority: tuple[str, ssl.SSLContext]) -> Iterator[Ben
     (folder / NAME).write_bytes(DATA)
     with ExitStack() as stack:
 
-        def start(**overrides: Any) -> FtpsFile:
+        def start(limits: Timeouts = Timeouts(), retries: RetryPolicy = ONCE, **overrides: Any) -> FtpsFile:  # noqa: B008
             port = stack.enter_context(serving(tmp_path, authority[0], **overrides))
-            return FtpsFile(f"ftp://127.0.0.1:{port}/v10/{NAME.replace(' ', '%20')}", authority[1], LIMITS, ONCE)
+            return FtpsFile(f"ftp://127.0.0.1:{port}/v10/{NAME.replace(' ', '%20')}", authority[1], limits, retries)
 
         yield Bench(start, tmp_path / "scratch")
 
@@ -131,7 +133,7 @@ def test_a_file_is_fetched_and_digested(bench: Bench) -> None:
 
 def test_55_a_cut_is_resumed_where_it_was(bench: Bench) -> None:
     starts: list[int] = []
-    fetched = bench.fetch(**breaking(1_000_000, starts))
+    fetched = bench.fetch(limits=SILENT, **breaking(1_000_000, starts))
     assert fetched.path.read_bytes() == DATA
     assert starts[0] == 0
     assert starts[1:] == sorted(starts[1:])
@@ -142,7 +144,7 @@ def test_55_a_cut_is_resumed_where_it_was(bench: Bench) -> None:
 @pytest.mark.parametrize("reply", ["502 Command not implemented.", "501 No.", "202 Superfluous."])
 def test_55_where_rest_is_refused_it_begins_again(bench: Bench, reply: str) -> None:
     starts: list[int] = []
-    fetched = bench.fetch(**breaking(1_000_000, starts, times=1), ftp_REST=answering(reply))
+    fetched = bench.fetch(limits=SILENT, **breaking(1_000_000, starts, times=1), ftp_REST=answering(reply))
     assert fetched.path.read_bytes() == DATA
     assert starts == [0, 0]
 
@@ -259,7 +261,7 @@ def test_a_certificate_that_is_not_trusted(bench: Bench) -> None:
 def test_a_stall_times_out(bench: Bench) -> None:
     over = threading.Event()
     with pytest.raises(NetworkError, match="TimeoutError"):
-        bench.fetch(ftp_RETR=lambda *_: over.wait(20))
+        bench.fetch(limits=SHORT, ftp_RETR=lambda *_: over.wait(20))
     over.set()
 
 
@@ -289,7 +291,7 @@ def dripping(head: bytes, piece: bytes, every: float = 0.1) -> Callable[..., Non
     ids=["a line", "two bytes in a while", "lines", "a flood of lines", "before TLS"],
 )
 def test_each_reply_has_one_deadline(bench: Bench, command: str, drip: Callable[..., None]) -> None:
-    source = bench.start(**{command: drip})
+    source = bench.start(SHORT, **{command: drip})
     started = time.monotonic()
     with (
         pytest.raises(StalledError, match="lines of the reply were not complete after 2 s"),
@@ -308,7 +310,7 @@ def test_the_last_word_has_it_too(bench: Bench) -> None:
 
     started = time.monotonic()
     with (
-        bench.start(respond=respond).open(0, counted=True) as stream,
+        bench.start(SHORT, respond=respond).open(0, counted=True) as stream,
         pytest.raises(StalledError, match="lines of the reply"),
     ):
         for _ in stream.chunks():
@@ -332,11 +334,11 @@ class Dripping(TLS_DTPHandler):  # type: ignore[misc]
 
 @pytest.mark.parametrize("listing", [False, True])
 def test_data_has_a_floor(bench: Bench, *, listing: bool) -> None:
-    source = bench.start(dtp_handler=Dripping)
+    source = bench.start(retries=FLOOR, dtp_handler=Dripping)
 
     def get() -> None:
         if listing:
-            FtpsLister(context=source.context, timeouts=LIMITS, retries=ONCE).walk(source.url.rpartition("/")[0])
+            FtpsLister(context=source.context, retries=FLOOR).walk(source.url.rpartition("/")[0])
         else:
             with source.open(0, counted=True) as stream:
                 list(stream.chunks())
@@ -348,7 +350,7 @@ def test_data_has_a_floor(bench: Bench, *, listing: bool) -> None:
 
 
 def test_nobody_there(authority: tuple[str, ssl.SSLContext], tmp_path: Path) -> None:
-    source = FtpsFile("ftp://127.0.0.1:1/x", authority[1], Timeouts(read=1))
+    source = FtpsFile("ftp://127.0.0.1:1/x", authority[1])
     with pytest.raises(NetworkError, match=r"The connection to 127\.0\.0\.1 failed: ConnectionRefusedError"):
         fetch(source, Wanted("x", 1, None, None), tmp_path, retries=FAST)
 

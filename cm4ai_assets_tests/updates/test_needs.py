@@ -27,7 +27,7 @@ RECORD = ReleaseRecord(
     key=RELEASE, doi="doi:10.18130/V3/F3TD5R", major=2, minor=0, title="June 2025 Data Release",
     published=date(2025, 7, 1), released=datetime(2025, 7, 1, tzinfo=UTC), archive="https://archive.example",
 )  # fmt: skip
-END = datetime.now(UTC).date()
+END = date(2026, 6, 30)
 BEFORE, AFTER = END - timedelta(1), END + timedelta(1)
 FEED = next(feed for feed in FEEDS if feed.job == "images")
 
@@ -72,9 +72,12 @@ def test_waiting_says_until_when(store: Store) -> None:
 
 def test_a_refusal_before_the_end_of_an_embargo_is_no_answer_after_it(store: Store) -> None:
     Absences(store).note(FEED.first, HERE, "The archive refused it.")
-    assert made(planned(store, "embargoed", AFTER, END, has_token=True)) == set()
-    assert made(planned(store, "embargoed", END, END)) == set()  # it was noted on that day or later
-    assert made(planned(store, "embargoed", AFTER, AFTER)) == {HERE}
+    noted = Absences(store).find(FEED.first, HERE)
+    assert noted is not None
+    that_day, day_after = noted.noted.date(), noted.noted.date() + timedelta(1)
+    assert made(planned(store, "embargoed", day_after, that_day, has_token=True)) == set()
+    assert made(planned(store, "embargoed", that_day, that_day)) == set()  # it was noted on that day or later
+    assert made(planned(store, "embargoed", day_after, day_after)) == {HERE}
 
 
 def damaged(store: Store, release: str) -> str:

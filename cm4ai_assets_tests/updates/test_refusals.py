@@ -95,7 +95,6 @@ def known(daemon: Daemon) -> Daemon:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "TIMEOUTS", Timeouts(connect=0.5, read=0.5))
     monkeypatch.setattr(
         resources.watch, "RETRIES", watch.RetryPolicy(tries=1, first=0.01, stall_window=5.0, stall_floor=256)
     )
@@ -214,7 +213,8 @@ def test_a_connection_that_is_cut(daemon: Daemon) -> None:
     assert "The connection failed" in daemon.said()
 
 
-def test_an_archive_that_never_answers_costs_a_read_timeout(daemon: Daemon) -> None:
+def test_an_archive_that_never_answers_costs_a_read_timeout(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "TIMEOUTS", Timeouts(connect=0.5, read=0.5))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = Settings(
             dataverse_url=f"http://127.0.0.1:{silent.getsockname()[1]}", storage=daemon.platform.settings.storage,

@@ -13,7 +13,7 @@ from cm4ai_assets.archives.dataverse.locked_file import denial, may_be_asked_for
 from cm4ai_assets.storage.blobs import BlobStore
 from cm4ai_assets.tables.release import ACCESS_STATES
 from cm4ai_assets.transfer.errors import AccessDeniedError, NetworkError
-from cm4ai_assets_tests.transfer.bench import locked
+from cm4ai_assets_tests.transfer.bench import FAST, locked
 
 END = date(2026, 1, 3)
 BEFORE, AFTER = END - timedelta(1), END + timedelta(1)
@@ -42,7 +42,7 @@ def test_access_rule(
 
 def test_the_fetcher_asks_on_the_day_an_embargo_ends_and_not_before(blobs: BlobStore, scratch: Path) -> None:
     today = datetime.now(UTC).date()
-    with DataverseClient("http://127.0.0.1:9", sleep=lambda _: None) as nobody:
+    with DataverseClient("http://127.0.0.1:9", retries=FAST) as nobody:
         with pytest.raises(NetworkError):  # it was asked
             acquire(locked(access="embargoed", available_on=today), nobody, blobs, scratch)
         with pytest.raises(AccessDeniedError, match="is embargoed until"):

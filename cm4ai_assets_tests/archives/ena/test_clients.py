@@ -28,7 +28,6 @@ from cm4ai_assets.transfer.errors import (
     RateLimitedError,
     RedirectRefusedError,
 )
-from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets.transfer.rate_limit import RateLimit
 from cm4ai_assets_tests.shared import PROTOCOL, needs_shared
 from cm4ai_assets_tests.transfer.bench import DATA, FAST
@@ -46,13 +45,13 @@ ROW = f"SRR31012081,2025-02-01 00:00:00,2025-01-30 00:00:00,1000,150000,SRX1,K,R
 
 @pytest.fixture
 def ena(archive: Server) -> Iterator[EnaClient]:
-    with EnaClient(archive.url, retries=FAST, timeouts=Timeouts(connect=2.0, read=0.4)) as made:
+    with EnaClient(archive.url, retries=FAST) as made:
         yield made
 
 
 @pytest.fixture
 def ncbi(archive: Server) -> Iterator[NcbiClient]:
-    with NcbiClient(archive.url, retries=FAST, timeouts=Timeouts(connect=2.0, read=0.4)) as made:
+    with NcbiClient(archive.url, retries=FAST) as made:
         yield made
 
 

@@ -30,7 +30,6 @@ from cm4ai_assets.transfer.errors import (
     ReplacedError,
     ServerUnavailableError,
 )
-from cm4ai_assets.transfer.http import Timeouts
 from cm4ai_assets_tests.transfer.bench import DATA, FAST
 from cm4ai_assets_tests.transfer.server import Answer, Exchange, Server, as_json, body, redirect, whole
 
@@ -75,7 +74,7 @@ def offer(server: Server, *files: dict[str, Any], **others: Any) -> None:
 
 @pytest.fixture
 def client(archive: Server) -> Iterator[FigshareClient]:
-    with FigshareClient(archive.url, retries=FAST, timeouts=Timeouts(connect=2.0, read=0.4)) as made:
+    with FigshareClient(archive.url, retries=FAST) as made:
         yield made
 
 

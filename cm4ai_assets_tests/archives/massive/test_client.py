@@ -25,14 +25,12 @@ from cm4ai_assets.errors import ArchiveError, UnsafePathError
 from cm4ai_assets.sandbox import massive as sandbox
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
 from cm4ai_assets.transfer.errors import NotFoundError, ProtocolError, ServerUnavailableError
-from cm4ai_assets.transfer.http import Timeouts
-from cm4ai_assets.transfer.retries import RetryPolicy
 from cm4ai_assets_tests.shared import PROTOCOL, SHARED, needs_shared
+from cm4ai_assets_tests.transfer.bench import FAST
 from cm4ai_assets_tests.transfer.server import Server, as_json, body, serving
 
 MDA, KOLF, BEFORE = "MSV000098237", "MSV000100676", "MSV000097606"
 PROXI, CACHE = f"/ProteoSAFe/proxi/v0.1/datasets/{MDA}", "/datasette/database/filename.csv"
-FAST = RetryPolicy(tries=3, first=0.001, longest=0.002, limited_first=0.001, limited_longest=0.002, waf_wait=0.001)
 HTML = body(200, b"<html><h1>Maintenance</h1></html>", Content_Type="text/html")
 
 
@@ -46,7 +44,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[MassiveClient]:
-    with MassiveClient(server.url, retries=FAST, timeouts=Timeouts(connect=2, read=2)) as made:
+    with MassiveClient(server.url, retries=FAST) as made:
         yield made
 
 

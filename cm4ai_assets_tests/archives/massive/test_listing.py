@@ -22,12 +22,10 @@ from cm4ai_assets.archives.massive.inventory import Entry, rows
 from cm4ai_assets.archives.massive.listing import FtpsLister, rewritten
 from cm4ai_assets.sandbox import massive as sandbox
 from cm4ai_assets.transfer.errors import NetworkError, NotFoundError, ProtocolError, ServerUnavailableError, TlsError
-from cm4ai_assets.transfer.http import Timeouts
-from cm4ai_assets.transfer.retries import RetryPolicy
+from cm4ai_assets_tests.transfer.bench import FAST
 from cm4ai_assets_tests.transfer.server import body, serving
 
 ACCESSION = "MSV000098237"
-FAST = RetryPolicy(tries=3, first=0.001, longest=0.002, limited_first=0.001, limited_longest=0.002)
 FILES = {
     "ccms_parameters/params.xml": 12, "raw/Biosep/a_F07.d/analysis.tdf": 30, "raw/Biosep/a_F07.d/analysis.tdf_bin": 70,
     "search/a report, with blanks.tsv": 5, "empty.txt": 0,
@@ -89,7 +87,7 @@ def start(tree: Path, authority: tuple[Path, ssl.SSLContext]) -> Iterator[Callab
 
 @pytest.fixture
 def lister(authority: tuple[Path, ssl.SSLContext]) -> FtpsLister:
-    return FtpsLister(context=authority[1], timeouts=Timeouts(read=5), retries=FAST)
+    return FtpsLister(context=authority[1], retries=FAST)
 
 
 def found(entries: list[Entry]) -> dict[str, int | None]:
@@ -166,7 +164,7 @@ def test_a_server_that_stays_busy_is_told(start: Callable[..., str], lister: Ftp
 
 def test_a_certificate_that_is_not_trusted_ends_it(start: Callable[..., str]) -> None:
     with pytest.raises(TlsError, match="not trusted"):
-        FtpsLister(timeouts=Timeouts(read=5), retries=FAST).walk(start())
+        FtpsLister(retries=FAST).walk(start())
 
 
 class Plain(socketserver.StreamRequestHandler):
