@@ -170,7 +170,8 @@ class Release:
         channel. `split` is the side that the scheme gives the field; null where it gives none.
 
         Args:
-            gene: Symbol in any case, Ensembl gene id, or UniProt accession; of antibodies with several genes any.
+            gene: Symbol, Ensembl gene id or UniProt accession, in any case; of antibodies with several genes any. What
+                is published under another name of the gene is found too, by the bundled mapping of identifiers.
             antibody: HPA or CAB id, or NEGATIVE for wells without primary antibody.
             plate: `B2AI_1` or `1`.
             well: `A1` or `A01`.
@@ -183,9 +184,11 @@ class Release:
             stored_only: Leave out fields that are in no tensor; `flags` says why they are not.
 
         Raises:
-            SelectionError: No field has such a name; the nearest ones are offered.
+            SelectionError: No field has such a name; the nearest ones are offered. Or a list of names is empty, or a
+                name may mean several genes, which are named.
             UnknownTreatmentError: No such condition.
-            NotMaterializedError: The condition, or the table of splits, is not published for this release.
+            NotMaterializedError: The condition, or the table of splits, is not published for this release; or the
+                splits are older than the fields.
         """
         from cm4ai_assets.selecting import Criteria, select  # noqa: PLC0415 - a reader of tables needs none of it
 
@@ -250,12 +253,14 @@ class Release:
             NotMaterializedError: The release publishes no images of the condition.
             AccessDeniedError: They are restricted, or embargoed until a day.
             ArchiveError: The archive cannot be reached, or sent something else.
+            ValueError: `n` is less than 1, or `edge` divides no published image.
         """
         from cm4ai_assets.peeking import peek_release  # noqa: PLC0415 - the way to the archive is not for readers
-        from cm4ai_assets.selecting import Criteria  # noqa: PLC0415
+        from cm4ai_assets.selecting import Criteria, named  # noqa: PLC0415
 
         criteria = Criteria(gene, antibody, plate, well)
-        return peek_release(self.store, self.key, condition_of(condition), criteria, n=n, edge=edge)
+        (one,) = named("condition", condition, most=1)
+        return peek_release(self.store, self.key, condition_of(one), criteria, n=n, edge=edge)
 
     def torch(
         self,
@@ -263,7 +268,7 @@ class Release:
         *,
         split: str | None = None,
         scheme: str = "protein",
-        conditions: Sequence[str] | None = None,
+        conditions: str | Sequence[str] | None = None,
         with_controls: bool = False,
         size: int | None = None,
         transform: Transform | None = None,
@@ -289,7 +294,8 @@ class Release:
 
         Raises:
             ImportError: torch is not installed.
-            NotMaterializedError: A condition, or the table of splits, is not published for this release.
+            NotMaterializedError: A condition, or the table of splits, is not published for this release, or is
+                out of date.
             SelectionError: No field is left.
             TensorStoreError: A store has lost a part.
         """
@@ -307,7 +313,7 @@ class Release:
         *,
         split: str | None = None,
         scheme: str = "protein",
-        conditions: Sequence[str] | None = None,
+        conditions: str | Sequence[str] | None = None,
         with_controls: bool = False,
         size: int | None = None,
         transform: Transform | None = None,
@@ -321,7 +327,8 @@ class Release:
         `threads`, `prefetch`, `pin_memory`, `tensors`.
 
         Raises:
-            NotMaterializedError: A condition, or the table of splits, is not published for this release.
+            NotMaterializedError: A condition, or the table of splits, is not published for this release, or is
+                out of date.
             SelectionError: No field is left.
             TensorStoreError: A store has lost a part.
             ConfigurationError: A setting makes no sense.
@@ -334,7 +341,7 @@ class Release:
             with_controls=with_controls, size=size, transform=transform, labels=labels,
         ), **settings)  # fmt: skip
 
-    def store_level(self, size: int, *, conditions: Sequence[str] | None = None) -> list[str]:
+    def store_level(self, size: int, *, conditions: str | Sequence[str] | None = None) -> list[str]:
         """Store the images at a smaller edge length beside the tensors, so that `loader` and `torch` need not average.
 
         The pixels are the same either way. What is stored already is kept. 512 takes a quarter of the tensor's bytes
@@ -352,8 +359,9 @@ class Release:
             TensorStoreError: A tensor has lost a part.
         """
         from cm4ai_assets.loading.levels import store_level  # noqa: PLC0415 - image libraries are slow to import
+        from cm4ai_assets.selecting import named  # noqa: PLC0415
 
-        chosen = self.conditions if conditions is None else [condition_of(label) for label in conditions]
+        chosen = [condition_of(name) for name in named("conditions", conditions)] or self.conditions
         return [store_level(self.store, self._tensor_path(condition), size) for condition in chosen]
 
 

@@ -20,13 +20,15 @@ from cm4ai_assets.conditions import condition_of
 from cm4ai_assets.errors import NotMaterializedError, SelectionError, nearest
 from cm4ai_assets.images.findings import out_of_focus
 from cm4ai_assets.images.names import plate_name, well_name
+from cm4ai_assets.integration.mapping import bundled_mapping
+from cm4ai_assets.integration.naming import TARGETS, GeneNames
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.integration import SIDES
 from cm4ai_assets.updates.availability import missing
 
 Names = str | Sequence[str] | None
+DEFAULT_SCHEME: Final = "protein"
 
-GENE_COLUMNS: Final = ("gene_symbols", "genes", "uniprot_ids")
 COLUMNS: Final = (
     "release", "condition", "field_id", "tensor_index", "antibody_id", "is_control", *("genes", "gene_symbols"),
     "uniprot_ids", "plate", "well", "well_row", "well_column", "region", "z", "flags", "split",
@@ -54,7 +56,8 @@ class Criteria:
     """Which fields are meant. Criteria hold together; several names of one criterion are alternatives.
 
     Attributes:
-        gene: Symbol in any case, Ensembl gene id, or UniProt accession; of antibodies with several genes any.
+        gene: Symbol, Ensembl gene id or UniProt accession, in any case; of antibodies with several genes any. Published
+            under another of its names, the gene is found by the bundled mapping: see `integration.naming`.
         antibody: HPA or CAB id, or the label of a control such as NEGATIVE; in any case.
         plate: Plate as `B2AI_1` or `1`.
         well: Well as `A1` or `A01`.
@@ -72,28 +75,25 @@ class Criteria:
             fields: Rows with the columns of `COLUMNS` that the criteria are about.
 
         Raises:
-            SelectionError: No field has such a name; the message offers the nearest ones.
+            SelectionError: No field has such a name; the message offers the nearest ones. A list of names is empty.
         """
-        plates = [plate_name(wanted) or wanted for wanted in _listed(self.plate)]
-        wells = [well_name(wanted) or wanted for wanted in _listed(self.well)]
-        for wanted in _listed(self.gene):
-            _require(wanted, _gene_names(fields), "No antibody is against the gene {}.")
-        for wanted in _listed(self.antibody):
-            _require(wanted, fields["antibody_id"].drop_nulls().unique(), "No field shows the antibody {}.")
-        for wanted in plates:
-            _require(wanted, fields["plate"].unique(), "No field is of the plate {}.")
-        on_plates = fields.filter(pl.col("plate").is_in(plates)) if plates else fields
-        for wanted in wells:
-            _require(wanted, on_plates["well"].unique(), f"No field{_of(plates)} is of the well {{}}.")
+        known = fields["antibody_id"].drop_nulls().unique()
+        antibodies = [
+            _known(name, known, "No field shows the antibody {}.").lower() for name in named("antibody", self.antibody)
+        ]
+        typed = [plate_name(name) or name for name in named("plate", self.plate)]
+        plates = [_known(name, fields["plate"].unique(), "No field is of the plate {}.") for name in typed]
+        there = (fields.filter(pl.col("plate").is_in(plates)) if plates else fields)["well"].unique()
+        typed = [well_name(name) or name for name in named("well", self.well)]
+        wells = [_known(name, there, f"No field{_of(plates)} is of the well {{}}.") for name in typed]
         is_named = self.antibody is not None or self.well is not None
         criteria = [
             pl.lit(value=True) if is_named else ~_is_control(),
             _any_of(plates, pl.col("plate").is_in),
             _any_of(wells, pl.col("well").is_in),
-            _any_of(_folded(self.antibody), pl.col("antibody_id").str.to_lowercase().is_in),
-            _any_of(_folded(self.gene), _names_gene),
+            _any_of(antibodies, pl.col("antibody_id").str.to_lowercase().is_in),
         ]
-        return fields.filter(pl.all_horizontal(criteria).fill_null(value=False))
+        return _of_genes(fields, named("gene", self.gene)).filter(pl.all_horizontal(criteria).fill_null(value=False))
 
 
 def select(
@@ -103,16 +103,24 @@ def select(
     condition: Names = None,
     with_controls: bool = False,
     split: str | None = None,
-    scheme: str = "protein",
+    scheme: str = DEFAULT_SCHEME,
     stored_only: bool = True,
 ) -> pl.DataFrame:
     """The fields that meet every criterion, sorted by condition and tensor index: see `access.Release.fields`."""
-    conditions = _conditions(condition)
-    every = _with_split(_labelled(release, conditions), release, scheme, split)
+    conditions = list(dict.fromkeys(str(condition_of(name)) for name in named("condition", condition)))
+    fields = _labelled(release, conditions)
+    sides = _sides(release, scheme, is_asked=split is not None or scheme != DEFAULT_SCHEME)
+    every = (
+        fields.with_columns(split=pl.lit(None, pl.String())) if sides is None
+        else fields.join(sides, on=["condition", "field_id"], how="left", maintain_order="left")
+    )  # fmt: skip
     own = criteria.chosen(every)
     if conditions:
         own = own.filter(pl.col("condition").is_in(conditions))
-    if split is not None:
+    if split is not None:  # a side that is empty, as in a release of few proteins, is an answer
+        (asked,) = named("split", split, most=1)
+        split = _known(asked, SIDES, "There is no split {}.")
+        require_sides(release, own, scheme)
         own = own.filter(pl.col("split") == split)
     if with_controls:
         own = pl.concat([own, _controls_of(own, every, split)]).unique("field_id", maintain_order=True)
@@ -121,11 +129,31 @@ def select(
     return own.sort("condition", "tensor_index", "field_id", nulls_last=True).select(COLUMNS)
 
 
-def _names_gene(wanted: list[str]) -> pl.Expr:
-    found = [
-        pl.col(column).list.eval(pl.element().str.to_lowercase().is_in(wanted)).list.any() for column in GENE_COLUMNS
-    ]
-    return pl.any_horizontal(found)
+def require_sides(release: Tables, fields: pl.DataFrame, scheme: str) -> None:
+    """Refuse splits that are older than the fields: a field that they do not know is on no side, and nobody said why.
+
+    A release without splits passes: it puts no field on any side.
+
+    Raises:
+        NotMaterializedError: The table of splits has no row of some of the fields.
+    """
+    sides = _sides(release, scheme, is_asked=False)
+    unknown = fields.clear() if sides is None else fields.join(sides, on=["condition", "field_id"], how="anti")
+    if not unknown.is_empty():
+        conditions = ", ".join(sorted(unknown["condition"].unique()))
+        raise NotMaterializedError(
+            f"The splits of {release.key} are older than its fields: {unknown.height:,} fields of {conditions} are not"
+            " in them.",
+            remedy=f"Run `cm4ai materialize --release {release.key} --select splits`.",
+        )
+
+
+def _of_genes(fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    if not names:
+        return fields
+    genes = GeneNames(fields, bundled_mapping())
+    targets = pl.concat([genes.targets_of(name) for name in names])
+    return fields.join(targets, on=TARGETS, how="semi", nulls_equal=True, maintain_order="left")
 
 
 def _any_of(wanted: list[str], criterion: Callable[[list[str]], pl.Expr]) -> pl.Expr:
@@ -162,19 +190,17 @@ def quality_flags(quality: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(flagged).group_by("condition", "field_id", maintain_order=True).agg("flags")
 
 
-def _with_split(fields: pl.DataFrame, release: Tables, scheme: str, split: str | None) -> pl.DataFrame:
-    """The fields with the side that a scheme gives them; null where it gives none, or the release has no splits."""
+def _sides(release: Tables, scheme: str, *, is_asked: bool) -> pl.DataFrame | None:
+    """Condition, field, and the side that a scheme gives it; None where there are no splits and none are asked."""
     try:
         splits = release.table("splits")
     except NotMaterializedError:
-        if split is not None:
+        if is_asked:
             raise
-        return fields.with_columns(split=pl.lit(None, pl.String()))
-    _require(scheme, splits.select("scheme").unique().collect()["scheme"], "Splits have no scheme {}.")
-    own = splits.filter(pl.col("scheme") == scheme).select("condition", "field_id", "split").collect()
-    if split is not None:  # a side that is empty, as in a release of few proteins, is an answer
-        _require(split, SIDES, "There is no split {}.")
-    return fields.join(own, on=["condition", "field_id"], how="left", maintain_order="left")
+        return None
+    known = splits.select("scheme").unique().collect()["scheme"]
+    own = splits.filter(pl.col("scheme") == _known(scheme, known, "Splits have no scheme {}."))
+    return own.select("condition", "field_id", "split").collect()
 
 
 def _controls_of(own: pl.DataFrame, every: pl.DataFrame, split: str | None) -> pl.DataFrame:
@@ -188,27 +214,33 @@ def _is_control() -> pl.Expr:
     return pl.col("is_control").fill_null(value=False)
 
 
-def _conditions(names: Names) -> list[str]:
-    return list(dict.fromkeys(str(condition_of(name)) for name in _listed(names)))
-
-
-def _gene_names(fields: pl.DataFrame) -> pl.Series:
-    return pl.concat([fields[column].explode().drop_nulls() for column in GENE_COLUMNS]).unique()
-
-
 def _of(plates: Sequence[str]) -> str:
     return f" of {', '.join(plates)}" if plates else ""
 
 
-def _require(wanted: str, known: Iterable[str], sentence: str) -> None:
-    names = list(known)
-    if wanted.casefold() not in {name.casefold() for name in names}:
-        raise SelectionError(sentence.format(repr(wanted)), remedy=nearest(wanted, names))
+def _known(wanted: str, known: Iterable[str], sentence: str) -> str:
+    """A name as it is spelled among those that are known, whatever case it was typed in."""
+    spelled = {name.casefold(): name for name in known}
+    if wanted.casefold() not in spelled:
+        raise SelectionError(sentence.format(repr(wanted)), remedy=nearest(wanted, spelled.values()))
+    return spelled[wanted.casefold()]
 
 
-def _listed(names: Names) -> list[str]:
-    return [] if names is None else [names.strip()] if isinstance(names, str) else [str(name).strip() for name in names]
+def named(what: str, names: Names, *, most: int | None = None) -> list[str]:
+    """The names of one criterion, each without blanks around it; none where nothing was asked.
 
-
-def _folded(names: Names) -> list[str]:
-    return [name.lower() for name in _listed(names)]
+    Raises:
+        SelectionError: They are an empty list, something else than text, or more than `most`.
+    """
+    if names is None:
+        return []
+    listed = [names] if isinstance(names, str | int) else list(names)
+    if not listed:
+        raise SelectionError(f"{what} is an empty list, which chooses nothing.", remedy="Leave it out to choose all.")
+    if wrong := [name for name in listed if not isinstance(name, str | int)]:
+        raise SelectionError(f"{what} is {wrong[0]!r}, which is no name.", remedy="Give a name, or a list of names.")
+    if most is not None and len(listed) > most:
+        raise SelectionError(
+            f"{what} is {len(listed)} names, and only one can be asked for at once.", remedy="Ask for one."
+        )
+    return [str(name).strip() for name in listed]

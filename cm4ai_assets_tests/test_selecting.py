@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError, SelectionError, UnknownTreatmentError
-from cm4ai_assets.selecting import COLUMNS, Criteria, select
+from cm4ai_assets.selecting import COLUMNS, Criteria, require_sides, select
 from cm4ai_assets_tests.images.published import field, ids, publish, release_of
 
 P53, P53_AGAIN = "B2AI_1_untreated_A1_R1_z01", "B2AI_1_untreated_A1_R2_z01"
@@ -144,9 +144,13 @@ def test_a_split_asked_of_a_release_without_one_says_so(release: Release) -> Non
 class WithSplits:
     """A release as it is once its splits are published."""
 
-    def __init__(self, release: Release, sides: Iterable[tuple[str, str | None]]) -> None:
+    def __init__(self, release: Release, sides: Mapping[str, str], *, without: str = "") -> None:
         self.key, self.store, self._release = release.key, release.store, release
-        rows = [("protein", field.split("_")[2], field, side) for field, side in sides]
+        fields = release.table("if_fields").filter(pl.col("condition") != without).collect()
+        rows = [
+            ("protein", row["condition"], row["field_id"], sides.get(row["field_id"]))
+            for row in fields.rows(named=True)
+        ]
         self._splits = pl.LazyFrame(rows, schema=["scheme", "condition", "field_id", "split"], orient="row")
 
     def table(self, name: str) -> pl.LazyFrame:
@@ -154,8 +158,8 @@ class WithSplits:
 
 
 def test_a_split_chooses_and_is_a_column(release: Release) -> None:
-    sides = [(P53, "train"), (P53_AGAIN, "train"), (EGFR, "test"), (CONTROL, None), (OTHER_CONTROL, "test")]
-    split = WithSplits(release, [*sides, (PLASTIN, "train")])
+    sides = {P53: "train", P53_AGAIN: "train", EGFR: "test", OTHER_CONTROL: "test", PLASTIN: "train"}
+    split = WithSplits(release, sides)
     assert dict(select(split, Criteria()).select("field_id", "split").iter_rows())[EGFR] == "test"
     assert ids(select(split, Criteria(), split="train")) == [P53, P53_AGAIN, PLASTIN]
     assert ids(select(split, Criteria(), split="test")) == [EGFR]
@@ -165,6 +169,42 @@ def test_a_split_chooses_and_is_a_column(release: Release) -> None:
         select(split, Criteria(), split="trian")
     with pytest.raises(SelectionError, match=r"Splits have no scheme 'plate'\. Known: protein\."):
         select(split, Criteria(), split="train", scheme="plate")
+    assert ids(select(split, Criteria(), split="Train", scheme="PROTEIN", with_controls=True)) == ids(
+        select(split, Criteria(), split="train", with_controls=True)
+    )
+
+
+def test_a_scheme_other_than_the_usual_one_is_not_ignored_where_there_are_no_splits(release: Release) -> None:
+    with pytest.raises(NotMaterializedError, match="splits"):
+        release.fields(scheme="plate-B2AI_1")
+
+
+def test_splits_that_are_older_than_the_fields_are_refused_and_not_taken_for_no_side(release: Release) -> None:
+    split = WithSplits(release, {P53: "train"}, without="paclitaxel")
+    assert ids(select(split, Criteria(), split="train", condition="untreated")) == [P53]
+    with pytest.raises(
+        NotMaterializedError,
+        match=r"older than its fields: 1 fields of paclitaxel .* Run `cm4ai materialize --release .* --select splits`",
+    ):
+        select(split, Criteria(), split="train")
+    assert select(split, Criteria())["split"].to_list() == [None, "train", *[None] * 4], "nothing was asked of them"
+    with pytest.raises(NotMaterializedError, match="1 fields of paclitaxel"):
+        require_sides(split, select(split, Criteria()), "protein")
+    require_sides(release, release.fields(), "protein")  # without splits no field has a side
+
+
+@pytest.mark.parametrize("what", ["gene", "antibody", "plate", "well", "condition"])
+def test_an_empty_list_of_names_is_no_way_to_say_all(release: Release, what: str) -> None:
+    with pytest.raises(SelectionError, match=rf"{what} is an empty list, which chooses nothing\. Leave it out"):
+        release.fields(**{what: []})
+    with pytest.raises(SelectionError, match=rf"{what} is 1\.5, which is no name"):
+        release.fields(**{what: [1.5]})
+
+
+def test_a_plate_may_be_a_number_and_one_split_is_asked_for_at_once(release: Release) -> None:
+    assert ids(release.fields(plate=2)) == [PLASTIN]  # type: ignore[arg-type]
+    with pytest.raises(SelectionError, match="split is 2 names, and only one"):
+        select(WithSplits(release, {}), Criteria(), split=["train", "test"])  # type: ignore[arg-type]
 
 
 def test_without_quality_no_field_is_called_flawless(release: Release, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ _OF_PIXELS: Final = {
 
 def plan(job: Job) -> Plan:
     """The export of a selection: see the module."""
-    fields = chosen_fields(job.release, job.selection)
+    fields = chosen_fields(job.release, job.selection, by_split=True)
     images = _images_of(job, fields)
     parts, splits = list[Part](), dict[str, list[str]]()
     schema = _schema(fields)

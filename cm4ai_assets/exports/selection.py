@@ -15,6 +15,7 @@ import polars as pl
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import ConfigurationError, SelectionError
+from cm4ai_assets.selecting import require_sides
 from cm4ai_assets.updates.availability import missing
 
 UNASSIGNED = "unassigned"
@@ -69,12 +70,17 @@ class Selection:
         return tuple(c for c in Condition if c in (self.conditions or published) and c in published)
 
 
-def chosen_fields(release: Release, selection: Selection) -> pl.DataFrame:
+def chosen_fields(release: Release, selection: Selection, *, by_split: bool = False) -> pl.DataFrame:
     """The fields of a selection that are in a tensor, in the columns and the order of `Release.fields`.
+
+    Args:
+        release: The release.
+        selection: What to take of it.
+        by_split: The export is divided by split: splits that are older than the fields are refused.
 
     Raises:
         SelectionError: No field has such a name, or none meets all of the criteria.
-        NotMaterializedError: A condition, or the table of splits, is not published for this release.
+        NotMaterializedError: A condition, or the table of splits, is not published for this release, or is out of date.
     """
     fields = release.fields(
         condition=selection.conditions or None,
@@ -88,6 +94,8 @@ def chosen_fields(release: Release, selection: Selection) -> pl.DataFrame:
     )
     if fields.is_empty():
         raise SelectionError("No field meets all of the criteria.", remedy="Ask for less at once.")
+    if by_split:
+        require_sides(release, fields, selection.scheme)
     return fields
 
 

@@ -56,7 +56,7 @@ _NOTES: Final = {
 
 def plan(job: Job) -> Plan:
     """The export of a selection: see the module."""
-    fields = chosen_fields(job.release, job.selection)
+    fields = chosen_fields(job.release, job.selection, by_split=True)
     files = _files_of(job, fields)
     parts, shown = list[Part](), dict[str, str]()
     for split, own in in_splits(fields, whole="fields").items():

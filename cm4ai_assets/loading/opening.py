@@ -16,6 +16,7 @@ from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.levels import stored_level
 from cm4ai_assets.loading.source import FieldSource
 from cm4ai_assets.loading.transforms import Transform
+from cm4ai_assets.selecting import named
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.storage.tensors import require_complete
 from cm4ai_assets.updates.availability import missing
@@ -54,7 +55,7 @@ def open_source(
     *,
     split: str | None,
     scheme: str,
-    conditions: Sequence[str] | None,
+    conditions: str | Sequence[str] | None,
     with_controls: bool,
     size: int | None,
     transform: Transform | None,
@@ -88,22 +89,22 @@ def open_source(
 
 
 def _of_release(
-    release: Published, conditions: Sequence[str] | None, *, with_controls: bool, split: str | None, scheme: str
+    release: Published, conditions: str | Sequence[str] | None, *, with_controls: bool, split: str | None, scheme: str
 ) -> pl.DataFrame:
-    chosen = release.conditions if conditions is None else [condition_of(label) for label in conditions]
+    chosen = named("conditions", conditions) or [str(condition) for condition in release.conditions]
     if not chosen:
         raise missing(release.store, "if_tensors", release.key)
-    names = [str(condition) for condition in chosen]
-    return release.fields(condition=names, with_controls=with_controls, split=split, scheme=scheme)
+    return release.fields(condition=chosen, with_controls=with_controls, split=split, scheme=scheme)
 
 
 def _of_rows(
-    release: Published, fields: pl.DataFrame, conditions: Sequence[str] | None, *, split: str | None, scheme: str
+    release: Published, fields: pl.DataFrame, conditions: str | Sequence[str] | None, *, split: str | None, scheme: str
 ) -> pl.DataFrame:
     """Those of the given rows that meet the other criteria, in the order in which they were given."""
-    if conditions is not None:
-        fields = fields.filter(pl.col("condition").is_in([str(condition_of(label)) for label in conditions]))
-    if split is None:
+    if names := named("conditions", conditions):
+        fields = fields.filter(pl.col("condition").is_in([str(condition_of(name)) for name in names]))
+    if split is None or fields.is_empty():
         return fields
-    members = release.fields(split=split, scheme=scheme, with_controls=True)
+    own = fields["condition"].unique().to_list()
+    members = release.fields(condition=own, split=split, scheme=scheme, with_controls=True)
     return fields.join(members, on=["condition", "field_id"], how="semi", maintain_order="left")
