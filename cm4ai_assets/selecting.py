@@ -153,7 +153,7 @@ def _of_genes(fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         return fields
     genes = GeneNames(fields, bundled_mapping())
     targets = pl.concat([genes.targets_of(name) for name in names])
-    return fields.join(targets, on=TARGETS, how="semi", nulls_equal=True, maintain_order="left")
+    return fields.join(targets, on=TARGETS, how="semi", maintain_order="left")
 
 
 def _any_of(wanted: list[str], criterion: Callable[[list[str]], pl.Expr]) -> pl.Expr:

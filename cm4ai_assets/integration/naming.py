@@ -47,7 +47,7 @@ class GeneNames:
         match = self._match(name)
         meant = [not genes.isdisjoint(match.genes) for genes in self._genes]
         if match.by == "symbol" and any(meant):
-            others = [genes for genes, named in zip(self._genes, as_published, strict=True) if named and genes]
+            others = [genes for genes, named in zip(self._genes, as_published, strict=True) if named]
             self._refuse_two_genes(name, match, [genes for genes in others if genes.isdisjoint(match.genes)])
         if match.by == "previous_symbol" and match.is_ambiguous:
             meant = [False] * len(meant)

@@ -101,8 +101,11 @@ def copied(release: Release, folder: Path) -> Release:
     return Release(release.key, Store(str(folder / "storage"), scratch=folder / "scratch"))
 
 
-def with_splits(release: Release, folder: Path) -> Release:
-    """The same with splits by protein: HPA000001 trains, the two antibodies of one gene test, controls do neither."""
+def with_splits(release: Release, folder: Path, *, without: str | None = None) -> Release:
+    """The same with splits by protein: HPA000001 trains, the two antibodies of one gene test, controls do neither.
+
+    A condition that they are `without` came after them.
+    """
     sides = {"HPA000001": "train", "HPA000895": "test", "HPA000900": "test"}
     rows = [
         {
@@ -111,6 +114,7 @@ def with_splits(release: Release, folder: Path) -> Release:
             **{name: row[name] for name in ("condition", "field_id", "antibody_id", "plate", "well")},
         }
         for row in release.fields(with_controls=True).iter_rows(named=True)
+        if row["condition"] != without
     ]  # fmt: skip
     split = copied(release, folder)
     publish(split.store, "splits", rows, None)

@@ -22,6 +22,7 @@ from cm4ai_assets.exports.making import Made, make
 from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes
 from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets_tests.exports.releases import with_splits
 
 ORIGIN = Origin("2026-06-v2.0", "doi:10.5072/FK2/X", "2.0", "A title", "A citation", "CC0 1.0")
 PLAN = Plan(
@@ -176,6 +177,18 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     assert "<script>" not in text.replace("\\<", "")
     assert "\n# Heading" not in text
     assert r"\[x\](javascript:1)" in text
+
+
+@pytest.mark.parametrize("form", ["webdataset", "huggingface"])
+@pytest.mark.parametrize("conditions", [(), (Condition.UNTREATED,)], ids=["all", "what came later"])
+def test_what_is_divided_by_splits_is_not_by_those_of_before(
+    images: Release, tmp_path: Path, form: str, conditions: tuple[Condition, ...]
+) -> None:
+    release = with_splits(images, tmp_path, without="untreated")
+    with pytest.raises(NotMaterializedError, match=r"older than its fields: \d+ fields of untreated are not in them"):
+        export(release, form, tmp_path / "out", selection=Selection(conditions=conditions))
+    assert not (tmp_path / "out").exists()
+    export(release, form, tmp_path / "out", selection=Selection(conditions=(Condition.PACLITAXEL,)))
 
 
 def test_what_is_asked_for_wrongly_writes_nothing(

@@ -65,7 +65,7 @@ def test_genes_that_share_a_protein_are_found_by_it_and_each_by_its_own_name() -
 
 
 def test_the_strongest_id_says_which_gene_a_symbol_was_meant_for() -> None:
-    mislabelled = ("TUBA1", EIF, "")
+    mislabelled = ("TUBA1", EIF, "P68363")
     assert found(names(mislabelled), "EIF5A") == [mislabelled]
     assert found(names(mislabelled), "TUBA1") == [mislabelled], "as it was published"
     with pytest.raises(
