@@ -115,7 +115,7 @@ NARROWED = {
     f"{MATERIALIZE} --select sra_runs": "--condition untreated",
     f"{MATERIALIZE} --select perturb_targets": "--condition untreated",
     f"{MATERIALIZE} --select perturb_cells": "--condition untreated",
-    PACLITAXEL: "--select 'group:images or key:release_files'",
+    PACLITAXEL: "--select 'group:images or key:release_files or key:splits'",
     f"{MATERIALIZE} --select if_fields,if_quality": "--condition paclitaxel",
     "cm4ai materialize --release KEY --select 'key:massive_files or key:secms_*'": "--condition untreated",
     "cm4ai sandbox build DIR": "--fields 8",
