@@ -6,6 +6,7 @@ Does not belong here: the archive (`sandbox`).
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -192,5 +193,6 @@ def _partition(document: Document, release: str) -> Partition:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m cm4ai_assets.demo", description=main.__doc__).parse_args()
     with seldom_collecting():
         sys.exit(main())

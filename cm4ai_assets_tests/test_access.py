@@ -125,6 +125,16 @@ def test_controls_come_only_on_request_and_a_condition_counts_once(storage: Path
         release.torch(conditions=["untreated", "paclitaxel"])
 
 
+def test_rows_of_another_release_are_not_read_from_this_one(storage: Path) -> None:
+    release = open_release(storage=str(storage))
+    fields = release.fields(with_controls=True)
+    assert len(release.loader(fields, conditions="untreated", batch_size=1)) == FIELDS
+    with pytest.raises(SelectionError, match=rf"rows of 2025-10-v1\.1, and not of {RELEASE}\. Open that release"):
+        release.loader(fields.with_columns(release=pl.lit("2025-10-v1.1")))
+    with pytest.raises(SelectionError, match="conditions is an empty list"):
+        release.loader(conditions=[])
+
+
 def test_a_renamed_release_lends_its_pixels_to_the_loader(storage: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed (extra: torch)")
     store = open_release(storage=str(storage)).store

@@ -10,6 +10,7 @@ says where a crop lies and `inside` which of its pixels are the field's.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -154,9 +155,10 @@ class Cells:
         return self._store.address(path_for(tensor.source_sha256, tensor.edge, tensor.version))
 
     def _checked(self, number: int) -> int:
+        number = operator.index(number)
         if not -len(self) <= number < len(self):
             raise IndexError(f"There are {len(self)} nuclei; there is no nucleus {number}.")
-        return int(number) % len(self)
+        return number % len(self)
 
     def _field(self, index: int) -> Pixels:
         last = self._last

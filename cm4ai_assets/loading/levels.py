@@ -60,15 +60,18 @@ def stored_level(store: Store, tensor: str, size: int) -> str | None:
 
 
 def store_level(store: Store, tensor: str, size: int) -> str:
-    """Make the level of a tensor, unless it is stored; its path relative to the storage. See `Release.store_level`."""
+    """Make the level of a tensor, unless it is stored; its path relative to the storage. See `Release.store_level`.
+
+    One that is stored is read whole, and made anew where its bytes are not those that were written.
+    """
     require_complete(store.fs, tensor)
     record = read_record(store.fs, tensor)
     if not 1 <= size < record.edge or record.edge % size:
         raise ConfigurationError(
             f"{size} is no smaller edge length that divides {record.edge}.", remedy=f"Take {record.edge // 2}."
         )
-    path = _path(record, size)
-    if stored_level(store, tensor, size) is None:
+    path, stored = _path(record, size), stored_level(store, tensor, size)
+    if stored is None or not _can_be_read(ShardReader(store.url, stored)):
         with store.staging.folder() as folder:
             _write(ShardReader(store.url, tensor, size=size), record, _first_published(store, tensor), folder / "level")
             store.publish_tree(folder / "level", path, last=METADATA, replace=True)
@@ -94,6 +97,15 @@ def _write(reader: ShardReader, record: StoreRecord, first_published: dict[str, 
     group = json.loads((folder / METADATA).read_text())
     group["attributes"][AVERAGED_FROM] = _origin(record)
     write_metadata(folder, group)
+
+
+def _can_be_read(level: ShardReader) -> bool:
+    """Whether every chunk has the checksum that it was written with."""
+    try:
+        with ThreadPoolExecutor(level.default_threads()) as threads:
+            return all(threads.map(lambda index: level.read(index) is not None, range(level.n_fields)))
+    except TensorStoreError:
+        return False
 
 
 def _averaged(reader: ShardReader) -> Iterator[_Field]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypedDict
 
+from cm4ai_assets.errors import ConfigurationError
 from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.ahead import ReadAhead
 from cm4ai_assets.loading.memory import BatchMemory
@@ -42,7 +43,9 @@ class LoaderSettings(TypedDict, total=False):
 
 
 class FieldLoader:
-    """Batches of fields of view, epoch after epoch. One pass at a time.
+    """Batches of fields of view, epoch after epoch. One pass at a time: a new one, or `close`, ends the one before.
+
+    A pass that is broken off is followed by the next epoch, as a whole one is: see `order.FieldOrder`.
 
     A batch is a dictionary: `image` (batch, channel, y, x), uint8 unless the transform says otherwise; `position` (of
     the field in the source), `field_id`, `condition`, `antibody_id`; for each of the labels `{name}_label`; and under
@@ -94,7 +97,7 @@ class FieldLoader:
         self._pinned = pin_memory and self._tensors and _has_cuda()
         self._memory = BatchMemory()
         self._executor: ThreadPoolExecutor | None = None
-        self._owner = os.getpid()
+        self._owner, self._passes = os.getpid(), 0
 
     def __len__(self) -> int:
         """Batches of an epoch, on each rank."""
@@ -105,12 +108,20 @@ class FieldLoader:
 
         Raises:
             TensorStoreError: A part of a store is missing or damaged. Nothing more is read.
+            ConfigurationError: Another pass has begun since, or the loader was closed.
         """
+        self._passes += 1
+        this = self._passes
         batches, epoch = self.order.begin(), self.order.epoch
         todo, ahead = iter(enumerate(batches)), ReadAhead(self.source, self.order, batches)
         under_way: deque[_Started] = deque()
         try:
             while True:
+                if this != self._passes:
+                    raise ConfigurationError(
+                        "This pass is over: another one has begun since, or the loader was closed.",
+                        remedy="Read one epoch at a time, or make a loader for each.",
+                    )
                 while len(under_way) <= self._prefetch and (coming := next(todo, None)) is not None:
                     number, positions = coming
                     ahead.started(number)
@@ -143,10 +154,14 @@ class FieldLoader:
         self.order.load_state_dict(state)
 
     def close(self) -> None:
-        """End the threads. Iterating again starts new ones."""
+        """End the threads, and a pass that is under way. Iterating again starts new ones."""
+        self._passes += 1
         if self._executor is not None and self._owner == os.getpid():
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._executor = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_executor": None, "_memory": BatchMemory()}
 
     def _start(self, positions: list[int], epoch: int) -> _Started:
         images, whole = self._room(len(positions))

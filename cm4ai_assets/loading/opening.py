@@ -12,6 +12,7 @@ from typing import Protocol
 import polars as pl
 
 from cm4ai_assets.conditions import Condition, condition_of
+from cm4ai_assets.errors import SelectionError
 from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.levels import stored_level
 from cm4ai_assets.loading.source import FieldSource
@@ -100,7 +101,15 @@ def _of_release(
 def _of_rows(
     release: Published, fields: pl.DataFrame, conditions: str | Sequence[str] | None, *, split: str | None, scheme: str
 ) -> pl.DataFrame:
-    """Those of the given rows that meet the other criteria, in the order in which they were given."""
+    """Those of the given rows that meet the other criteria, in the order in which they were given.
+
+    Rows of another release are refused: their `tensor_index` may be that of another field here.
+    """
+    if others := sorted(set(fields.get_column("release", default=pl.Series([], dtype=pl.String()))) - {release.key}):
+        raise SelectionError(
+            f"The fields are rows of {', '.join(map(str, others))}, and not of {release.key}.",
+            remedy=f"Open that release, or choose the fields of {release.key}.",
+        )
     if names := named("conditions", conditions):
         fields = fields.filter(pl.col("condition").is_in([str(condition_of(name)) for name in names]))
     if split is None or fields.is_empty():

@@ -33,7 +33,8 @@ WINDOW: Final = 128
 class FieldOrder:
     """Batches of positions, epoch after epoch. Iterating gives those of this rank.
 
-    After a whole epoch the next one begins; one that was broken off begins anew. The
+    After an epoch the next one begins, also after one that was broken off: who takes some batches of each would
+    otherwise see the same ones for ever. `load_state_dict` goes on within an epoch, `set_epoch` begins one anew. The
     order depends on `seed`, `epoch` and the fields alone.
 
     Args:
@@ -73,6 +74,8 @@ class FieldOrder:
                 f"batch_size {self.batch_size}, window {self.window}, rank {self.rank} of {self.world_size} cannot be.",
                 remedy="Sizes are at least 1, and ranks count from 0 to world_size - 1.",
             )
+        if self.seed < 0:
+            raise ConfigurationError(f"seed {self.seed} cannot be.", remedy="Take 0 or more.")
         if self.shuffle not in {"shards", "full", "none"}:
             raise ConfigurationError(f"No shuffle {self.shuffle!r}.", remedy="Take 'shards', 'full' or 'none'.")
         if not len(self):
@@ -94,8 +97,8 @@ class FieldOrder:
 
     def begin(self) -> list[Positions]:
         """Every batch of the epoch for this rank; after `load_state_dict` those that the state left of it."""
-        if not self._resumed:
-            self.batch = 0
+        if self.batch and not self._resumed:
+            self.set_epoch(self.epoch + 1)
         self._resumed = False
         return self.batches()[self.batch :]
 

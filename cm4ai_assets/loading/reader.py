@@ -25,6 +25,7 @@ import google_crc32c
 from cm4ai_assets.errors import TensorStoreError
 from cm4ai_assets.heavy import imagecodecs, np
 from cm4ai_assets.images.averaging import area_average, compiled
+from cm4ai_assets.storage import layout
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_index import CHECKSUM, index_size, sound_entries
@@ -74,8 +75,9 @@ class ShardReader:
         self._owner, self._fs = os.getpid(), _filesystem(storage)
         self._on_disk = is_local(self._fs)
         record = read_record(self._fs, path)
-        self.n_fields, self.edge, self.size = record.n_fields, record.edge, size or record.edge
-        if self.edge % self.size:
+        self.n_fields, self.edge = record.n_fields, record.edge
+        self.size = record.edge if size is None else size
+        if self.size < 1 or self.edge % self.size:
             raise ValueError(f"{self.size} does not divide the edge length {self.edge} of {path}.")
         self._chunk = chunk_edge(self.edge)
         self._per_plane = (self.edge // self._chunk) ** 2
@@ -206,25 +208,30 @@ class ShardReader:
             else:
                 np.copyto(wanted, plane)
 
+    @property
+    def _remedy(self) -> str:
+        """What brings the store back: a level is a copy of a tensor, which readers can do without."""
+        return f"Store the level {self.edge} again: `store_level`." if f"{layout.LEVELS}/" in self.path else REMEDY
+
     def _changed(self, where: str, detail: str) -> TensorStoreError:
-        return TensorStoreError(f"{self.path}: {where}: a chunk changed on disk: {detail}.", remedy=REMEDY)
+        return TensorStoreError(f"{self.path}: {where}: a chunk changed on disk: {detail}.", remedy=self._remedy)
 
     def _read(self, shard: int, offset: int, parts: Sequence[memoryview]) -> None:
         """Bytes of a shard from `offset` on, into one part after the other."""
         key, length = shard_key(shard), sum(part.nbytes for part in parts)
         if offset < 0:
-            raise TensorStoreError(f"{self.path}: the shard {key} ends early.", remedy=REMEDY)
+            raise TensorStoreError(f"{self.path}: the shard {key} ends early.", remedy=self._remedy)
         try:
             got = self._ranged(f"{self.path}/{key}", offset, parts)
         except FileNotFoundError:
-            raise TensorStoreError(f"{self.path}: the shard {key} is missing.", remedy=REMEDY) from None
+            raise TensorStoreError(f"{self.path}: the shard {key} is missing.", remedy=self._remedy) from None
         except OSError as error:
             remedy = "See that the storage can be reached."
             raise TensorStoreError(f"{self.path}: the shard {key} cannot be read: {error}.", remedy=remedy) from error
         if got != length:
             raise TensorStoreError(
                 f"{self.path}: the shard {key} ends early: {got} of {length} bytes at offset {offset}.",
-                remedy=REMEDY,
+                remedy=self._remedy,
             )
 
     def _ranged(self, path: str, offset: int, parts: Sequence[memoryview]) -> int:

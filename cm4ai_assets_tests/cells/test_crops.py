@@ -112,6 +112,8 @@ def test_pickled_it_reads_the_same(cells: Cells) -> None:
 
 def test_what_cannot_be_is_refused(shared_room: Room, cells: Cells) -> None:
     release = Release(RELEASE, shared_room.store)
+    with pytest.raises(TypeError):
+        cells[1.5]  # type: ignore[index]  # which is no number of a crop, and not the second one
     with pytest.raises(IndexError, match="no nucleus"):
         cells[len(cells)]
     with pytest.raises(ConfigurationError, match="0 pixels"):

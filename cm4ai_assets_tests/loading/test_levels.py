@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from cm4ai_assets.errors import ConfigurationError
+from cm4ai_assets.errors import ConfigurationError, TensorStoreError
 from cm4ai_assets.loading.levels import store_level, stored_level
 from cm4ai_assets.loading.reader import ShardReader
 from cm4ai_assets.storage import layout
@@ -70,6 +70,19 @@ def test_a_level_is_made_once_and_again_if_it_is_damaged(store: Store) -> None:
     assert stored_level(store, tensor, 16) is None
     store_level(store, tensor, 16)
     assert stored_level(store, tensor, 16) is not None
+
+
+def test_a_level_whose_bytes_changed_is_made_again_by_its_remedy(store: Store) -> None:
+    tensor, shard = store.address(TENSOR), f"{store.address(HALF)}/{shard_key(0)}"
+    store_level(store, tensor, 16)
+    whole = store.fs.cat_file(shard)
+    store.fs.pipe_file(shard, whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    level = ShardReader(store.url, store.address(HALF))
+    with pytest.raises(TensorStoreError, match=r"a chunk changed on disk.* Store the level 16 again: `store_level`\."):
+        [level.read(row) for row in range(FIELDS)]
+    store_level(store, tensor, 16)
+    store.fs.invalidate_cache()
+    assert store.fs.cat_file(shard) == whole
 
 
 def test_a_level_of_another_tensor_is_not_read(store: Store) -> None:

@@ -6,6 +6,7 @@ import gc
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -229,12 +230,36 @@ def _threads(before: set[threading.Thread], wanted: int) -> int:
         time.sleep(0.01)
 
 
+def test_a_second_pass_ends_the_first(storage: Path) -> None:
+    one = loader(storage)
+    first = iter(one)
+    next(first)
+    assert next(iter(one))["position"].tolist() == one.order.batches(1)[0].tolist()
+    with pytest.raises(ConfigurationError, match="This pass is over: another one has begun since"):
+        next(first)
+    second = iter(one)
+    next(second)
+    one.close()
+    with pytest.raises(ConfigurationError, match="or the loader was closed"):
+        next(second)
+    assert len(list(one)) == 11
+
+
+def test_a_loader_that_was_used_can_be_pickled(storage: Path) -> None:
+    one = loader(storage)
+    passing = iter(one)
+    next(passing)
+    other = pickle.loads(pickle.dumps(one))
+    other.load_state_dict(one.state_dict())
+    assert names(other) == names(passing)
+
+
 def test_an_epoch_that_is_broken_off_leaves_nothing_behind(storage: Path) -> None:
     before = set(threading.enumerate())
     one = loader(storage)
     for _ in one:
         break
-    assert len(list(one)) == 11, "it begins anew"
+    assert len(list(one)) == 11, "the next one is whole"
     assert _threads(before, 3) == 3
     one.close()
     assert _threads(before, 0) == 0

@@ -75,8 +75,9 @@ def test_other_sizes_are_the_average_of_the_pixel_pass(tmp_path: Path, edge: int
     written(tmp_path / "x.zarr", stored)
     read = ShardReader(str(tmp_path), str(tmp_path / "x.zarr"), size=size).read(1)
     assert np.array_equal(read, [area_average(plane, size) for plane in stored[1]])
-    with pytest.raises(ValueError, match="7 does not divide the edge length"):
-        ShardReader(str(tmp_path), str(tmp_path / "x.zarr"), size=7)
+    for none in (7, 0, -edge):
+        with pytest.raises(ValueError, match=f"{none} does not divide the edge length"):
+            ShardReader(str(tmp_path), str(tmp_path / "x.zarr"), size=none)
 
 
 def test_one_field_is_one_read(store: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
