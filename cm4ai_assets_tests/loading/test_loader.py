@@ -249,9 +249,11 @@ def test_a_loader_that_was_used_can_be_pickled(storage: Path) -> None:
     one = loader(storage)
     passing = iter(one)
     next(passing)
-    other = pickle.loads(pickle.dumps(one))
+    sent = pickle.dumps(one)
+    other = pickle.loads(sent)
     other.load_state_dict(one.state_dict())
     assert names(other) == names(passing)
+    assert len(pickle.dumps(one)) < len(sent) + 1000, "memory of batches stays here"
 
 
 def test_an_epoch_that_is_broken_off_leaves_nothing_behind(storage: Path) -> None:
