@@ -1,7 +1,8 @@
 """The proof that a table of splits has no leak: by the connected parts of a graph that is built anew from what it says.
 
 Belongs here: the blocking check of `splits`. It trusts nothing of the code that made the table: it reads the finished
-rows and the published ids. Does not belong here: warnings (`split_findings`).
+rows and the published ids, and shares with it only the reading of these. Does not belong here: warnings
+(`split_findings`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import polars as pl
 
 from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.integration.mapping import GeneMapping
-from cm4ai_assets.integration.targets import LINKS, components
+from cm4ai_assets.integration.targets import LINKS, Stated, components, stated_by_antibody
 
 _LEAK = pl.Schema({
     "scheme": pl.String(), "what": pl.String(), "sides": pl.List(pl.String()), "antibodies": pl.List(pl.String()),
@@ -49,22 +50,17 @@ def _named(leaks: pl.DataFrame) -> str:
 
 
 def _edges(antibodies: pl.DataFrame, mapping: GeneMapping) -> pl.DataFrame:
-    """Antibodies to what their ids name, version and isoform aside, and to all genes of their proteins."""
-    named = antibodies.filter(~pl.col("is_control"))
-    kinds = {
-        "gene": pl.col("ensembl_gene_id").str.replace(r"\..*$", ""),
-        "protein": pl.col("uniprot_id").str.replace(r"-.*$", ""),
-        "symbol": pl.col("gene_symbol").str.to_uppercase(),
-    }
-    stated = [named.select("antibody_id", node=pl.concat_str(pl.lit(f"{kind}:"), ids)) for kind, ids in kinds.items()]
-    edges = pl.concat(stated).drop_nulls().unique()
-    genes = [
-        (antibody_id, f"gene:{gene}")
-        for antibody_id, node in edges.iter_rows()
-        if node.startswith("protein:")
-        for gene in mapping.of_uniprot(node.removeprefix("protein:")).genes
-    ]
-    return pl.concat([edges, pl.DataFrame(genes, schema=LINKS, orient="row")]).unique()
+    """Antibodies to what their ids name, and to all genes of their proteins."""
+    found = stated_by_antibody(antibodies, mapping)
+    edges = [(antibody_id, node) for antibody_id, one in found.items() for node in _nodes(one, mapping)]
+    return pl.DataFrame(edges, schema=LINKS, orient="row").unique()
+
+
+def _nodes(stated: Stated, mapping: GeneMapping) -> Iterator[str]:
+    genes = {*stated.genes, *(gene for one in stated.accessions for gene in mapping.of_uniprot(one).genes)}
+    yield from (f"gene:{gene}" for gene in genes)
+    yield from (f"protein:{accession}" for accession in stated.accessions)
+    yield from (f"symbol:{symbol}" for symbol in stated.symbols)
 
 
 def _leaks(rows: pl.DataFrame, edges: pl.DataFrame, controls: pl.Series) -> Iterator[pl.DataFrame]:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from cm4ai_assets.identifiers import ENSEMBL_GENE, UNIPROT
+from cm4ai_assets.identifiers import ENSEMBL_GENE, GENE_SYMBOL, UNIPROT
 
 VERSION: Final = "HGNC 2026-06-25, UniProt accessions 2024-07-23"
 SOURCE: Final = "https://storage.googleapis.com/public-download-files/hgnc/tsv/tsv/hgnc_complete_set.txt"
@@ -113,6 +113,14 @@ class GeneMapping:
     def aliases(self, text: str) -> tuple[str, ...]:
         """Genes that are also called so. A hint for people: one name is an alias of many genes."""
         return self._by_alias.get(text.upper(), ())
+
+    def may_mean(self, symbol: str) -> tuple[str, ...]:
+        """Every gene that a symbol may mean: its gene, else those that had it before, else those also called so."""
+        return self.of_symbol(symbol).genes or self.aliases(symbol)
+
+    def is_name(self, symbol: str) -> bool:
+        """Whether a text can be a symbol: it is known, or has the form of one. `-` and `n/a` stand for nothing."""
+        return bool(self.may_mean(symbol)) or GENE_SYMBOL.fits(symbol)
 
     def unit(self, gene: str) -> str:
         """What stands for a gene and all that share a protein with it: the smallest key among them; else the gene.

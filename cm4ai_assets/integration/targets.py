@@ -7,7 +7,7 @@ Belongs here: the graph of antibodies, genes and proteins. Does not belong here:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -33,11 +33,29 @@ class Targets:
     nodes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the rows of one antibody state, each id in the form of its kind, without version and isoform.
+
+    What has not that form, such as `-` or `n/a`, is no id and links nothing.
+
+    Attributes:
+        genes: Ensembl ids.
+        accessions: UniProt accessions.
+        symbols: Symbols in upper case. One that the mapping does not know counts where it knows no other id of the
+            antibody: beside a known one, `TBD` would link what has nothing in common.
+    """
+
+    genes: tuple[str, ...]
+    accessions: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+
 Ids = tuple[str | None, str | None, str | None]  # Ensembl gene, accession and symbol of one row
 
 
-def targets_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[str, Targets]:
-    """The targets of each antibody that names any; controls are none.
+def stated_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[str, Stated]:
+    """The ids that the rows of each antibody state; controls are none.
 
     Args:
         antibodies: Rows of `if_antibodies`, of one condition or several.
@@ -49,40 +67,56 @@ def targets_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[
     rows: defaultdict[str, list[Ids]] = defaultdict(list)
     for antibody_id, *ids in named.unique().sort(pl.all()).iter_rows():
         rows[antibody_id].append((ids[0], ids[1], ids[2]))
-    found = {antibody_id: _targets(ids, mapping) for antibody_id, ids in rows.items()}
+    return {antibody_id: _stated(ids, mapping) for antibody_id, ids in rows.items()}
+
+
+def _stated(rows: Sequence[Ids], mapping: GeneMapping) -> Stated:
+    genes = {gene for ensembl, _, _ in rows if ensembl and (gene := ensembl_of(ensembl))}
+    accessions = {accession for _, uniprot, _ in rows if uniprot and (accession := accession_of(uniprot))}
+    is_known = any(gene in mapping.genes for gene in genes) or any(mapping.of_uniprot(one).genes for one in accessions)
+    counts = mapping.may_mean if is_known else mapping.is_name
+    symbols = {symbol.upper() for _, _, symbol in rows if symbol and counts(symbol)}
+    return Stated(tuple(sorted(genes)), tuple(sorted(accessions)), tuple(sorted(symbols)))
+
+
+def targets_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[str, Targets]:
+    """The targets of each antibody that names any; controls are none.
+
+    Args:
+        antibodies: Rows of `if_antibodies`, of one condition or several.
+        mapping: Which ids are one gene.
+    """
+    stated = stated_by_antibody(antibodies, mapping)
+    found = {antibody_id: _targets(one, mapping) for antibody_id, one in stated.items()}
     return {antibody_id: targets for antibody_id, targets in found.items() if targets.units}
 
 
-def _targets(rows: Iterable[Ids], mapping: GeneMapping) -> Targets:
-    listed = list(rows)
-    genes = sorted({gene for ensembl, _, _ in listed if ensembl and (gene := ensembl_of(ensembl))})
-    accessions = sorted({accession for _, uniprot, _ in listed if uniprot and (accession := accession_of(uniprot))})
-    symbols = sorted({symbol.upper() for _, _, symbol in listed if symbol})
-    units = _units(genes, accessions, symbols, mapping)
+def _targets(stated: Stated, mapping: GeneMapping) -> Targets:
+    units = _units(stated, mapping)
     nodes = {
-        *(f"gene:{gene}" for gene in genes),
-        *(f"protein:{accession}" for accession in accessions),
-        *(f"symbol:{symbol}" for symbol in symbols),
+        *(f"gene:{gene}" for gene in stated.genes),
+        *(f"protein:{accession}" for accession in stated.accessions),
+        *(f"symbol:{symbol}" for symbol in stated.symbols),
         *(f"unit:{unit}" for unit in units),
     }
     return Targets(tuple(sorted(units)), tuple(sorted(nodes)))
 
 
-def _units(genes: Sequence[str], accessions: Sequence[str], symbols: Sequence[str], mapping: GeneMapping) -> set[str]:
+def _units(stated: Stated, mapping: GeneMapping) -> set[str]:
     """The genes that an antibody's ids mean, each as its unit.
 
     Ensembl ids and accessions of the mapping count. An Ensembl id that it does not have may be an old one: its gene is
     then sought by symbol, and where that leads nowhere either the id stands for itself; likewise accessions, symbols.
     """
-    strange = [gene for gene in genes if gene not in mapping.genes]
-    units = {mapping.unit(gene) for gene in genes if gene in mapping.genes}
-    more = {mapping.unit(found[0]) for accession in accessions if (found := mapping.of_uniprot(accession).genes)}
+    strange = [gene for gene in stated.genes if gene not in mapping.genes]
+    units = {mapping.unit(gene) for gene in stated.genes if gene in mapping.genes}
+    more = {mapping.unit(found[0]) for one in stated.accessions if (found := mapping.of_uniprot(one).genes)}
     if strange or not (units or more):
-        more |= {mapping.unit(gene) for symbol in symbols if (gene := mapping.of_symbol(symbol).gene)}
+        more |= {mapping.unit(gene) for symbol in stated.symbols if (gene := mapping.of_symbol(symbol).gene)}
     if len(more - units) < len(strange):
         more |= set(strange)
     units |= more
-    return units or {f"protein:{a}" for a in accessions} or {f"symbol:{s}" for s in symbols}
+    return units or {f"protein:{one}" for one in stated.accessions} or {f"symbol:{one}" for one in stated.symbols}
 
 
 def links(targets: Mapping[str, Targets], fields: pl.DataFrame) -> pl.DataFrame:

@@ -75,3 +75,11 @@ def layout(
         pairing=pl.when(pl.len().over("antibody_id") > 1).then(pl.lit("unpaired")).otherwise(pl.lit("single"))
     )
     return Layout(pl.DataFrame(fields, schema=FIELDS, orient="row"), antibodies)
+
+
+def stating(ids: Mapping[str, Sequence[tuple[str | None, str | None, str | None]]]) -> Layout:
+    """Antibodies whose rows state these ids: Ensembl id, symbol and accession, one triple a row."""
+    made = layout(dict.fromkeys(ids, ()), conditions=["untreated"], regions=1)
+    rows = [(name, False, *row, "single") for name, listed in ids.items() for row in listed]
+    antibodies = pl.DataFrame(rows, schema=made.antibodies.schema, orient="row")
+    return Layout(made.fields, pl.concat([made.antibodies.filter("is_control"), antibodies]))

@@ -14,8 +14,9 @@ from cm4ai_assets.integration.mapping import GeneMapping, bundled_mapping
 from cm4ai_assets.integration.split_findings import fields_placed, sides_balanced, wells_agree
 from cm4ai_assets.integration.splits import VERSION, fold_of, position, schemes_of, side_of, split_rows
 from cm4ai_assets.tables.integration import SIDES, SPLITS
-from cm4ai_assets_tests.integration.layouts import NO_MAPPING, Layout, gene_id, known, layout
+from cm4ai_assets_tests.integration.layouts import NO_MAPPING, Layout, gene_id, known, layout, stating
 
+Ids = tuple[str | None, str | None, str | None]
 HUNDRED = {f"HPA{n:06d}": [n] for n in range(100)}
 
 
@@ -158,6 +159,52 @@ def test_an_old_ensembl_id_beside_a_known_one_is_no_way_around() -> None:
     )
     made = Layout(made.fields, pl.concat([made.antibodies, symbols]))
     assert sides(split(made, mapping)) == {"TUBB3": "test", "BOTH": "several_sides", "NEGATIVE": "control"}
+
+
+@pytest.mark.parametrize("nothing", ["-", "?", "n/a", "TBD", "None", "ENSG", "CON__P04637"])
+def test_what_stands_for_no_id_links_nothing(nothing: str) -> None:
+    """Neither are two antibodies that have it in common left out, nor does the proof take it for a protein."""
+    train, test = on_side("train")[0], on_side("test")[0]
+    mapping = GeneMapping([known(train, "EIF5A", "P63241"), known(test, "TUBB3", "Q13509")])
+    rows: dict[str, tuple[Ids, Ids]] = {
+        "accession": ((gene_id(train), "EIF5A", nothing), (gene_id(test), "TUBB3", nothing)),
+        "symbol": ((gene_id(train), nothing, "P63241"), (gene_id(test), nothing, None)),
+        "Ensembl id": ((nothing, "EIF5A", "P63241"), (nothing, "TUBB3", None)),
+        "rest": ((gene_id(train), nothing, nothing), (None, "TUBB3", nothing)),
+    }
+    for column, (a, b) in rows.items():
+        assert sides(split(stating({"A": [a], "B": [b]}), mapping)) == {
+            "A": "train", "B": "test", "NEGATIVE": "control",
+        }, column  # fmt: skip
+
+
+def test_a_symbol_that_stands_for_nothing_names_no_gene() -> None:
+    found = sides(split(stating({"A": [(None, "-", "n/a")], "B": [(None, "SBX", "n/a")]})))
+    assert found == {"A": "gene_unknown", "B": side_of("symbol:SBX"), "NEGATIVE": "control"}
+
+
+def test_a_symbol_that_the_mapping_does_not_know_links_what_it_does_not_know_otherwise() -> None:
+    made = stating({name: [(gene_id(on_side(name)[0]), "sbx", None)] for name in ("train", "test")})
+    assert set(sides(split(made)).values()) == {"linked_to_other_side", "control"}
+
+
+TOKENS = st.sampled_from(["-", "TBD", "SBX", "P53", "EIF5A", "CAM1", "H4C1", "H4C2"])
+GENES = st.sampled_from([*range(1, 7), *range(700, 706)]).map(gene_id)
+ACCESSIONS = st.sampled_from(["P63241", "P04637-2", "P62805", "P0DP23", "Q9XYZ1", "A0A024R1R8"])
+STATED = st.tuples(*(st.none() | ids | TOKENS for ids in (GENES, TOKENS, ACCESSIONS)))
+
+
+@settings(max_examples=60)
+@given(ids=st.dictionaries(st.sampled_from("ABCDEFGH"), st.lists(STATED, min_size=1, max_size=3), min_size=1))
+def test_whatever_ids_antibodies_state_there_is_a_table_without_leaks(ids: dict[str, list[Ids]]) -> None:
+    """The proof, which `split` asks, sees no link that the sides were not made with: no release is held up by it."""
+    split(stating(ids), SOME)
+
+
+SOME = GeneMapping([
+    known(1, "EIF5A", "P63241"), known(2, "TP53", "P04637", alias=["p53"]), known(3, "H4C1", "P62805"),
+    known(4, "H4C2", "P62805"), known(5, "CALM1", "P0DP23", previous=["CAM1"]), known(6, "CALM2", previous=["CAM1"]),
+])  # fmt: skip
 
 
 def test_isoforms_and_versions_are_no_other_protein_or_gene() -> None:

@@ -64,7 +64,7 @@ def proteins(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platf
 
 
 @tables_if_there(
-    spec_of(SPLITS, _OF_IMAGES, code_version=str(VERSION)),
+    spec_of(SPLITS, _OF_IMAGES, code_version=f"2.{VERSION}"),
     checks=[blocking_check(SPLITS, no_leaks)],
     name=SPLITS.name,
     pool=POOL,
