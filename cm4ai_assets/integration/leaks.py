@@ -50,7 +50,7 @@ def _named(leaks: pl.DataFrame) -> str:
 
 
 def _edges(antibodies: pl.DataFrame, mapping: GeneMapping) -> pl.DataFrame:
-    """Antibodies to what their ids name, and to all genes of their proteins."""
+    """Antibodies to what their ids name, to all genes of their proteins, and to the units of these genes."""
     found = stated_by_antibody(antibodies, mapping)
     edges = [(antibody_id, node) for antibody_id, one in found.items() for node in _nodes(one, mapping)]
     return pl.DataFrame(edges, schema=LINKS, orient="row").unique()
@@ -59,6 +59,7 @@ def _edges(antibodies: pl.DataFrame, mapping: GeneMapping) -> pl.DataFrame:
 def _nodes(stated: Stated, mapping: GeneMapping) -> Iterator[str]:
     genes = {*stated.genes, *(gene for one in stated.accessions for gene in mapping.of_uniprot(one).genes)}
     yield from (f"gene:{gene}" for gene in genes)
+    yield from (f"unit:{mapping.unit(gene)}" for gene in genes)
     yield from (f"protein:{accession}" for accession in stated.accessions)
     yield from (f"symbol:{symbol}" for symbol in stated.symbols)
 

@@ -62,6 +62,15 @@ def test_two_genes_of_one_protein() -> None:
     one = made.antibodies.with_columns(uniprot_id=pl.when(pl.col("antibody_id") == "A").then(pl.lit("P62805")))
     mapping = GeneMapping([known(BRIDGE[0], "H4C1", "P62805"), known(BRIDGE[1], "H4C2", "P62805")])
     assert not no_leaks(rows, one, mapping).passed
+    assert not no_leaks(rows, made.antibodies, mapping).passed, "no accession is stated, and the mapping has it"
+
+
+def test_genes_that_share_no_protein_with_each_other_and_one_with_a_third() -> None:
+    made = layout({"A": [BRIDGE[0]], "B": [BRIDGE[1]]})
+    third = known(max(BRIDGE) + 1, "THIRD", "P62805", "P04637")
+    ends = [known(BRIDGE[0], "FIRST", "P62805"), known(BRIDGE[1], "SECOND", "P04637")]
+    assert no_leaks(rows_of(made), made.antibodies, GeneMapping(ends)).passed
+    assert not no_leaks(rows_of(made), made.antibodies, GeneMapping([*ends, third])).passed
 
 
 def test_a_well_under_another_condition(made: Layout) -> None:
