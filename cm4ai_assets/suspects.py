@@ -48,6 +48,8 @@ _COMPILED = {suspect: re.compile(pattern) for suspect, pattern in _PATTERNS.item
 # of ids alone.
 ID_SUSPECTS = (Suspect.CONTAMINANT, Suspect.DECOY, Suspect.IRT_STANDARD, Suspect.QUOTED)
 SYMBOL_SUSPECTS = (Suspect.SPREADSHEET,)
+FOREIGN = (Suspect.CONTAMINANT, Suspect.DECOY, Suspect.IRT_STANDARD)
+"""Marks of what is no protein of the sample, whatever accession or symbol stands beside it."""
 
 
 def suspects_of(symbols: Iterable[str], ids: Iterable[str] = ()) -> list[Suspect]:

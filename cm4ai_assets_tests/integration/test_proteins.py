@@ -235,6 +235,27 @@ def test_members_of_a_group_are_counted_and_never_taken_for_each_other() -> None
     assert ids_mapped(rows).counts["rows"] == 5, "a contaminant is no gene that ought to be known"
 
 
+@pytest.mark.parametrize("mark", ["CON__", "REV__", "iRT-"])
+def test_a_protein_that_is_marked_as_foreign_is_not_the_one_whose_accession_stands_beside_it(mark: str) -> None:
+    """A keratin of the bench is not one of the cells: it counts for no gene, and keeps its mark."""
+    rows = covered(
+        secms_proteins=[group(f"{mark}P04637", "TP53", uniprot="P04637"), group("P63241"),
+                        group(f"{mark}P0DP23;P63241", "CALM1;EIF5A", uniprot="P0DP23;P63241")],
+        apms_interactions=[pair("EIF5A", f"{mark}P04637") | {"prey_uniprot_id": None, "prey_gene_symbol": "TP53"}],
+    )  # fmt: skip
+    foreign = [f"id:{mark}P04637", f"id:{mark}P0DP23"]
+    assert set(rows["gene"]) == {EIF5A, *foreign}
+    flag = {"CON__": "contaminant", "REV__": "decoy", "iRT-": "irt_standard"}[mark]
+    assert all(flag in of(rows, one)["flags"] for one in foreign)
+    assert of(rows, EIF5A)["flags"] == []
+    assert rows["apms_as_prey_untreated"].sum() == of(rows, foreign[0])["apms_as_prey_untreated"] == 1
+
+
+def test_quotes_around_an_id_make_it_no_other_protein() -> None:
+    rows = covered(secms_proteins=[group('"P04637"', "TP53", uniprot="P04637")])
+    assert rows["gene"].to_list() == [TP53]
+
+
 def test_a_lost_id_is_found_by_kind() -> None:
     made = {
         "if_antibodies": frame("if_antibodies", [antibody("HPA1", EIF5A)]),

@@ -50,7 +50,12 @@ def spec_of(
     )
 
 
-@tables_if_there(spec_of(PROTEINS, SOURCES), checks=[blocking_check(PROTEINS, ids_kept)], name=PROTEINS.name, pool=POOL)
+@tables_if_there(
+    spec_of(PROTEINS, SOURCES, code_version="2"),
+    checks=[blocking_check(PROTEINS, ids_kept)],
+    name=PROTEINS.name,
+    pool=POOL,
+)
 def proteins(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[AssetResult]:
     """What covers each gene or protein, counted over the tables that are published."""
     found = inputs.read(platform, context.partition_key, SOURCES)
