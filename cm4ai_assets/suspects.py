@@ -82,6 +82,20 @@ def suspect_flags(
     return flags
 
 
+def is_foreign(text: str) -> bool:
+    """Whether an id is marked as no protein of the sample.
+
+    >>> is_foreign("CON__P04264"), is_foreign("P04264"), is_foreign("-")
+    (True, False, False)
+    """
+    return any(_COMPILED[flag].search(text) for flag in FOREIGN)
+
+
+def is_foreign_column(column: str) -> pl.Expr:
+    """Whether an id is marked as no protein of the sample, row by row; false where it is missing."""
+    return pl.any_horizontal(_has(pl.col(column), flag) for flag in FOREIGN)
+
+
 def _has(column: pl.Expr, flag: Suspect) -> pl.Expr:
     """Whether a text deserves a flag; false where it is missing."""
     return column.str.contains(_PATTERNS[flag]).fill_null(value=False)

@@ -3,7 +3,8 @@
 Belongs here: which gene the ids of a row mean, and what is known when they mean none. Does not belong here: counting
 (`proteins`), and the mapping itself (`mapping`).
 
-The strongest id of a row decides: its Ensembl id, else its accession, else its symbol. Where the mapping does not know
+The strongest id of a row decides: its Ensembl id, else its accession, else its symbol. One without the form of its kind
+is passed over; one that is marked as no protein of the sample is that and nothing else. Where the mapping does not know
 the id, another one of the same row may name the gene; where it does not either, what other rows of the release state
 with that id counts, if all say the same. Nothing is guessed: what is left stands for itself, and says so.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from cm4ai_assets.integration.mapping import GeneMapping, accession_of, ensembl_of
+from cm4ai_assets.suspects import is_foreign
 
 IDS = ("ensembl", "uniprot", "symbol")
 Ids = tuple[str | None, str | None, str | None]  # Ensembl id, accession and symbol that one row states of one gene
@@ -63,7 +65,7 @@ class Identities:
             return self._of_gene(gene, uniprot, symbol)
         if uniprot and (accession := accession_of(uniprot)):
             return self._of_protein(accession, symbol)
-        if symbol and not uniprot:
+        if symbol and not (uniprot and (is_foreign(uniprot) or not self.mapping.is_name(symbol))):
             return self._of_symbol(symbol)
         return Identity(f"id:{ensembl or uniprot or symbol}", "nothing", note="unmapped")
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from cm4ai_assets.identifiers import UNIPROT
 from cm4ai_assets.integration.identity import IDS, Ids
-from cm4ai_assets.suspects import FOREIGN, suspect_flags
+from cm4ai_assets.suspects import is_foreign_column
 
 _NO_TEXT = pl.lit(None, pl.String())
 
@@ -51,19 +51,13 @@ def of_groups(proteins: pl.DataFrame) -> pl.DataFrame:
         _accession=_of_members("uniprot_ids"), _symbol=_of_members("gene_symbols"),
     ).explode("members", "_accession", "_symbol", empty_as_null=True)  # fmt: skip
     is_accession = UNIPROT.fits_column("members").fill_null(value=False)
-    beside = pl.when(UNIPROT.fits_column("_accession") & ~_is_foreign("members")).then("_accession")
+    beside = pl.when(UNIPROT.fits_column("_accession") & ~is_foreign_column("members")).then("_accession")
     return rows.select(
         "condition", "replicate_id", "cell_type", "protein_group", "quantified_fractions",
         _NO_TEXT.alias("ensembl"),
         uniprot=pl.when(is_accession).then("members").otherwise(pl.coalesce(beside, "members")),
         symbol=pl.when(pl.col("_symbol") != "").then("_symbol"),
     )  # fmt: skip
-
-
-def _is_foreign(column: str) -> pl.Expr:
-    """Whether an id is marked as no protein of the sample."""
-    marks = suspect_flags(ids=[pl.col(column)])
-    return pl.any_horizontal(marks[mark] for mark in FOREIGN)
 
 
 def _of_members(column: str) -> pl.Expr:
@@ -84,7 +78,7 @@ def of_baits(interactions: pl.DataFrame) -> pl.DataFrame:
 def of_preys(interactions: pl.DataFrame) -> pl.DataFrame:
     """The prey of each scored pair: by its accession, else by its symbol, else as published, as a marked one always."""
     nameless = pl.col("prey_uniprot_id").is_null() & pl.col("prey_gene_symbol").is_null()
-    as_published = nameless | _is_foreign("prey")
+    as_published = nameless | is_foreign_column("prey")
     return interactions.select(
         "condition", _NO_TEXT.alias("ensembl"), symbol="prey_gene_symbol",
         uniprot=pl.when(as_published).then("prey").otherwise("prey_uniprot_id"),

@@ -189,6 +189,11 @@ def test_genes_of_one_antibody_are_each_counted_and_flagged() -> None:
         ((None, "A0A024R1R8", "CAM1"), Identity(CALM, "previous_symbol")),
         ((None, "Q9XYZ1", None), Identity("uniprot:Q9XYZ1", "nothing", note="unmapped")),
         ((None, "CON__P00761", "TP53"), Identity("id:CON__P00761", "nothing", note="unmapped")),
+        ((None, "iRT-Kit_WR_fusion", "TP53"), Identity("id:iRT-Kit_WR_fusion", "nothing", note="unmapped")),
+        ((None, "-", "TP53"), Identity(TP53, "symbol")),
+        (("-", "n/a", "cam1"), Identity(CALM, "previous_symbol")),
+        ((None, "sp|P04637", "SBZ"), Identity("symbol:SBZ", "nothing", note="unmapped")),
+        ((None, "X1", "-"), Identity("id:X1", "nothing", note="unmapped")),
         ((None, None, "cam1"), Identity(CALM, "previous_symbol")),
         ((None, None, "p53"), Identity("symbol:P53", "nothing", (TP53,), "alias_only")),
         ((None, None, "2-Sep"), Identity("symbol:2-SEP", "nothing", note="unmapped")),
@@ -200,6 +205,16 @@ def test_genes_of_one_antibody_are_each_counted_and_flagged() -> None:
 def test_what_ids_mean(ids: tuple[str | None, str | None, str | None], identity: Identity) -> None:
     stated = [(gene_id(800), "Q9STA1", "SBX"), (gene_id(800), "Q9TWO2", None), (gene_id(801), "Q9TWO2", "SBY")]
     assert Identities(MAPPING, stated).of(ids) == identity
+
+
+def test_what_stands_for_no_accession_makes_one_row_of_no_two_genes() -> None:
+    rows = covered(
+        if_antibodies=[antibody("HPA1", None, "-", "TP53"), antibody("HPA2", None, "-", "EIF5A")],
+        if_fields=[field("HPA1", "A1"), field("HPA2", "A2")],
+    )
+    assert rows["gene"].to_list() == [EIF5A, TP53]
+    assert rows["published_ids"].to_list() == [["-", "EIF5A"], ["-", "TP53"]]
+    assert rows["flags"].to_list() == [[], []]
 
 
 def test_the_mapping_goes_before_what_the_release_states() -> None:
