@@ -91,9 +91,9 @@ def is_foreign(text: str) -> bool:
     return any(_COMPILED[flag].search(text) for flag in FOREIGN)
 
 
-def is_foreign_column(column: str) -> pl.Expr:
+def is_foreign_column(ids: pl.Expr) -> pl.Expr:
     """Whether an id is marked as no protein of the sample, row by row; false where it is missing."""
-    return pl.any_horizontal(_has(pl.col(column), flag) for flag in FOREIGN)
+    return pl.any_horizontal(_has(ids, flag) for flag in FOREIGN)
 
 
 def _has(column: pl.Expr, flag: Suspect) -> pl.Expr:

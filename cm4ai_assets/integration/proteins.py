@@ -36,6 +36,8 @@ SOURCES = (
 """Tables that coverage is counted in."""
 
 Frames = Mapping[str, pl.DataFrame]
+IMAGED = ~pl.col("defects").list.contains("no_images")
+"""Rows of `if_fields` that are a field of view: the others stand in a manifest only."""
 _NOTES = ("unmapped", "ambiguous", "alias_only", "old_ensembl_id")
 
 
@@ -104,7 +106,7 @@ def _named(seen: Mapping[str, pl.DataFrame], mapping: GeneMapping) -> pl.DataFra
 def _of_images(seen: Frames, there: Frames) -> pl.DataFrame:
     """Fields, wells, plates and antibodies by condition; and the antibodies, and whether all bind other genes, too."""
     pairs = seen["antibodies"].select("antibody_id", "gene").unique()
-    fields = there[IF_FIELDS.name].join(pairs, on="antibody_id")  # controls have no targets
+    fields = there[IF_FIELDS.name].filter(IMAGED).join(pairs, on="antibody_id")  # controls have no targets
     counts = fields.group_by("gene", "condition").agg(
         if_fields=pl.len(),
         if_in_tensor=pl.col("tensor_index").count(),

@@ -51,7 +51,7 @@ def of_groups(proteins: pl.DataFrame) -> pl.DataFrame:
         _accession=_of_members("uniprot_ids"), _symbol=_of_members("gene_symbols"),
     ).explode("members", "_accession", "_symbol", empty_as_null=True)  # fmt: skip
     is_accession = UNIPROT.fits_column("members").fill_null(value=False)
-    beside = pl.when(UNIPROT.fits_column("_accession") & ~is_foreign_column("members")).then("_accession")
+    beside = pl.when(UNIPROT.fits_column("_accession") & ~is_foreign_column(pl.col("members"))).then("_accession")
     return rows.select(
         "condition", "replicate_id", "cell_type", "protein_group", "quantified_fractions",
         _NO_TEXT.alias("ensembl"),
@@ -78,7 +78,7 @@ def of_baits(interactions: pl.DataFrame) -> pl.DataFrame:
 def of_preys(interactions: pl.DataFrame) -> pl.DataFrame:
     """The prey of each scored pair: by its accession, else by its symbol, else as published, as a marked one always."""
     nameless = pl.col("prey_uniprot_id").is_null() & pl.col("prey_gene_symbol").is_null()
-    as_published = nameless | is_foreign_column("prey")
+    as_published = nameless | is_foreign_column(pl.col("prey"))
     return interactions.select(
         "condition", _NO_TEXT.alias("ensembl"), symbol="prey_gene_symbol",
         uniprot=pl.when(as_published).then("prey").otherwise("prey_uniprot_id"),

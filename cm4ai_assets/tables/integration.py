@@ -94,8 +94,8 @@ class Measure:
 
 
 MEASURES = (
-    Measure("if_fields", Modality.IF, IF_FIELDS.name, "Fields of view of its antibodies"),
-    Measure("if_in_tensor", Modality.IF, IF_FIELDS.name, "Those that are in the tensor"),
+    Measure("if_fields", Modality.IF, IF_FIELDS.name, "Fields of view of its antibodies that have images"),
+    Measure("if_in_tensor", Modality.IF, IF_FIELDS.name, "Those that are in the tensor, with all four channels"),
     Measure("if_wells", Modality.IF, IF_FIELDS.name, "Wells of these fields"),
     Measure("if_plates", Modality.IF, IF_FIELDS.name, "Plates of these fields"),
     Measure("if_antibodies", Modality.IF, IF_FIELDS.name, "Antibodies of these fields"),
@@ -161,7 +161,8 @@ PROTEINS = Table(
         Column("identified_by", pl.List(pl.String()), "What led from the published ids to the gene.",
                allowed=IDENTIFIED_BY),
         Column("candidates", pl.List(pl.String()), "Genes that an ambiguous id or an alias may mean; none is chosen."),
-        Column("has_if", pl.Boolean(), "It has fields of view; null where no if_fields is published.", nullable=True),
+        Column("has_if", pl.Boolean(), "It has fields of view with images; null where no if_fields is published.",
+               nullable=True),
         Column("has_secms", pl.Boolean(), "A protein group with it has a quantity; null where no secms_proteins is "
                "published.", nullable=True),
         Column("has_apms", pl.Boolean(), "It is bait or prey of a pair, or bait of a raw run; null where neither is "

@@ -147,6 +147,20 @@ def test_what_is_missing_is_named(whole: pl.DataFrame) -> None:
     assert modalities_there(whole).passed
 
 
+def test_a_row_of_the_manifest_without_an_image_is_no_field_of_its_gene() -> None:
+    named = field("HPA2", "A2", index=None) | {"defects": ["no_images"]}
+    partly = field("CAB1", "A3", index=None) | {"defects": ["missing_channel"]}
+    rows = covered(
+        if_antibodies=[antibody("CAB1", EIF5A), antibody("HPA2", TP53)],
+        if_fields=[field("CAB1", "A1"), partly, named | {"antibody_id": "CAB1"}, named],
+    )
+    counted = ("if_fields", "if_in_tensor", "if_wells", "if_plates", "if_antibodies")
+    assert [of(rows, EIF5A)[f"{one}_untreated"] for one in counted] == [2, 1, 2, 1, 1]
+    row = of(rows, TP53)
+    assert [row[f"{one}_untreated"] for one in counted] == [0] * 5
+    assert (row["has_if"], row["missing"], row["antibodies"]) == (False, ["if"], ["HPA2"])
+
+
 def test_a_modality_that_is_not_published_is_unknown_and_not_missing() -> None:
     rows = covered(if_antibodies=[antibody("CAB1", EIF5A)], if_fields=[field("CAB1", "A1")])
     row = of(rows, EIF5A)

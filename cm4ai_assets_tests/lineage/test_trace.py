@@ -194,11 +194,21 @@ def test_other_genes_rows_are_not_among_the_origins_of_a_protein(copy: Release) 
     rows = copy.store.table("secms_proteins", Partition(KEY, "untreated")).collect().rows(named=True)
     other = {**rows[0], "protein_group": "P00533", "members": ["P00533"], "uniprot_ids": ["P00533"]}
     unseen = {**rows[0], "occurrence": 1, "quantified_fractions": 0}
-    beside = {**rows[0], "protein_group": "CON__1", "members": ["CON__1"], "uniprot_ids": ["P04637"]}
+    beside = {**rows[0], "protein_group": "GROUP_1", "members": ["GROUP_1"], "uniprot_ids": ["P04637"]}
+    foreign = {**rows[0], "protein_group": "CON__1", "members": ["CON__1"], "uniprot_ids": ["P04637"]}
     own = [{name: value for name, value in row.items() if name not in {"release", "condition"}}
-           for row in (other, unseen, beside, rows[0])]  # fmt: skip
+           for row in (other, unseen, beside, rows[0], foreign)]  # fmt: skip
     publish(copy.store, "secms_proteins", own, "untreated")
     assert rows_of(copy.trace("proteins", 0), "secms_proteins") == {"untreated": (2, 3)}
+
+
+def test_a_row_of_the_manifest_without_an_image_is_no_origin_of_a_protein(copy: Release) -> None:
+    fields = copy.store.table("if_fields", Partition(KEY, "paclitaxel")).drop("release", "condition").collect()
+    counted = rows_of(copy.trace("proteins", 0), "if_fields")["paclitaxel"]
+    lost = {"defects": ["no_images"], "tensor_index": None}
+    own = [row | (lost if number == counted[0] else {}) for number, row in enumerate(fields.rows(named=True))]
+    publish(copy.store, "if_fields", own, "paclitaxel")
+    assert rows_of(copy.trace("proteins", 0), "if_fields")["paclitaxel"] == counted[1:]
 
 
 def test_a_profile_leads_to_the_line_of_its_protein_group(release: Release) -> None:

@@ -9,11 +9,12 @@ import polars as pl
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.identifiers import UNIPROT
 from cm4ai_assets.integration.mapping import VERSION
-from cm4ai_assets.integration.proteins import SOURCES
+from cm4ai_assets.integration.proteins import IMAGED, SOURCES
 from cm4ai_assets.lineage.chain import Chain, Rows, Rule
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.partitioning import Partitioning
 from cm4ai_assets.storage.layout import Partition
+from cm4ai_assets.suspects import is_foreign_column
 from cm4ai_assets.tables import table
 from cm4ai_assets.tables.images import IF_ANTIBODIES, IF_FIELDS
 from cm4ai_assets.tables.integration import PROTEINS, SPLITS
@@ -54,7 +55,7 @@ def _proteins(chain: Chain, rows: Rows) -> Iterator[Step]:
     where = {
         IF_ANTIBODIES.name: _named(ids, "ensembl_gene_id", "uniprot_id", "gene_symbol")
         & _among("antibody_id", antibodies),
-        IF_FIELDS.name: _among("antibody_id", antibodies),
+        IF_FIELDS.name: _among("antibody_id", antibodies) & IMAGED,
         SECMS_PROTEINS.name: _has_member(ids) & (pl.col("quantified_fractions") > 0),
         APMS_INTERACTIONS.name: _named(ids, "bait_symbol", "prey_uniprot_id", "prey_gene_symbol", "prey"),
         APMS_RUNS.name: _named(ids, "bait_symbol"),
@@ -75,9 +76,14 @@ def _named(ids: Sequence[str], *columns: str) -> pl.Expr:
 
 
 def _has_member(ids: Sequence[str]) -> pl.Expr:
-    """A protein group with one of these ids: among its members, or the accessions beside a member that is none."""
+    """A protein group with one of these ids: among its members, or the accessions beside a member that is none.
+
+    What stands beside the mark of a contaminant is not counted (`sightings`).
+    """
     beside = pl.col("uniprot_ids").list.eval(pl.element().filter(UNIPROT.fits_column(pl.element())))
-    every = pl.concat_list("members", beside.fill_null([]))
+    is_none = ~UNIPROT.fits_column(pl.element()) & ~is_foreign_column(pl.element())
+    counts = pl.col("members").list.eval(is_none).list.any()
+    every = pl.concat_list("members", pl.when(counts).then(beside).fill_null([]))
     return every.list.eval(pl.element().is_in(ids)).list.any()
 
 
