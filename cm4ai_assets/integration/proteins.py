@@ -137,9 +137,11 @@ def _of_groups(seen: Frames) -> pl.DataFrame:
 
 
 def _of_pairs(seen: Frames) -> Iterator[pl.DataFrame]:
-    """Scored pairs as bait and as prey, and raw runs as bait, by condition."""
-    for name, measure in (("baits", "apms_as_bait"), ("preys", "apms_as_prey"), ("runs", "apms_bait_runs")):
-        yield _wide(seen[name].group_by("gene", "condition").agg(pl.len().alias(measure)))
+    """Scored pairs as bait and as prey, a repeated one once, and raw runs as bait, by condition."""
+    pairs = pl.struct("bait_symbol", "prey").n_unique()
+    for name, count in (("baits", pairs.alias("apms_as_bait")), ("preys", pairs.alias("apms_as_prey")),
+                        ("runs", pl.len().alias("apms_bait_runs"))):  # fmt: skip
+        yield _wide(seen[name].group_by("gene", "condition").agg(count))
 
 
 def _of_screen(seen: Frames) -> Iterator[pl.DataFrame]:

@@ -71,8 +71,8 @@ def _of_members(column: str) -> pl.Expr:
 def of_baits(interactions: pl.DataFrame) -> pl.DataFrame:
     """The bait of each scored pair."""
     return interactions.select(
-        "condition", _NO_TEXT.alias("ensembl"), _NO_TEXT.alias("uniprot"), symbol="bait_symbol"
-    )  # fmt: skip
+        "condition", "bait_symbol", "prey", _NO_TEXT.alias("ensembl"), _NO_TEXT.alias("uniprot"), symbol="bait_symbol"
+    )
 
 
 def of_preys(interactions: pl.DataFrame) -> pl.DataFrame:
@@ -80,7 +80,7 @@ def of_preys(interactions: pl.DataFrame) -> pl.DataFrame:
     nameless = pl.col("prey_uniprot_id").is_null() & pl.col("prey_gene_symbol").is_null()
     as_published = nameless | is_foreign_column(pl.col("prey"))
     return interactions.select(
-        "condition", _NO_TEXT.alias("ensembl"), symbol="prey_gene_symbol",
+        "condition", "bait_symbol", "prey", _NO_TEXT.alias("ensembl"), symbol="prey_gene_symbol",
         uniprot=pl.when(as_published).then("prey").otherwise("prey_uniprot_id"),
     )  # fmt: skip
 

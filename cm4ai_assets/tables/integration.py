@@ -113,10 +113,16 @@ MEASURES = (
     ),
     Measure("secms_groups", Modality.SECMS, SECMS_PROTEINS.name, "Protein groups with it that have a quantity"),
     Measure(
-        "apms_as_bait", Modality.APMS, APMS_INTERACTIONS.name, "Scored pairs of which it is the bait, at any score"
+        "apms_as_bait",
+        Modality.APMS,
+        APMS_INTERACTIONS.name,
+        "Scored pairs of which it is the bait, each once, at any score",
     ),
     Measure(
-        "apms_as_prey", Modality.APMS, APMS_INTERACTIONS.name, "Scored pairs of which it is the prey, at any score"
+        "apms_as_prey",
+        Modality.APMS,
+        APMS_INTERACTIONS.name,
+        "Scored pairs of which it is the prey, each once, at any score",
     ),
     Measure("apms_bait_runs", Modality.APMS, APMS_RUNS.name, "Annotated raw runs of which it is the bait"),
     Measure(

@@ -172,6 +172,23 @@ def test_a_modality_that_is_not_published_is_unknown_and_not_missing() -> None:
     assert covered().is_empty()
 
 
+def test_a_pair_that_is_stated_twice_is_one_pair() -> None:
+    twice = [pair("TP53", "P63241") | {"occurrence": number} for number in range(2)]
+    named = pair("TP53", "P63241") | {"occurrence": 2, "prey_uniprot_id": None, "prey_gene_symbol": "TUBB3"}
+    rows = covered(
+        apms_interactions=[
+            *twice,
+            named,
+            pair("TP53", "P0DP23"),
+            pair("CALM1", "P63241"),
+            {**twice[0], "condition": "paclitaxel"},
+        ]
+    )
+    assert [of(rows, TP53)[f"apms_as_bait_{one}"] for one in ("untreated", "paclitaxel")] == [2, 1]
+    assert [of(rows, EIF5A)[f"apms_as_prey_{one}"] for one in ("untreated", "paclitaxel")] == [2, 1]
+    assert of(rows, TUBB3)["apms_as_prey_untreated"] == 1, "a repetition that names another gene is not lost"
+
+
 def test_guides_say_that_a_gene_is_covered_where_cells_are_not_known() -> None:
     rows = covered(guide_library=[guide("EIF5A_1", EIF5A)])
     assert of(rows, EIF5A)["has_perturbseq"] is True
