@@ -13,6 +13,7 @@ import polars as pl
 from cm4ai_assets import tables
 from cm4ai_assets.findings import ROWS_SHOWN, Finding
 from cm4ai_assets.integration.mapping import GeneMapping, ensembl_of
+from cm4ai_assets.integration.summaries import not_published
 from cm4ai_assets.suspects import Suspect
 from cm4ai_assets.tables.images import IF_ANTIBODIES
 from cm4ai_assets.tables.integration import MODALITIES
@@ -92,7 +93,7 @@ def ids_mapped(proteins: pl.DataFrame) -> Finding:
 
 def modalities_there(proteins: pl.DataFrame) -> Finding:
     """The release has tables of every modality here. Protects from reading an overlap of what is not there as none."""
-    absent = [one for one in MODALITIES if proteins[f"has_{one}"].null_count() == proteins.height]
+    absent = not_published(proteins)
     counts = {str(one): int(proteins[f"has_{one}"].sum() or 0) for one in MODALITIES if one not in absent}
     there = ", ".join(f"{count:,} in {one}" for one, count in counts.items())
     nothing = f" Nothing of {', '.join(absent)} is published here." if absent else ""

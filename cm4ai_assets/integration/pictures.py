@@ -11,12 +11,14 @@ import polars as pl
 
 from cm4ai_assets.drawing import FAINT, GRID, INK, PAPER, centred, font, message, png
 from cm4ai_assets.heavy import Image, ImageDraw
+from cm4ai_assets.integration.summaries import NOT_PUBLISHED, not_published
 from cm4ai_assets.tables.integration import MODALITIES, SIDES
 from cm4ai_assets.vocabulary import MODALITY_NAMES
 
 _COLOURS: Final = {"train": "#9db8ee", "validation": "#f0b35a", "test": "#2a5fd0"}
 _ROW, _LEFT, _WIDTH, _TOP = 22, 110, 460, 30
 _TALL, _COLUMN = 150, 34
+_NAMES: Final = 160  # where the names of modalities end; the longest is that of one that is not published
 _DOT: Final = 6
 
 
@@ -50,35 +52,39 @@ def sides_by(splits: pl.DataFrame, column: str) -> bytes:
 def upset(proteins: pl.DataFrame) -> bytes:
     """How many genes or proteins which modalities have in common: a bar for each combination, the largest first.
 
-    Below each bar, filled dots are the modalities of the combination; left of them, how many each has in all.
+    Below each bar, filled dots are the modalities of the combination; left of them, how many each has in all. One that
+    is not published says so, and has no dots.
     """
-    present = [pl.col(f"has_{one}").fill_null(value=False).alias(one) for one in MODALITIES]
+    unknown = not_published(proteins)
+    present = [pl.col(f"has_{one}").alias(one) for one in MODALITIES]
     sets = proteins.select(present).filter(pl.any_horizontal(MODALITIES))
     bars = sets.group_by(MODALITIES).len("genes").sort("genes", *MODALITIES, descending=True)
     if bars.is_empty():
         return message("No gene is measured.")
     foot = _TOP + _TALL
-    canvas = Image.new("RGB", (_LEFT + 50 + _COLUMN * max(bars.height, 10), foot + _ROW * len(MODALITIES) + 40), PAPER)
+    canvas = Image.new("RGB", (_NAMES + 20 + _COLUMN * max(bars.height, 10), foot + _ROW * len(MODALITIES) + 40), PAPER)
     draw = ImageDraw.Draw(canvas)
     for number, one in enumerate(MODALITIES):
         y = foot + 16 + _ROW * number
-        draw.text(
-            (_LEFT + 30, y), f"{MODALITY_NAMES[one]} {int(sets[one].sum()):,}", fill=INK, font=font(), anchor="rm"
-        )
+        count = NOT_PUBLISHED if one in unknown else f"{int(sets[one].sum()):,}"
+        colour = FAINT if one in unknown else INK
+        draw.text((_NAMES, y), f"{MODALITY_NAMES[one]} {count}", fill=colour, font=font(), anchor="rm")
     for column, row in enumerate(bars.iter_rows(named=True)):
-        _combination(draw, _LEFT + 50 + _COLUMN * column, row, bars["genes"].max())
+        _combination(draw, _NAMES + 20 + _COLUMN * column, row, bars["genes"].max())
     caption = f"{sets.height:,} genes and proteins, by the modalities that measure them"
     draw.text((_LEFT - 60, foot + _ROW * len(MODALITIES) + 26), caption, fill=FAINT, font=font(), anchor="lm")
     return png(canvas)
 
 
 def _combination(draw: ImageDraw.ImageDraw, x: float, row: dict[str, object], most: object) -> None:
-    """One bar, its number, and the dots below it, the filled ones joined by a line."""
+    """One bar, its number, and the dots below it, the filled ones joined by a line; none where it is not known."""
     foot, count = _TOP + _TALL, int(str(row["genes"]))
     draw.rectangle((x - 9, foot - _TALL * count / int(str(most)), x + 9, foot), fill=_COLOURS["test"])
     centred(draw, (x, foot - _TALL * count / int(str(most)) - 9), f"{count:,}", size=10)
     filled = [foot + 16 + _ROW * number for number, one in enumerate(MODALITIES) if row[one]]
     draw.line([(x, filled[0]), (x, filled[-1])], fill=INK, width=2)
-    for number in range(len(MODALITIES)):
+    for number, one in enumerate(MODALITIES):
+        if row[one] is None:
+            continue
         y = foot + 16 + _ROW * number
         draw.ellipse((x - _DOT, y - _DOT, x + _DOT, y + _DOT), fill=INK if y in filled else GRID)

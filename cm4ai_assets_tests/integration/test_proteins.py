@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cm4ai_assets import tables
 from cm4ai_assets.integration.coverage_findings import antibody_ids_agree, ids_kept, ids_mapped, modalities_there
@@ -15,6 +15,7 @@ from cm4ai_assets.integration.identity import Identities, Identity
 from cm4ai_assets.integration.mapping import GeneMapping
 from cm4ai_assets.integration.pictures import upset
 from cm4ai_assets.integration.proteins import SOURCES, protein_rows
+from cm4ai_assets.integration.summaries import overlaps
 from cm4ai_assets.tables.integration import PROTEINS
 from cm4ai_assets_tests.integration.layouts import gene_id, known
 
@@ -170,6 +171,25 @@ def test_a_modality_that_is_not_published_is_unknown_and_not_missing() -> None:
     assert not found.passed
     assert found.rows["modality"].to_list() == ["secms", "apms", "perturbseq"]
     assert covered().is_empty()
+
+
+def test_what_is_not_published_is_said_to_be_so_and_not_counted_as_none(
+    whole: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = covered(if_antibodies=[antibody("CAB1", EIF5A)], if_fields=[field("CAB1", "A1")])
+    assert overlaps(rows).rows() == [(True, "not published", "not published", "not published", 1)]
+    assert overlaps(rows.clear()).is_empty()
+    assert "not published" not in str(overlaps(whole))
+    drawn: list[str] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda *arguments, **_: drawn.append(arguments[2]))
+    dots: list[object] = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "ellipse", lambda *arguments, **_: dots.append(arguments[1]))
+    upset(rows)
+    assert len(dots) == 1, "one bar, and nothing is drawn of what is not known"
+    assert {"IF 1", "SEC-MS not published", "AP-MS not published", "Perturb-seq not published"} <= set(drawn)
+    drawn.clear()
+    upset(whole)
+    assert {"IF 2", "SEC-MS 1", "AP-MS 3", "Perturb-seq 1"} <= set(drawn)
 
 
 def test_a_pair_that_is_stated_twice_is_one_pair() -> None:

@@ -7,7 +7,7 @@ import polars as pl
 from cm4ai_assets.drawing import PNG
 from cm4ai_assets.integration.pictures import upset
 from cm4ai_assets.integration.summaries import coverage as coverage_by_measure
-from cm4ai_assets.integration.summaries import overlaps
+from cm4ai_assets.integration.summaries import not_published, overlaps
 from cm4ai_assets.perturbseq import target_pictures
 from cm4ai_assets.perturbseq.archive_pictures import channel_map
 from cm4ai_assets.perturbseq.overview import overview_of
@@ -21,7 +21,7 @@ from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.proteomics import APMS_INTERACTIONS, APMS_RUNS, MASSIVE_FILES, SECMS_PROTEINS
 from cm4ai_assets.tables.screen import CELLRANGER_METRICS, GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
-from cm4ai_assets.vocabulary import MODALITY_NAMES, Modality
+from cm4ai_assets.vocabulary import MODALITY_NAMES
 
 _ROWS = 20
 
@@ -53,20 +53,14 @@ def coverage(subject: Subject) -> Section:
     )
 
 
-def _not_published(proteins: pl.DataFrame) -> list[str]:
-    """The modalities of which nothing is known: what is not published is not absent."""
-    return [one for one in MODALITIES if proteins[f"has_{one}"].is_null().all()]
-
-
 def _unknown(proteins: pl.DataFrame) -> list[Block]:
-    names = [MODALITY_NAMES[Modality(one)] for one in _not_published(proteins)]
+    names = [MODALITY_NAMES[one] for one in not_published(proteins)]
     sentence = f"Of {' and '.join(names)} no table is published here: which genes it covers is not known, and not none."
     return [Note(sentence)] if names else []
 
 
 def _by_combination(proteins: pl.DataFrame) -> pl.DataFrame:
-    unknown = [pl.lit("not published").alias(one) for one in _not_published(proteins)]
-    return overlaps(proteins).with_columns(unknown).rename({str(one): name for one, name in MODALITY_NAMES.items()})
+    return overlaps(proteins).rename({str(one): name for one, name in MODALITY_NAMES.items()})
 
 
 def secms(subject: Subject) -> Section:
