@@ -50,14 +50,15 @@ def _named(leaks: pl.DataFrame) -> str:
 
 
 def _edges(antibodies: pl.DataFrame, mapping: GeneMapping) -> pl.DataFrame:
-    """Antibodies to what their ids name, to all genes of their proteins, and to the units of these genes."""
+    """Antibodies to what their ids name or may mean, to all genes of their proteins, and to the units of all genes."""
     found = stated_by_antibody(antibodies, mapping)
     edges = [(antibody_id, node) for antibody_id, one in found.items() for node in _nodes(one, mapping)]
     return pl.DataFrame(edges, schema=LINKS, orient="row").unique()
 
 
 def _nodes(stated: Stated, mapping: GeneMapping) -> Iterator[str]:
-    genes = {*stated.genes, *(gene for one in stated.accessions for gene in mapping.of_uniprot(one).genes)}
+    of_proteins = (gene for one in stated.accessions for gene in mapping.of_uniprot(one).genes)
+    genes = {*stated.genes, *of_proteins, *stated.candidates}
     yield from (f"gene:{gene}" for gene in genes)
     yield from (f"unit:{mapping.unit(gene)}" for gene in genes)
     yield from (f"protein:{accession}" for accession in stated.accessions)

@@ -44,11 +44,14 @@ class Stated:
         accessions: UniProt accessions.
         symbols: Symbols in upper case. One that the mapping does not know counts where it knows no other id of the
             antibody: beside a known one, `TBD` would link what has nothing in common.
+        candidates: Genes that the symbols may mean, as approved, previous or other names, where the mapping knows no
+            other id of the antibody. None of them is its target for sure, and any of them may be.
     """
 
     genes: tuple[str, ...]
     accessions: tuple[str, ...]
     symbols: tuple[str, ...]
+    candidates: tuple[str, ...]
 
 
 Ids = tuple[str | None, str | None, str | None]  # Ensembl gene, accession and symbol of one row
@@ -76,7 +79,8 @@ def _stated(rows: Sequence[Ids], mapping: GeneMapping) -> Stated:
     is_known = any(gene in mapping.genes for gene in genes) or any(mapping.of_uniprot(one).genes for one in accessions)
     counts = mapping.may_mean if is_known else mapping.is_name
     symbols = {symbol.upper() for _, _, symbol in rows if symbol and counts(symbol)}
-    return Stated(tuple(sorted(genes)), tuple(sorted(accessions)), tuple(sorted(symbols)))
+    candidates = set() if is_known else {gene for symbol in symbols for gene in mapping.may_mean(symbol)}
+    return Stated(*(tuple(sorted(ids)) for ids in (genes, accessions, symbols, candidates)))
 
 
 def targets_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[str, Targets]:
@@ -107,6 +111,7 @@ def _units(stated: Stated, mapping: GeneMapping) -> set[str]:
 
     Ensembl ids and accessions of the mapping count. An Ensembl id that it does not have may be an old one: its gene is
     then sought by symbol, and where that leads nowhere either the id stands for itself; likewise accessions, symbols.
+    Beside what stands for itself count all genes that it may be: so the antibody is on a side only if they all are.
     """
     strange = [gene for gene in stated.genes if gene not in mapping.genes]
     units = {mapping.unit(gene) for gene in stated.genes if gene in mapping.genes}
@@ -116,7 +121,8 @@ def _units(stated: Stated, mapping: GeneMapping) -> set[str]:
     if len(more - units) < len(strange):
         more |= set(strange)
     units |= more
-    return units or {f"protein:{one}" for one in stated.accessions} or {f"symbol:{one}" for one in stated.symbols}
+    itself = {f"protein:{one}" for one in stated.accessions} or {f"symbol:{one}" for one in stated.symbols}
+    return (units or itself) | {mapping.unit(gene) for gene in stated.candidates}
 
 
 def links(targets: Mapping[str, Targets], fields: pl.DataFrame) -> pl.DataFrame:

@@ -23,7 +23,7 @@ SPLIT_REASONS = (
     "control",  # it shows no protein: a reference for every side, on none
     "antibody_unknown",  # the manifest does not say which antibody it shows
     "gene_unknown",  # the antibody names no gene or protein
-    "several_sides",  # the antibody has genes on different sides
+    "several_sides",  # the antibody has genes on different sides, or may have
     "linked_to_other_side",  # the antibody shares an id or a well with one of another side
     "also_on_test_plate",  # the antibody, or one with a gene in common, also stands on the plate that is held out
 )

@@ -8,7 +8,7 @@ import pytest
 from cm4ai_assets.integration.leaks import no_leaks
 from cm4ai_assets.integration.mapping import GeneMapping
 from cm4ai_assets.integration.splits import split_rows
-from cm4ai_assets_tests.integration.layouts import NO_MAPPING, Layout, gene_id, known, layout
+from cm4ai_assets_tests.integration.layouts import NO_MAPPING, Layout, gene_id, known, layout, stating
 from cm4ai_assets_tests.integration.test_splits import HUNDRED, on_side
 
 BRIDGE = [on_side("train", start=1000)[0], on_side("test", start=1000)[0]]
@@ -71,6 +71,17 @@ def test_genes_that_share_no_protein_with_each_other_and_one_with_a_third() -> N
     ends = [known(BRIDGE[0], "FIRST", "P62805"), known(BRIDGE[1], "SECOND", "P04637")]
     assert no_leaks(rows_of(made), made.antibodies, GeneMapping(ends)).passed
     assert not no_leaks(rows_of(made), made.antibodies, GeneMapping([*ends, third])).passed
+
+
+def test_an_alias_of_a_gene_on_another_side() -> None:
+    made = stating({"A": [(None, "AATYK", None)], "B": [(gene_id(BRIDGE[1]), None, None)]})
+    mapping = GeneMapping([known(BRIDGE[1], "AATK", alias=["AATYK"])])
+    sides = {"A": "train", "B": "test"}
+    rows = rows_of(made, mapping).with_columns(
+        split=pl.col("antibody_id").replace_strict(sides, default=None), group=pl.lit("by hand")
+    )
+    assert not no_leaks(rows, made.antibodies, mapping).passed
+    assert no_leaks(rows, made.antibodies, NO_MAPPING).passed
 
 
 def test_a_well_under_another_condition(made: Layout) -> None:
