@@ -6,6 +6,7 @@ reason. A line that is neither run nor listed fails.
 
 from __future__ import annotations
 
+import ast
 import configparser
 import importlib
 import importlib.util
@@ -123,7 +124,10 @@ NARROWED = {
 # What the pages open beside the newest release.
 OTHER_RELEASES = (
     "cm4ai materialize --release 2025-06-v2.1 --condition untreated --select cellranger_metrics",
-    "cm4ai materialize --release 2025-10-v1.1 --condition vorinostat --select secms_profiles,secms_proteins,proteins",
+    (
+        "cm4ai materialize --release 2025-10-v1.1 --condition untreated --condition vorinostat "
+        "--select secms_profiles,secms_proteins,proteins"
+    ),
     "cm4ai materialize --release 2024-05-v1.0 --condition untreated --select apms_interactions,proteins",
 )
 OF_ANOTHER = "cm4ai export --release 2025-10-v1.1"
@@ -339,6 +343,21 @@ def test_the_examples_of_a_page_run(complete: Reader, page: Path) -> None:
     for block in blocks(page, "python"):
         text = _without_absent(substituted(block.replace("0123456789abcdef-1024-v1.zarr", store)))
         exec(compile(text, f"{page.name}: {block[:60]}", "exec"), names)
+
+
+def test_the_releases_that_an_example_joins_answer_together(complete: Reader) -> None:
+    """Neither has both modalities; and a condition of which one has nothing here is not said to have no genes."""
+    page = PROJECT / "docs" / "loading.md"
+    opened, *_ = blocks(page, "python")
+    (joined,) = (block for block in blocks(page, "python") if "secms_groups_" in block)
+    *steps, answer = ast.parse(opened + joined).body
+    assert isinstance(answer, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(ast.Module(steps, []), page.name, "exec"), names)
+    found = eval(compile(ast.Expression(answer.value), page.name, "eval"), names)
+    assert set(open_release(RELEASE).conditions) == {"untreated", "paclitaxel"}
+    assert set(found) == {"untreated"}
+    assert {"EIF5A", "TP53"} <= set(found["untreated"])
 
 
 def _without_absent(text: str) -> str:
