@@ -12,6 +12,7 @@ from dagster._core.loader import LoadingContextForTest
 from cm4ai_assets.definitions import defs
 from cm4ai_assets.defs import rebuilding
 from cm4ai_assets.defs.instance import sync_partitions
+from cm4ai_assets.integration.splits import VERSION as SCHEMES_VERSION
 from cm4ai_assets.perturbseq.passes import CODE_VERSION
 from cm4ai_assets.storage.nuclei import SEGMENTATION_VERSION
 from cm4ai_assets.storage.registry import ReleaseRegistry
@@ -51,8 +52,9 @@ def test_a_version_of_the_code_is_that_of_the_assets_it_makes() -> None:
     assert {name for name, version in VERSIONS.items() if version == f"1.{SEGMENTATION_VERSION}"} >= {"if_cells"}
     assert {VERSIONS[name] for name in BY_PIXELS} == {f"1.{PIXEL_CODE_VERSION}"}
     assert VERSIONS["perturb_targets"] == f"1.{CODE_VERSION}"
+    assert VERSIONS["splits"] == f"2.{SCHEMES_VERSION}"
     numbered = {name for name, version in VERSIONS.items() if "." in str(version)}
-    assert numbered == {*BY_PIXELS, "if_cells", "perturb_targets"}
+    assert numbered == {*BY_PIXELS, "if_cells", "perturb_targets", "splits"}
 
 
 def test_a_bump_marks_what_it_concerns_and_only_that(instance: dg.DagsterInstance) -> None:
