@@ -67,7 +67,7 @@ class ExportFolder:
                 ) from None
             for entry in self.path.glob(f"{_PARTIAL}*"):  # what an export that was killed left half written
                 _remove(entry)
-            self._there = dict(_listed(self.path))
+            self._there = _listed(self.path)
             if RECORD not in self._there:
                 self.record({}, complete=False)
         return self
@@ -77,9 +77,10 @@ class ExportFolder:
         (self.path / _LOCK).unlink(missing_ok=True)
 
     def has(self, part: Part) -> bool:
-        """The part stands under its name, at its size where that is known."""
+        """The part stands under its name, at its size where that is known, with all of its files."""
         size = self._there.get(part.name)
-        return bool(size) and part.size in {None, size}
+        files = (self._there.get(f"{part.name}/{name}") for name in part.files)
+        return bool(size) and part.size in {None, size} and all(files)
 
     @contextmanager
     def writing(self, part: Part) -> Iterator[Path]:
@@ -93,8 +94,9 @@ class ExportFolder:
         with typed_disk_errors(self.path, remedy=self._remedy):
             try:
                 yield partial
-                if partial.is_file() and partial.stat().st_size >= _SYNCED:
-                    fsync_file(partial)
+                for path in (partial, *partial.rglob("*")):
+                    if path.is_file() and path.stat().st_size >= _SYNCED:
+                        fsync_file(path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if target.is_dir():  # a folder of which something was taken away
                     shutil.rmtree(target)
@@ -137,16 +139,18 @@ class ExportFolder:
         return recorded if isinstance(recorded, dict) else None
 
 
-def _listed(root: Path) -> Iterator[tuple[str, int]]:
-    """Every file and folder, as paths with `/`, with its size; a folder's is that of its smallest file."""
-    for folder, _, names in os.walk(root):
-        inside = Path(folder).relative_to(root).as_posix()
-        sizes = {name: (Path(folder) / name).stat().st_size for name in names}
-        if inside == ".":
-            yield from sizes.items()
-            continue
-        yield inside, min(sizes.values(), default=1)
-        yield from ((f"{inside}/{name}", size) for name, size in sizes.items())
+def _listed(root: Path) -> dict[str, int]:
+    """Every file and folder, as paths with `/`, with its size.
+
+    A folder's is that of the smallest file in it, however deep: 0 if one is empty, or a folder is.
+    """
+    sizes: dict[str, int] = {}
+    for folder, folders, names in os.walk(root, topdown=False):
+        place = Path(folder).relative_to(root)
+        sizes |= {(place / name).as_posix(): (root / place / name).stat().st_size for name in names}
+        inside = ((place / name).as_posix() for name in (*folders, *names))
+        sizes[place.as_posix()] = min((sizes.get(path, 0) for path in inside), default=0)
+    return sizes
 
 
 def _checked(name: str) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.exports.ome_store import edges, multiscale, ome, write_level
+from cm4ai_assets.exports.ome_store import edges, level_files, multiscale, ome, write_level
 from cm4ai_assets.heavy import np
 from cm4ai_assets.storage.nuclei import open_labels, read_labels, require_complete
 from cm4ai_assets.storage.recorded import METADATA
@@ -39,6 +39,13 @@ class Nuclei:
     def __init__(self, release: Release, conditions: Iterable[str]) -> None:
         self.paths = _paths(release, list(conditions))
         self._arrays: Mapping[str, zarr.Array[Any]] = {c: _opened(release, path) for c, path in self.paths.items()}
+
+    def files(self, condition: str) -> list[str]:
+        """The files that `write` adds to an image of a condition."""
+        if condition not in self._arrays:
+            return []
+        levels = level_files(edges(self._arrays[condition].shape[-1]), 2)
+        return [f"labels/{METADATA}", *(f"labels/{NAME}/{file}" for file in (METADATA, *levels))]
 
     def write(self, image: Path, condition: str, index: int, name: str) -> None:
         """Write the labels of a field into its image, if there are any.

@@ -15,6 +15,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from cm4ai_assets.exports.parts import as_json
 from cm4ai_assets.heavy import np, npt
+from cm4ai_assets.storage.recorded import METADATA
 from cm4ai_assets.storage.sharding import ZSTD_LEVEL
 
 VERSION: Final = "0.5"
@@ -31,7 +32,7 @@ def edges(edge: int) -> list[int]:
 
 
 def write_level(folder: Path, name: str, values: npt.NDArray[np.unsignedinteger[Any]]) -> None:
-    """Write a level: one shard, a chunk a plane, each closed by crc32c.
+    """Write a level: one shard, a chunk a plane, each closed by crc32c; also where all is black (see `level_files`).
 
     Args:
         folder: The image's folder.
@@ -48,8 +49,20 @@ def write_level(folder: Path, name: str, values: npt.NDArray[np.unsignedinteger[
         compressors=(ZstdCodec(level=ZSTD_LEVEL), Crc32cCodec()),
         fill_value=0,
         dimension_names=axes_of(values.ndim),
+        config={"write_empty_chunks": True},
     )
     array[...] = values
+
+
+def level_files(levels: Sequence[int], dimensions: int) -> list[str]:
+    """The files of the levels of an image. Zarr reads zeros where one is missing, so what must be there is known.
+
+    Args:
+        levels: Edge lengths.
+        dimensions: Two or three.
+    """
+    shard = "/".join(["c", *["0"] * dimensions])
+    return [f"{number}/{name}" for number in range(len(levels)) for name in (METADATA, shard)]
 
 
 def axes_of(dimensions: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ import polars as pl
 
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.ome_labels import Nuclei
-from cm4ai_assets.exports.ome_store import edges, group, multiscale, ome, write_level
+from cm4ai_assets.exports.ome_store import edges, group, level_files, multiscale, ome, write_level
 from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes, sentences
 from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
@@ -66,10 +66,13 @@ def plan(job: Job) -> Plan:
     plates = fields.partition_by("condition", "plate", as_dict=True, maintain_order=True)
     for (condition, plate), own in plates.items():
         root = f"{condition}/{plate}.ome.zarr"
+        files = [METADATA, *level_files(edges(planes.edge(condition)), 3), *nuclei.files(condition)]
         wells = own.partition_by("well_row", "well_column", as_dict=True, maintain_order=True)
         numbered = {f"{row}/{column}": list(rows.iter_rows(named=True)) for (row, column), rows in wells.items()}
         for well, rows in numbered.items():
-            parts += [_image(f"{root}/{well}/{n}", row, planes, windows, nuclei) for n, row in enumerate(rows)]
+            parts += [
+                _image(f"{root}/{well}/{n}", row, planes, windows, nuclei, files=files) for n, row in enumerate(rows)
+            ]
         closing += _around(root, f"{plate} {condition}", str(condition), numbered)
     first = next(iter(plates))
     return Plan(
@@ -95,7 +98,7 @@ def _windows(job: Job, fields: pl.DataFrame) -> Windows:
     return {(condition, field, channel): (low, max(high, low + 1)) for condition, field, channel, low, high in rows}
 
 
-def _image(name: str, row: Row, planes: Planes, windows: Windows, nuclei: Nuclei) -> Part:
+def _image(name: str, row: Row, planes: Planes, windows: Windows, nuclei: Nuclei, *, files: Sequence[str]) -> Part:
     def write(path: Path, tick: Tick) -> None:
         path.mkdir()
         pixels = planes.of(row["condition"], row["tensor_index"])
@@ -106,7 +109,7 @@ def _image(name: str, row: Row, planes: Planes, windows: Windows, nuclei: Nuclei
         (path / METADATA).write_bytes(ome(image_metadata(row, levels, windows), cm4ai=dict(row)))
         tick()
 
-    return Part(name, write, ticks=1)
+    return Part(name, write, ticks=1, files=files)
 
 
 def image_metadata(row: Row, levels: Sequence[int], windows: Windows) -> dict[str, Any]:

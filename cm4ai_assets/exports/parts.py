@@ -27,12 +27,14 @@ class Part:
         write: Writes it.
         ticks: How often `write` calls its `Tick`.
         size: Its bytes, where they are known before: a file of another size is made again.
+        files: Of a folder, what it has to hold, with `/`: one that lacks a file, or has an empty one, is made again.
     """
 
     name: str
     write: Write
     ticks: int = 0
     size: int | None = None
+    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

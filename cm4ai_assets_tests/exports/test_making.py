@@ -133,6 +133,42 @@ def test_a_folder_part_of_which_a_power_cut_left_nothing_is_made_again(tmp_path:
     assert (tmp_path / "folder" / "inside").read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("lost", ["emptied", "removed", "removed with its folder"])
+def test_a_folder_part_that_lacks_a_file_however_deep_is_made_again(tmp_path: Path, lost: str) -> None:
+    def write(path: Path, _: Tick) -> None:
+        (path / "a" / "b").mkdir(parents=True)
+        for name in ("a/b/c", "a/d"):
+            (path / name).write_bytes(b"whole")
+
+    plan = replace(PLAN, parts=[Part("folder", write, files=("a/b/c", "a/d"))])
+    make(plan, tmp_path, ORIGIN)
+    assert make(plan, tmp_path, ORIGIN).kept == 1
+    deep = tmp_path / "folder" / "a" / "b" / "c"
+    if lost == "emptied":
+        deep.write_bytes(b"")
+    else:
+        deep.unlink()
+    if lost == "removed with its folder":
+        deep.parent.rmdir()
+    assert make(plan, tmp_path, ORIGIN).kept == 0
+    assert deep.read_bytes() == b"whole"
+
+
+def test_an_empty_file_or_folder_deep_in_a_part_counts_where_its_files_are_not_named(tmp_path: Path) -> None:
+    def write(path: Path, _: Tick) -> None:
+        (path / "a" / "b").mkdir(parents=True)
+        (path / "a" / "b" / "c").write_bytes(b"whole")
+        (path / "d").write_bytes(b"whole")
+
+    plan = replace(PLAN, parts=[Part("folder", write)])
+    make(plan, tmp_path, ORIGIN)
+    assert make(plan, tmp_path, ORIGIN).kept == 1
+    (tmp_path / "folder" / "a" / "b" / "c").write_bytes(b"")
+    assert make(plan, tmp_path, ORIGIN).kept == 0
+    (tmp_path / "folder" / "a" / "b" / "c").unlink()
+    assert make(plan, tmp_path, ORIGIN).kept == 0
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigurationError, match=r"holds something that is no export \(thesis\.txt\)\. Nothing was"):

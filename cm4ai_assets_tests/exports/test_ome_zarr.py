@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
 from cm4ai_assets.exports.ome_labels import Nuclei
-from cm4ai_assets.exports.ome_store import edges
+from cm4ai_assets.exports.ome_store import edges, level_files
 from cm4ai_assets.exports.ome_zarr import _image
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.images.averaging import area_average
@@ -78,7 +79,7 @@ def test_every_level_is_a_mean_of_the_first_and_not_of_the_one_before(images: Re
     (row, *_) = images.fields(condition="untreated").iter_rows(named=True)
     windows = {("untreated", row["field_id"], channel): (0, 255) for channel in CHANNELS}
     noise = _Noise(512)
-    _image("a", row, noise, windows, Nuclei(images, [])).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
+    _image("a", row, noise, windows, Nuclei(images, []), files=()).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
     for number, edge in enumerate((512, 256, 128)):
         found = zarr.open_array(tmp_path / "image" / str(number), mode="r")[:]
         assert np.array_equal(found, [area_average(plane, edge) for plane in noise.pixels])
@@ -148,8 +149,16 @@ def test_nuclei_are_labels_of_their_image(tmp_path: Path) -> None:
     assert np.array_equal(found[0], expected)
     own = labels.table.filter(pl.col("tensor_index") == index)
     assert set(np.unique(found[0])) - {0} == set(own["cell"])
+    known = [
+        "zarr.json",
+        *level_files(edges(expected.shape[-1]), 3),
+        *Nuclei(release, ["paclitaxel"]).files("paclitaxel"),
+    ]
+    assert _files(image) == set(known)
     half = zarr.open_array(image / "labels" / "nuclei" / "1", mode="r")[:]
     assert np.array_equal(half, expected[::2, ::2])
+    shutil.rmtree(image / "labels" / "nuclei" / "1" / "c")
+    assert export(release, "ome-zarr", folder, selection=only).kept == 1, "the other field"
     record = json.loads((folder / "cm4ai-export.json").read_text())
     assert record["identity"]["nuclei"] == {"paclitaxel": cells["path"][0]}
 
@@ -165,6 +174,38 @@ def test_a_field_that_was_lost_is_written_again_and_no_other(plates: Path, expor
     assert (made.parts, made.kept) == (10, 9)
     assert (lost / "0" / "zarr.json").is_file()
     assert kept.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("level", ["0", "1"])
+@pytest.mark.parametrize("is_emptied", [True, False])
+def test_pixels_that_a_power_cut_took_are_written_again_and_not_read_as_black(
+    images: Release, plates: Path, exported: Callable[..., Made], *, level: str, is_emptied: bool
+) -> None:
+    image = plates / "untreated" / "B2AI_1.ome.zarr" / "A" / "1" / "0"
+    before = zarr.open_array(image / level, mode="r")[:]
+    assert before.any()
+    (shard,) = (path for path in (image / level / "c").rglob("*") if path.is_file())
+    if is_emptied:
+        shard.write_bytes(b"")
+    else:
+        shard.unlink()
+    made = exported("ome-zarr", selection=WITH_CONTROLS)
+    assert (made.parts, made.kept) == (10, 9)
+    assert np.array_equal(zarr.open_array(image / level, mode="r")[:], before)
+
+
+def test_a_part_knows_its_files_also_where_a_level_is_black(images: Release, tmp_path: Path) -> None:
+    (row, *_) = images.fields(condition="untreated").iter_rows(named=True)
+    windows = {("untreated", row["field_id"], channel): (0, 255) for channel in CHANNELS}
+    black = _Noise(512)
+    black.pixels[:] = 0
+    files = ["zarr.json", *level_files(edges(512), 3)]
+    _image("a", row, black, windows, Nuclei(images, []), files=files).write(tmp_path / "image", lambda: None)  # type: ignore[arg-type]
+    assert _files(tmp_path / "image") == set(files)
+
+
+def _files(image: Path) -> set[str]:
+    return {path.relative_to(image).as_posix() for path in image.rglob("*") if path.is_file()}
 
 
 def test_a_plate_is_none_before_all_of_its_fields_are_there(
