@@ -62,6 +62,8 @@ def make(plan: Plan, folder: Path, origin: Origin, progress: Progress = lambda _
     """
     with ExportFolder(folder, plan.identity, named_by=plan.named_by) as place:
         missing = [part for part in plan.parts if not place.has(part)]
+        if missing or not all(map(place.has, plan.closing)):
+            place.record({}, complete=False)  # an earlier run may have said that all is there
         require_space({folder: plan.room * len(missing) // max(1, len(plan.parts))}, named_by=plan.named_by)
         _write_all(missing, place, _Counter(plan, missing, progress))
         for part in plan.closing:

@@ -15,7 +15,7 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import ConfigurationError, NotMaterializedError, SelectionError, UnsafePathError
+from cm4ai_assets.errors import ConfigurationError, NoSpaceError, NotMaterializedError, SelectionError, UnsafePathError
 from cm4ai_assets.exports.folder import RECORD, ExportFolder
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made, make
@@ -77,6 +77,36 @@ def test_an_interrupted_export_is_gone_on_with(tmp_path: Path) -> None:
     once_more.parts[0] = replace(once_more.parts[0], size=len(b"whole"))
     assert make(replace(PLAN, parts=once_more.parts), tmp_path / "out", ORIGIN).kept == 40
     assert once_more.written == []
+
+
+@pytest.mark.parametrize("lost", ["part-1", "closing"])
+def test_an_export_that_lost_a_part_is_not_complete_until_it_is_whole_again(tmp_path: Path, lost: str) -> None:
+    def plan(*, fails_at: str | None = None) -> Plan:
+        parts = Counted(["part-0", "part-1", "closing"], fails_at=fails_at).parts
+        return replace(PLAN, parts=parts[:2], closing=parts[2:])
+
+    make(plan(), tmp_path, ORIGIN)
+    (tmp_path / lost).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        make(plan(fails_at=lost), tmp_path, ORIGIN)
+    assert not _recorded(tmp_path)
+    assert make(plan(), tmp_path, ORIGIN).kept == 2 - (lost == "part-1")
+    assert _recorded(tmp_path)
+
+
+def test_an_export_that_lost_a_part_and_has_no_room_for_it_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise NoSpaceError("There is no room.")
+
+    plan = replace(PLAN, parts=Counted(["part"]).parts)
+    make(plan, tmp_path, ORIGIN)
+    (tmp_path / "part").unlink()
+    monkeypatch.setattr("cm4ai_assets.exports.making.require_space", full)
+    with pytest.raises(NoSpaceError):
+        make(plan, tmp_path, ORIGIN)
+    assert not _recorded(tmp_path)
 
 
 _KILLED = """
