@@ -73,8 +73,9 @@ class ExportFolder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        # Before the release: after it, the name may be that of the next one's lock.
         (self.path / _LOCK).unlink(missing_ok=True)
+        self._lock.release()
 
     def has(self, part: Part) -> bool:
         """The part stands under its name, at its size where that is known, with all of its files."""

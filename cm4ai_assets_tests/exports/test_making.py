@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import filelock
 import pytest
 
 from cm4ai_assets.access import Release
@@ -215,6 +217,27 @@ def test_a_folder_that_another_process_writes_to_is_left_alone(tmp_path: Path) -
     with ExportFolder(tmp_path, PLAN.identity), pytest.raises(ConfigurationError, match="Another process writes"):
         make(PLAN, tmp_path, ORIGIN)
     make(PLAN, tmp_path, ORIGIN)
+
+
+@pytest.mark.parametrize("moment", ["unlink", "release"])
+def test_a_folder_that_one_process_leaves_is_held_by_one_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    first, second, third = (ExportFolder(tmp_path, PLAN.identity) for _ in range(3))
+    owner = Path if moment == "unlink" else filelock.BaseFileLock
+    leave = getattr(owner, moment)
+
+    def enter_after(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(owner, moment, leave)
+        leave(*args, **kwargs)
+        second.__enter__()  # as another process would between the two steps of leaving, or after them
+
+    first.__enter__()
+    monkeypatch.setattr(owner, moment, enter_after)
+    first.__exit__()
+    with pytest.raises(ConfigurationError, match="Another process writes"):
+        third.__enter__()
+    second.__exit__()
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt", "CON.txt", "a\\b", "x/\x00", "C:x"])
