@@ -24,7 +24,7 @@ from cm4ai_assets.integration.mapping import bundled_mapping
 from cm4ai_assets.integration.naming import TARGETS, GeneNames
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.integration import SIDES
-from cm4ai_assets.updates.availability import missing
+from cm4ai_assets.updates.availability import require_conditions
 
 Names = str | Sequence[str] | None
 DEFAULT_SCHEME: Final = "protein"
@@ -161,13 +161,18 @@ def _any_of(wanted: list[str], criterion: Callable[[list[str]], pl.Expr]) -> pl.
 
 
 def _labelled(release: Tables, conditions: Sequence[str]) -> pl.DataFrame:
-    """Every field of the release, with its flags. A condition that is asked for and not published is an error."""
+    """Every field of the release, with its flags.
+
+    A condition that is asked for and not published is an error; so is one without quality, asked for or taken with all,
+    whose fields would look flawless. Of fields without pixels there is no quality.
+    """
     fields = release.table("if_fields").rename({"ensembl_gene_ids": "genes"}).collect()
-    for condition in conditions:
-        if condition not in fields["condition"]:
-            raise missing(release.store, "if_fields", release.key, condition_of(condition))
-    quality = quality_flags(release.table("if_quality").drop("histogram").collect())
-    joined = fields.join(quality, on=["condition", "field_id"], how="left", maintain_order="left")
+    require_conditions(release.store, "if_fields", release.key, fields, conditions)
+    quality = release.table("if_quality").drop("histogram").collect()
+    measured = fields.filter(pl.col("tensor_index").is_not_null())["condition"].unique(maintain_order=True)
+    wanted = [condition for condition in measured if not conditions or condition in conditions]
+    require_conditions(release.store, "if_quality", release.key, quality, wanted)
+    joined = fields.join(quality_flags(quality), on=["condition", "field_id"], how="left", maintain_order="left")
     return joined.with_columns(flags=pl.concat_list("defects", pl.col("flags").fill_null([])))
 
 

@@ -212,3 +212,22 @@ def test_without_quality_no_field_is_called_flawless(release: Release, tmp_path:
     publish(other.store, "if_fields", [field(P53, "HPA000001", tensor_index=0)], "untreated")
     with pytest.raises(NotMaterializedError, match="if_quality"):
         other.fields()
+
+
+def test_a_condition_without_quality_is_not_called_flawless_for_that_of_another(tmp_path: Path) -> None:
+    release = release_of(tmp_path, {"untreated": [field(P53, "HPA000001")]})
+    publish(release.store, "if_fields", [field(DRUGGED, "HPA000001", tensor_index=0)], "paclitaxel")
+    error = r"if_quality of paclitaxel of .* is not materialized\. Run `cm4ai .* --condition paclitaxel"
+    for condition in ("paclitaxel", ["untreated", "paclitaxel"], None):
+        with pytest.raises(NotMaterializedError, match=error):
+            release.fields(condition=condition)
+    assert ids(release.fields(condition="untreated")) == [P53]
+
+
+def test_of_a_condition_without_pixels_no_quality_is_expected(tmp_path: Path) -> None:
+    release = release_of(tmp_path, {"untreated": [field(P53, "HPA000001")]})
+    unstored = field(DRUGGED, "HPA000001", tensor_index=None, defects=["corrupt_jpeg"])
+    publish(release.store, "if_fields", [unstored], "paclitaxel")
+    found = release.fields(stored_only=False)
+    assert dict(found.select("field_id", "flags").iter_rows()) == {P53: [], DRUGGED: ["corrupt_jpeg"]}
+    assert ids(release.fields()) == [P53]

@@ -6,7 +6,7 @@ Belongs here: which member is which channel of a field, and reading it. Does not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from cm4ai_assets.storage.blocks import VerifiedBytes
 from cm4ai_assets.storage.members import Member
 from cm4ai_assets.storage.zips import read_directory, read_member, require_safe
 from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets.updates.availability import require_conditions
 
 
 @dataclass(frozen=True)
@@ -63,33 +64,37 @@ class PublishedImages:
         opened: Closes the ZIPs when it is closed.
 
     Raises:
-        NotMaterializedError: A ZIP, or the table of its images, is not stored.
+        NotMaterializedError: A ZIP, its tensor or the table of its images is not there.
         ArchiveDamagedError: A ZIP is no sound ZIP.
     """
 
     def __init__(self, release: Release, conditions: Iterable[str], opened: ExitStack) -> None:
         self._images: dict[_Place, PublishedImage] = {}
         blobs = BlobStore(release.store.fs, release.store.root)
+        wanted = list(dict.fromkeys(conditions))
         tensors = release.table("if_tensors").select("condition", "source_sha256").collect()
+        require_conditions(release.store, "if_tensors", release.key, tensors, wanted)
+        listed = _listed(release, wanted)
+        require_conditions(release.store, "if_images", release.key, listed, wanted)
         digests = dict(tensors.iter_rows())
-        for condition in dict.fromkeys(conditions):
+        for (condition,), rows in listed.partition_by("condition", as_dict=True, include_key=False).items():
             source = blobs.open(digests[condition])
             opened.callback(source.close)
             members = require_safe(read_directory(source)).members
-            for number, field_id, channel in _listed(release, condition).iter_rows():
-                self._images[_Place(condition, field_id, channel)] = PublishedImage(source, members[number])
+            for number, field_id, channel in rows.iter_rows():
+                self._images[_Place(str(condition), field_id, channel)] = PublishedImage(source, members[number])
 
     def of(self, condition: str, field_id: str) -> dict[str, PublishedImage]:
         """The four images of a complete field, by channel in the tensor's order."""
         return {channel: self._images[_Place(condition, field_id, channel)] for channel in CHANNELS}
 
 
-def _listed(release: Release, condition: str) -> pl.DataFrame:
-    """The members that are a channel of a field of this condition."""
+def _listed(release: Release, conditions: Sequence[str]) -> pl.DataFrame:
+    """The members that are a channel of a field of these conditions, each in the ZIP of its own."""
     images = release.table("if_images").filter(
-        pl.col("condition") == condition,
-        pl.col("image_condition") == condition,
+        pl.col("condition").is_in(conditions),
+        pl.col("image_condition") == pl.col("condition"),
         pl.col("kind") == "channel",
         pl.col("field_id").is_not_null(),
     )
-    return images.select("member_index", "field_id", "channel").collect()
+    return images.select("condition", "member_index", "field_id", "channel").collect()

@@ -6,10 +6,12 @@ records of tables that were not made (`storage.absences`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from cm4ai_assets.conditions import Condition
+import polars as pl
+
+from cm4ai_assets.conditions import Condition, condition_of
 from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.releases import ReleaseKey
 from cm4ai_assets.storage.absences import Absences
@@ -51,6 +53,25 @@ def missing(store: Store, name: str, release: str, condition: Condition | None =
     return NotMaterializedError(
         f"{what} is not materialized.", remedy=f"Run `cm4ai materialize --release {release}{only} --select +{name}`."
     )
+
+
+def require_conditions(store: Store, name: str, release: str, found: pl.DataFrame, wanted: Iterable[str]) -> None:
+    """Refuse a table that lacks a condition: readers take all that are published, and would pass over it in silence.
+
+    Args:
+        store: The store.
+        name: The table.
+        release: The release.
+        found: What is published of the table, with the column `condition`.
+        wanted: The conditions that are needed.
+
+    Raises:
+        NotMaterializedError: One of them is not there; see `missing`.
+    """
+    there = set(found["condition"].unique())
+    for condition in wanted:
+        if condition not in there:
+            raise missing(store, name, release, condition_of(condition))
 
 
 def _not_made(store: Store, name: str, feed: Feed | None, partitions: Sequence[Partition]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import filelock
 import pytest
 
+from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import ConfigurationError, NoSpaceError, NotMaterializedError, SelectionError, UnsafePathError
@@ -24,7 +25,8 @@ from cm4ai_assets.exports.making import Made, make
 from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes
 from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.exports.selection import Selection
-from cm4ai_assets_tests.exports.releases import with_splits
+from cm4ai_assets.storage.layout import Partition, table_path
+from cm4ai_assets_tests.exports.releases import copied, with_splits
 
 ORIGIN = Origin("2026-06-v2.0", "doi:10.5072/FK2/X", "2.0", "A title", "A citation", "CC0 1.0")
 PLAN = Plan(
@@ -278,6 +280,32 @@ def test_what_is_divided_by_splits_is_not_by_those_of_before(
         export(release, form, tmp_path / "out", selection=Selection(conditions=conditions))
     assert not (tmp_path / "out").exists()
     export(release, form, tmp_path / "out", selection=Selection(conditions=(Condition.PACLITAXEL,)))
+
+
+@pytest.mark.parametrize(
+    ("table", "form", "pixels"),
+    [
+        ("if_quality", "ome-zarr", None),
+        ("if_quality", "webdataset", None),
+        ("if_images", "cell-maps", None),
+        ("if_images", "huggingface", "jpeg"),
+        ("if_tensors", "cell-maps", None),
+        ("if_tensors", "webdataset", "jpeg"),
+        ("if_tensors", "webdataset", "png"),
+    ],
+)
+def test_a_condition_that_lacks_a_table_is_named_and_nothing_is_written(
+    images: Release, tmp_path: Path, table: str, form: str, pixels: str | None
+) -> None:
+    release = copied(images, tmp_path)
+    release.store.remove(table_path(tables.table(table), Partition(release.key, "paclitaxel")))
+    error = rf"{table} of paclitaxel of .* is not materialized\. Run `cm4ai materialize .* --condition paclitaxel"
+    for conditions in ((), (Condition.PACLITAXEL,)):
+        with pytest.raises(NotMaterializedError, match=error):
+            export(release, form, tmp_path / "out", selection=Selection(conditions=conditions), pixels=pixels)
+    assert not (tmp_path / "out").exists()
+    untreated = Selection(conditions=(Condition.UNTREATED,))
+    assert export(release, form, tmp_path / "out", selection=untreated, pixels=pixels).parts > 0
 
 
 def test_what_is_asked_for_wrongly_writes_nothing(
