@@ -24,7 +24,7 @@ from cm4ai_assets.exports.pixels import Planes, pngs
 from cm4ai_assets.exports.provenance import credits_of, origin_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import UNASSIGNED, chosen_fields, left_out
-from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
+from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits, room_of
 from cm4ai_assets.heavy import pa, pq
 from cm4ai_assets.tables.images import CHANNELS
 
@@ -33,7 +33,6 @@ Images = Callable[[Row], Mapping[str, bytes]]
 """The encoded images of a field, by channel."""
 
 _ROW_GROUP: Final = 16  # fields that are in memory at once: some 16 MB
-_ROOM: Final = {"png": 1_000_000, "jpeg": 1_100_000}
 _LICENSES: Final = {
     "CC BY-NC-SA 4.0": "cc-by-nc-sa-4.0", "CC BY 4.0": "cc-by-4.0", "CC0 1.0": "cc0-1.0",
 }  # fmt: skip
@@ -86,7 +85,7 @@ def plan(job: Job) -> Plan:
         how_to_read=_how_to_read(next(iter(splits))),
         notes=(_OF_PIXELS[job.pixels], *sentences(_NOTES)),
         front_matter=lambda license_name: _card(license_name, job.release.key, splits),
-        room=fields.height * _ROOM[job.pixels],
+        room=room_of(job.release, fields, job.pixels),
     )  # fmt: skip
 
 

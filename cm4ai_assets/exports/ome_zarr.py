@@ -24,7 +24,7 @@ from cm4ai_assets.exports.parts import Part, Plan, Tick, of_bytes, sentences
 from cm4ai_assets.exports.pixels import Planes
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.selection import chosen_fields, left_out
-from cm4ai_assets.exports.sharing import identity_of, image_sources
+from cm4ai_assets.exports.sharing import identity_of, image_sources, room_of
 from cm4ai_assets.heavy import np
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.storage.recorded import METADATA
@@ -37,7 +37,6 @@ LABELS: Final = {
     "red": ("Microtubules", "FF0000"), "green": ("Protein of interest", "00FF00"), "blue": ("Nucleus", "0000FF"),
     "yellow": ("Endoplasmic reticulum", "FFFF00"),
 }  # fmt: skip
-_ROOM: Final = 1_700_000  # bytes of a field with its levels, measured on published images
 _NOTES: Final = """
 The physical pixel size is not published: axes have no unit, and scales count pixels of the first level. Where a tool
 shows micrometres (ngio shows 1 for what is not stated), that is no measurement.
@@ -87,7 +86,7 @@ def plan(job: Job) -> Plan:
         credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
         how_to_read=_READ.format(condition=first[0], plate=first[1]),
         notes=sentences(_NOTES),
-        room=fields.height * _ROOM,
+        room=room_of(job.release, fields, "ome-zarr"),
     )  # fmt: skip
 
 

@@ -1,11 +1,11 @@
-"""What the formats of images share beside pixels and selection: splits, sources of pixels, identity of an export.
+"""What the formats of images share beside pixels and selection: splits, sources of pixels, room, identity of an export.
 
 Belongs here: that. Does not belong here: which fields there are (`selection`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -14,6 +14,12 @@ from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.pixels import tensor_sources
 from cm4ai_assets.exports.provenance import published_files
 from cm4ai_assets.exports.selection import UNASSIGNED, fields_digest
+
+# Bytes of a field in each form, measured on published images (docs/decisions/0029): by its pixels, at 1024, and the
+# labels, headers and blocks of the disk around them. Published JPEGs are what they are, whatever the tensor's edge.
+_AT_1024: Final = {"png": 1_000_000, "npy": 4_200_000, "ome-zarr": 1_700_000}
+_AROUND: Final = 10_000
+_JPEG: Final = 1_100_000
 
 
 def in_splits(fields: pl.DataFrame, *, whole: str) -> dict[str, pl.DataFrame]:
@@ -34,6 +40,21 @@ def image_sources(release: Release, fields: pl.DataFrame, kind: str | None = Non
         for file in published_files(release, "if_images", tensor["condition"])
     ]
     return [source for source in (*tensors, *files) if kind in {None, source["kind"]}]
+
+
+def room_of(release: Release, fields: pl.DataFrame, form: str) -> int:
+    """The bytes that some fields will take.
+
+    Args:
+        release: The release.
+        fields: The fields.
+        form: `png`, `npy`, `jpeg` or `ome-zarr`.
+    """
+    if form == "jpeg":
+        return fields.height * _JPEG
+    edges = {one["condition"]: one["edge"] for one in image_sources(release, fields, "tensor store")}
+    counts = fields.group_by("condition").len().iter_rows()
+    return sum(count * (_AROUND + _AT_1024[form] * edges[condition] ** 2 // 1024**2) for condition, count in counts)
 
 
 def identity_of(job: Job, fields: pl.DataFrame, form: str, version: int, **more: object) -> dict[str, Any]:

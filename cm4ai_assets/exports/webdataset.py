@@ -28,7 +28,7 @@ from cm4ai_assets.exports.pixels import Planes, npy, pngs
 from cm4ai_assets.exports.provenance import credits_of
 from cm4ai_assets.exports.published import PublishedImages
 from cm4ai_assets.exports.selection import chosen_fields, left_out
-from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits
+from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits, room_of
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.images import CHANNELS
 
@@ -36,8 +36,6 @@ Row = Mapping[str, Any]
 Files = Callable[[Row], Mapping[str, bytes]]
 """The files of a sample beside its labels, by extension."""
 
-# An image with its file name and header, in bytes a field; measured on published images (docs/decisions/0029).
-_ROOM: Final = {"png": 1_000_000, "npy": 4_200_000, "jpeg": 1_100_000}
 _EXAMPLE: Final = {
     "png": 'webdataset.WebDataset("{shards}", shardshuffle=100).shuffle(1000).decode("l8")   '
     '# sample["red.png"]: uint8 (y, x)',
@@ -79,7 +77,7 @@ def plan(job: Job) -> Plan:
             "Values are not comparable between images, which were contrast-stretched one by one before publication.",
             "The physical pixel size is not published.",
         ),
-        room=fields.height * _ROOM[job.pixels],
+        room=room_of(job.release, fields, job.pixels),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import polars as pl
 import pytest
 
 from cm4ai_assets import tables
@@ -27,6 +28,7 @@ from cm4ai_assets.exports.provenance import Origin
 from cm4ai_assets.exports.selection import Selection
 from cm4ai_assets.storage.layout import Partition, table_path
 from cm4ai_assets_tests.exports.releases import copied, with_splits
+from cm4ai_assets_tests.images.published import publish
 
 ORIGIN = Origin("2026-06-v2.0", "doi:10.5072/FK2/X", "2.0", "A title", "A citation", "CC0 1.0")
 PLAN = Plan(
@@ -306,6 +308,45 @@ def test_a_condition_that_lacks_a_table_is_named_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
     untreated = Selection(conditions=(Condition.UNTREATED,))
     assert export(release, form, tmp_path / "out", selection=untreated, pixels=pixels).parts > 0
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes that exports ask room for, one after the other."""
+    found: list[int] = []
+    monkeypatch.setattr("cm4ai_assets.exports.making.require_space", lambda needs, **_: found.extend(needs.values()))
+    return found
+
+
+def test_room_is_asked_for_what_is_written_and_for_little_more(exported: Callable[..., Made], asked: list[int]) -> None:
+    folder = exported("webdataset", pixels="npy").folder  # as numbers, pixels take the same bytes in any image
+    written = sum(path.stat().st_size for path in folder.glob("*.tar"))
+    assert written <= asked[0] <= 1.1 * written
+
+
+@pytest.mark.parametrize(
+    ("form", "pixels", "share"),
+    [
+        ("webdataset", "png", 1 / 16),
+        ("webdataset", "npy", 1 / 16),
+        ("huggingface", "png", 1 / 16),
+        ("ome-zarr", None, 1 / 16),
+        ("webdataset", "jpeg", 1),
+        ("huggingface", "jpeg", 1),
+    ],
+)
+def test_room_goes_by_the_pixels_of_a_field_and_that_of_published_images_does_not(
+    images: Release, tmp_path: Path, asked: list[int], *, form: str, pixels: str | None, share: float
+) -> None:
+    release = copied(images, tmp_path)
+    for condition in images.conditions:  # the same images, said to be four times as long
+        (row,) = images.table("if_tensors").filter(pl.col("condition") == condition).collect().rows(named=True)
+        kept = {name: value for name, value in row.items() if name not in {"release", "condition"}}
+        publish(release.store, "if_tensors", [{**kept, "edge": 4 * row["edge"]}], str(condition))
+    for one, name in ((images, "small"), (release, "large")):
+        export(one, form, tmp_path / name, pixels=pixels)
+    small, large = asked
+    assert small == pytest.approx(share * large, rel=0.2)
 
 
 def test_what_is_asked_for_wrongly_writes_nothing(
