@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from cm4ai_assets.errors import NoSpaceError, ScratchError
+from cm4ai_assets.errors import Cm4aiError, NoSpaceError, ScratchError
 
 RESERVE = 256 * 1024 * 1024
 """Bytes left free on every filesystem: a full disk stops more than a download."""
@@ -23,10 +24,14 @@ RESERVE = 256 * 1024 * 1024
 _SETTINGS: Final = "CM4AI_SCRATCH and CM4AI_STORAGE"
 _REMEDY: Final = f"{_SETTINGS} must be folders that can be written."
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# As polars, HDF5 and Python itself state an error of the operating system: "(os error 28)", "errno = 28", "[Errno 28]".
+_STATED: Final = re.compile(r"\b(?:os error|errno)\W{1,3}(\d+)\b", re.IGNORECASE)
+
 
 @contextmanager
 def typed_disk_errors(path: Path, *, remedy: str = _REMEDY) -> Iterator[None]:
-    """Turn what the operating system says about a disk into our errors.
+    """Turn what the operating system says about a disk into our errors, also where a library only passes its words on.
 
     Args:
         path: What is read and written.
@@ -34,16 +39,27 @@ def typed_disk_errors(path: Path, *, remedy: str = _REMEDY) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    except Cm4aiError:  # says already what it is; some are errors of the operating system too
+        raise
+    except Exception as error:
+        if found := _FULL.intersection(_numbers(error)):
             raise NoSpaceError(
-                f"The disk of {path} is full: {error.strerror}.",
+                f"The disk of {path} is full: {os.strerror(min(found))}.",
                 remedy="Free some space and try again; what has arrived is kept and not fetched twice.",
             ) from error
+        if not isinstance(error, OSError):
+            raise
         raise ScratchError(
             f"{path} cannot be used: {error.strerror or error}.",
             remedy=remedy,
         ) from error
+
+
+def _numbers(error: Exception) -> list[int]:
+    """The operating system's numbers of an error: its own, or those that its text states."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return [error.errno]
+    return [int(number) for number in _STATED.findall(str(error))]
 
 
 def fsync_file(path: Path) -> None:
