@@ -35,7 +35,7 @@ class Normalize(Step):
         known: Offset and scale by `condition`, `field_id`: a list of four each, in the order of the tensor.
         clip: Values below 0 become 0, and those above 1 become 1.
         later: Leave the pixels as they are, and only record offset and scale: a batch is then a quarter of the size,
-            and `normalized` does the rest on the GPU.
+            and `normalized` does the rest on the GPU. Channels have to be ordered before.
     """
 
     kind: str
@@ -132,7 +132,7 @@ class Normalize(Step):
 
     def form(self, form: Form) -> Form:
         """See `Transform.form`."""
-        return form if self.later else replace(form, dtype="float32")
+        return replace(form, owed=True) if self.later else replace(form, dtype="float32")
 
     def draw(self, form: Form, position: int, rng: np.random.Generator) -> Drawn:  # noqa: ARG002
         """See `Transform.draw`: offset and scale of each plane.

@@ -10,7 +10,7 @@ the parameters under `transform`; `drawn_of` takes those of one image out. Image
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import polars as pl
@@ -49,11 +49,13 @@ class Form:
         channels: Which plane of the tensor each of its planes is.
         size: Edge length.
         dtype: Type of the pixels.
+        owed: An offset and a scale of each plane are recorded, in this order of planes, and left for later.
     """
 
     channels: tuple[int, ...]
     size: int
     dtype: str = "uint8"
+    owed: bool = field(default=False, repr=False)
 
 
 class Transform(Protocol):
@@ -122,7 +124,16 @@ class ChannelOrder(Step):
         return tuple(NAMES.index(name) for name in self.names)
 
     def form(self, form: Form) -> Form:
-        """See `Transform.form`."""
+        """See `Transform.form`.
+
+        Raises:
+            ConfigurationError: A channel is not there, or what was left for later would be of other planes.
+        """
+        if form.owed:
+            raise ConfigurationError(
+                "Channels cannot be ordered after a normalization that is left for later: it records their order.",
+                remedy="Put ChannelOrder before it.",
+            )
         if absent := set(self.indices) - set(form.channels):
             raise ConfigurationError(
                 f"The channel {NAMES[min(absent)]} was left out before.", remedy="Order the channels once."

@@ -164,6 +164,21 @@ def test_what_is_left_for_later_is_done_on_the_batch(images: np.ndarray, quality
     assert torch.allclose(restored(result, tensors), torch.from_numpy(images).float(), atol=1e-4)
 
 
+@pytest.mark.parametrize("preset", ["subcell", "subcell_bg"])
+def test_what_is_left_for_later_keeps_to_its_planes(images: np.ndarray, quality: pl.DataFrame, preset: str) -> None:
+    """Offsets are recorded in the order that the planes had: another one afterwards would give each a wrong pair."""
+    later, now = (Normalize.percentiles(quality, later=later) for later in (True, False))
+    transform = Compose(ChannelOrder(preset), later, Flip()).bound(FIELDS)
+    result, drawn = done(transform, images[0])
+    expected, _ = done(Compose(ChannelOrder(preset), now, Flip()).bound(FIELDS), images[0])
+    assert np.array_equal(normalized(result, drawn), expected)
+    turned = Compose(later, Flip(), ChannelOrder(preset)).bound(FIELDS)
+    for refused in (lambda: turned.form(WHOLE), lambda: turned.draw(WHOLE, 0, np.random.default_rng(0))):
+        with pytest.raises(ConfigurationError, match=r"ordered after a normalization.* later.*Put ChannelOrder before"):
+            refused()
+    done(Compose(now, ChannelOrder(preset)).bound(FIELDS), images[0])
+
+
 def test_statistics_of_another_release_are_refused(quality: pl.DataFrame) -> None:
     transform = Normalize.standard(quality.filter(pl.col("field_id") == "a"))
     with pytest.raises(SelectionError, match="do not know the field b"):
