@@ -20,7 +20,7 @@ from cm4ai_assets.errors import ConfigurationError, SelectionError
 from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.reader import CHANNELS, ShardReader
-from cm4ai_assets.loading.transforms import Drawn, Form, Transform, leading_channels
+from cm4ai_assets.loading.transforms import Drawn, Form, Transform, leading_order
 from cm4ai_assets.storage.filesystems import open_filesystem
 from cm4ai_assets.storage.placing import is_local
 from cm4ai_assets.storage.shard_names import FIELDS_PER_SHARD
@@ -70,8 +70,10 @@ class FieldSource:
         self.items, self.storage = _items(fields), storage
         self._readers = _readers(storage, paths, size)
         self._check_rows()
-        self._channels, self._transform = leading_channels(transform)
-        self._ordered: Drawn = {} if self._channels == CHANNELS else {"planes": np.array(self._channels)}
+        order, self._transform = leading_order(transform)
+        self._channels = order.indices if order else CHANNELS
+        # What the order draws, be it that of the tensor: whoever undoes the transform asks for it.
+        self._ordered: Drawn = {"planes": np.array(self._channels)} if order else {}
         self._transform = self._transform.bound(fields) if self._transform else None
         read = Form(self._channels, next(iter(self._readers.values())).size)
         self._read_shape = (len(self._channels), read.size, read.size)

@@ -301,9 +301,9 @@ def drawn_of(transform: Mapping[str, Any], place: int) -> Drawn:
     return {name: np.asarray(values[place]) for name, values in transform.items()}
 
 
-def leading_channels(transform: Transform | None) -> tuple[tuple[int, ...], Transform | None]:
+def leading_order(transform: Transform | None) -> tuple[ChannelOrder | None, Transform | None]:
     """Which planes to read, and what is left to be done: planes are ordered by reading them so, which costs nothing."""
     steps = transform.steps if isinstance(transform, Compose) else (transform,) if transform else ()
     if not steps or not isinstance(steps[0], ChannelOrder):
-        return CHANNELS, transform
-    return steps[0].indices, Compose(*steps[1:]) if len(steps) > 1 else None
+        return None, transform
+    return steps[0], Compose(*steps[1:]) if len(steps) > 1 else None

@@ -22,10 +22,12 @@ import pytest
 from cm4ai_assets.errors import ConfigurationError, SelectionError, TensorStoreError
 from cm4ai_assets.images.averaging import area_average
 from cm4ai_assets.loading import loader as loading
+from cm4ai_assets.loading.labels import Labels
 from cm4ai_assets.loading.loader import FieldLoader
-from cm4ai_assets.loading.reader import REMOTE_THREADS, ShardReader
+from cm4ai_assets.loading.normalization import Normalize
+from cm4ai_assets.loading.reader import CHANNELS, REMOTE_THREADS, ShardReader
 from cm4ai_assets.loading.source import FieldSource
-from cm4ai_assets.loading.transforms import Compose, Crop, Flip
+from cm4ai_assets.loading.transforms import PRESETS, ChannelOrder, Compose, Crop, Flip, drawn_of
 from cm4ai_assets.storage.shard_names import shard_key
 from cm4ai_assets_tests.loading.stores import noise, written
 
@@ -182,9 +184,6 @@ def test_ranks_share_an_epoch(storage: Path) -> None:
 
 
 def test_sizes_labels_and_transforms_arrive_in_batches(storage: Path, pixels: dict[str, np.ndarray]) -> None:
-    from cm4ai_assets.loading.labels import Labels  # noqa: PLC0415
-    from cm4ai_assets.loading.transforms import ChannelOrder, drawn_of  # noqa: PLC0415
-
     transform = Compose(ChannelOrder("subcell"), Crop(4), Flip())
     made = loader(storage, size=8, transform=transform, labels=[Labels.of(fields(), "condition")])
     for batch in made:
@@ -197,6 +196,20 @@ def test_sizes_labels_and_transforms_arrive_in_batches(storage: Path, pixels: di
             whole = transform.inverse(batch["image"][place], drawn)
             y, x = int(drawn["crop_y"]), int(drawn["crop_x"])
             assert np.array_equal(whole[:, y : y + 4, x : x + 4], small[:, y : y + 4, x : x + 4])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_any_order_of_channels_did_is_in_the_batch(
+    storage: Path, pixels: dict[str, np.ndarray], preset: str
+) -> None:
+    order = ChannelOrder(preset)
+    for transform in (order, Compose(order, Flip()), Compose(order, Normalize.fixed())):
+        batch = next(iter(loader(storage, transform=transform, shuffle="none")))
+        drawn = drawn_of(batch["transform"], 3)
+        assert drawn["planes"].tolist() == list(order.indices)
+        if len(order.indices) == len(CHANNELS):
+            assert np.array_equal(transform.inverse(batch["image"][3], drawn), pixels["paclitaxel"][3])
+    assert "transform" not in next(iter(loader(storage)))
 
 
 def test_a_shard_that_goes_away_in_mid_epoch_ends_the_epoch_with_its_name(storage: Path) -> None:
