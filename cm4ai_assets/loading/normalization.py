@@ -32,16 +32,18 @@ class Normalize(Step):
 
     Args:
         kind: What offset and scale are, in words.
-        known: Offset and scale by `condition`, `field_id`: a list of four each, in the order of the tensor.
+        known: Offset and scale by `condition`, `field_id`: a list of four each, in the order of the tensor, 0 if flat.
         clip: Values below 0 become 0, and those above 1 become 1.
         later: Leave the pixels as they are, and only record offset and scale: a batch is then a quarter of the size,
             and `normalized` does the rest on the GPU. Channels have to be ordered before.
+        together: One pair for all channels that the image has at this step.
     """
 
     kind: str
     known: pl.DataFrame | None = field(repr=False, compare=False)
     clip: bool = False
     later: bool = False
+    together: bool = False
     _of: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -76,20 +78,18 @@ class Normalize(Step):
 
     @classmethod
     def min_max(cls, quality: pl.DataFrame | pl.LazyFrame, *, together: bool = False, later: bool = False) -> Normalize:
-        """From the least (0) to the greatest (1) intensity of each channel, or of all four together as SubCell does.
+        """From the least (0) to the greatest (1) intensity of each channel, or of all together as SubCell does.
 
         Args:
             quality: The table `if_quality`.
-            together: One pair for all channels, which keeps their proportions.
+            together: One pair for all channels, which keeps their proportions: of those that a `ChannelOrder` before
+                it left, because SubCell's models see no others.
             later: See `Normalize`.
         """
         rows = _of_channels(quality, "minimum", "maximum")
-        if together:
-            keys = ["condition", "field_id"]
-            rows = rows.with_columns(pl.col("minimum").min().over(keys), pl.col("maximum").max().over(keys))
         low, high = (rows[name].to_numpy().astype(np.float64) for name in ("minimum", "maximum"))
-        kind = f"minimum and maximum of {'all channels' if together else 'each channel'}"
-        return cls(kind, _table(rows, low, high - low), later=later)
+        kind = f"minimum and maximum of {'the channels together' if together else 'each channel'}"
+        return cls(kind, _table(rows, low, high - low), later=later, together=together)
 
     @classmethod
     def standard(cls, quality: pl.DataFrame | pl.LazyFrame, *, later: bool = False) -> Normalize:
@@ -108,7 +108,13 @@ class Normalize(Step):
 
     @classmethod
     def fixed(cls, offset: float = 0.0, scale: float = 255.0, *, later: bool = False) -> Normalize:
-        """The same for every image: 0 to 1 if nothing is said, as the HPA's DenseNet wants it."""
+        """The same for every image: 0 to 1 if nothing is said, as the HPA's DenseNet wants it.
+
+        Raises:
+            ConfigurationError: The scale is 0.
+        """
+        if not scale:
+            raise ConfigurationError("Nothing can be divided by the scale 0.", remedy="Take another one, such as 255.")
         ends = (np.full((1, len(CHANNELS)), offset, np.float32), np.full((1, len(CHANNELS)), scale, np.float32))
         return cls(f"(pixel - {offset:g}) / {scale:g}", None, later=later, _of=ends)
 
@@ -143,7 +149,11 @@ class Normalize(Step):
         if self._of is None:
             raise ConfigurationError("Offset and scale are not known.", remedy="Hand the transform to the loader.")
         row, planes = min(position, len(self._of[0]) - 1), list(form.channels)
-        return {"offset": self._of[0][row, planes], "scale": self._of[1][row, planes]}
+        offset, scale = (of[row, planes] for of in self._of)
+        if self.together:
+            low, high = offset.min(), (offset + scale).max()
+            offset, scale = np.full_like(offset, low), np.full_like(scale, high - low)
+        return {"offset": offset, "scale": np.where(scale == 0, np.float32(1), scale)}
 
     def apply(self, image: Image, drawn: Drawn) -> Image:
         """See `Transform.apply`."""
@@ -199,6 +209,6 @@ def _of_channels(quality: pl.DataFrame | pl.LazyFrame, *columns: str) -> pl.Data
 
 def _table(rows: pl.DataFrame, offset: npt.NDArray[Any], scale: npt.NDArray[Any]) -> pl.DataFrame:
     ends = rows.select("condition", "field_id").with_columns(
-        offset=pl.Series(offset, dtype=pl.Float32), scale=pl.Series(np.where(scale == 0, 1, scale), dtype=pl.Float32)
+        offset=pl.Series(offset, dtype=pl.Float32), scale=pl.Series(scale, dtype=pl.Float32)
     )
     return ends.group_by("condition", "field_id", maintain_order=True).agg("offset", "scale")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,14 @@ def images() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def quality(images: np.ndarray) -> pl.DataFrame:
-    """`if_quality` of these fields, in an order of its own."""
+    """`if_quality` of these fields."""
+    return quality_of(images, FIELDS)
+
+
+def quality_of(images: Iterable[np.ndarray], fields: pl.DataFrame) -> pl.DataFrame:
+    """`if_quality` of some fields, in an order of its own."""
     rows = []
-    for (condition, field_id), image in zip(FIELDS.iter_rows(), images, strict=True):
+    for (condition, field_id), image in zip(fields.iter_rows(), images, strict=True):
         for channel in ("yellow", "blue", "red", "green"):
             plane = image[NAMES.index(channel)]
             of = statistics(histogram(plane), None, full_level=255)
@@ -125,6 +131,32 @@ def test_min_max_is_of_each_channel_or_of_all_together(images: np.ndarray, quali
     assert np.unique(drawn["scale"]).size == 1
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith("subcell")])
+def test_the_pair_of_all_together_is_of_the_channels_that_the_model_sees(
+    images: np.ndarray, quality: pl.DataFrame, preset: str, *, later: bool
+) -> None:
+    """The last image has a flat plane, at 9: it neither adds to the range nor takes from it."""
+    order = ChannelOrder(preset)
+    transform = Compose(order, Normalize.min_max(quality, together=True, later=later)).bound(FIELDS)
+    for position, image in enumerate(images):
+        planes = image[list(order.indices)].astype(np.float32)
+        result, drawn = done(transform, image, position)
+        expected = (planes - planes.min()) / (planes.max() - planes.min())
+        assert np.allclose(normalized(result, drawn) if later else result, expected, atol=1e-6)
+    before = Compose(Normalize.min_max(quality, together=True), order).bound(FIELDS)
+    assert np.allclose(done(before, images[0])[0] * np.ptp(images[0]) + images[0].min(), images[0][list(order.indices)])
+
+
+def test_two_flat_planes_together_become_zero_and_one() -> None:
+    flat = np.stack([np.full((EDGE, EDGE), level, np.uint8) for level in (9, 9, 30, 9)])
+    quality = quality_of([flat], FIELDS.head(1))
+    for channels, expected in ((("red", "blue"), [0, 1]), (("green", "yellow"), [0, 0])):
+        step = Normalize.min_max(quality, together=True)
+        result, _ = done(Compose(ChannelOrder(channels), step).bound(FIELDS.head(1)), flat)
+        assert [np.unique(plane).tolist() for plane in result] == [[value] for value in expected]
+
+
 def test_standard_has_mean_0_and_deviation_1(images: np.ndarray, quality: pl.DataFrame) -> None:
     result, _ = done(Normalize.standard(quality).bound(FIELDS), images[0])
     assert np.allclose(result.mean(axis=(1, 2)), 0, atol=1e-4)
@@ -187,6 +219,8 @@ def test_statistics_of_another_release_are_refused(quality: pl.DataFrame) -> Non
         transform.draw(WHOLE, 0, np.random.default_rng(0))
     with pytest.raises(ConfigurationError, match="no percentiles"):
         Normalize.percentiles(quality, 50, 50)
+    with pytest.raises(ConfigurationError, match="divided by the scale 0"):
+        Normalize.fixed(scale=0)
 
 
 def test_a_transform_states_itself(quality: pl.DataFrame) -> None:
