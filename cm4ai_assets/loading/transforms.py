@@ -242,8 +242,10 @@ def _flipped(image: Image, drawn: Drawn) -> Image:
 class Compose:
     """Steps one after the other; undone from the last to the first. At most one of each kind.
 
+    Each kind records its parameters under the same names: a second one would overwrite those of the first.
+
     Args:
-        steps: The steps.
+        steps: The steps; of those that are several their steps are taken.
 
     >>> Compose(ChannelOrder("subcell"), Crop(512), Flip()).form(Form((0, 1, 2, 3), 1024))
     Form(channels=(0, 3, 2, 1), size=512, dtype='uint8')
@@ -252,9 +254,10 @@ class Compose:
     steps: tuple[Transform, ...]
 
     def __init__(self, *steps: Transform) -> None:
-        if len({type(step) for step in steps}) != len(steps):
+        single = tuple(one for step in steps for one in (step.steps if isinstance(step, Compose) else (step,)))
+        if len({type(step) for step in single}) != len(single):
             raise ConfigurationError("Two steps are of one kind.", remedy="Take each kind of step once.")
-        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "steps", single)
 
     def bound(self, fields: pl.DataFrame) -> Compose:
         """See `Transform.bound`."""

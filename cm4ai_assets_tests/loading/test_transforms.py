@@ -14,7 +14,17 @@ from cm4ai_assets.images.counting import histogram
 from cm4ai_assets.images.quality import statistics
 from cm4ai_assets.loading.labels import IGNORED, Labels
 from cm4ai_assets.loading.normalization import Normalize, normalized, restored
-from cm4ai_assets.loading.transforms import NAMES, PRESETS, ChannelOrder, Compose, Crop, Flip, Form, drawn_of
+from cm4ai_assets.loading.transforms import (
+    NAMES,
+    PRESETS,
+    ChannelOrder,
+    Compose,
+    Crop,
+    Flip,
+    Form,
+    drawn_of,
+    leading_order,
+)
 from cm4ai_assets_tests.loading.stores import noise
 
 EDGE = 32
@@ -229,6 +239,19 @@ def test_a_transform_states_itself(quality: pl.DataFrame) -> None:
     assert transform.form(WHOLE) == Form((0, 3, 2, 1), 8, "float32")
     with pytest.raises(ConfigurationError, match="Two steps are of one kind"):
         Compose(Flip(), Flip())
+
+
+def test_steps_within_steps_are_steps_like_others(images: np.ndarray) -> None:
+    order = ChannelOrder("subcell")
+    within = Compose(Compose(Compose(order, Crop(9)), Compose()), Flip())
+    assert within == Compose(order, Crop(9), Flip())
+    assert leading_order(within) == (order, Compose(Crop(9), Flip()))
+    result, drawn = done(within, images[0])
+    y, x = drawn["crop_y"], drawn["crop_x"]
+    assert np.array_equal(within.inverse(result, drawn)[:, y : y + 9, x : x + 9], images[0][:, y : y + 9, x : x + 9])
+    for twice in ((Compose(Crop(9), Flip()), Crop(4, "centre")), (Flip(), Compose(Compose(Flip())))):
+        with pytest.raises(ConfigurationError, match="Two steps are of one kind"):
+            Compose(*twice)
 
 
 LABELLED = pl.DataFrame({
