@@ -28,7 +28,7 @@ class Normalize(Step):
     """Pixels as float32: (pixel - offset) / scale, with an offset and a scale for each image and channel.
 
     Made by `percentiles`, `min_max`, `standard` and `fixed`. Undone exactly, to uint8, unless values were clipped. A
-    flat image, whose scale would be 0, has the scale 1.
+    flat plane, whose scale would be 0, has the scale 1.
 
     Args:
         kind: What offset and scale are, in words.
@@ -58,6 +58,9 @@ class Normalize(Step):
     ) -> Normalize:
         """From one percentile (0) to another one (1) of each channel, by the stored histogram.
 
+        Where both are one grey level, as where next to nothing is lit, the scale is the range of the whole plane: its
+        few other pixels would lie up to 255 scales away.
+
         Args:
             quality: The table `if_quality`.
             low: Percent of the pixels, to a tenth.
@@ -72,9 +75,11 @@ class Normalize(Step):
             raise ConfigurationError(f"{low} and {high} are no percentiles.", remedy="Take 0 <= low < high <= 100.")
         rows = _of_channels(quality, "histogram")
         sums = [np.cumsum(counts, dtype=np.int64) for counts in rows["histogram"].to_list()]
-        ends = [[percentile(total, round(10 * share)) for total in sums] for share in (low, high)]
-        kind = f"percentiles {low:g} and {high:g} of each channel"
-        return cls(kind, _table(rows, np.array(ends[0]), np.array(ends[1]) - np.array(ends[0])), clip, later)
+        from_, to, least, greatest = (
+            np.array([percentile(total, round(10 * share)) for total in sums]) for share in (low, high, 0, 100)
+        )
+        kind = f"percentiles {low:g} and {high:g} of each channel, the whole range where these are equal"
+        return cls(kind, _table(rows, from_, np.where(to > from_, to - from_, greatest - least)), clip, later)
 
     @classmethod
     def min_max(cls, quality: pl.DataFrame | pl.LazyFrame, *, together: bool = False, later: bool = False) -> Normalize:
@@ -94,6 +99,9 @@ class Normalize(Step):
     @classmethod
     def standard(cls, quality: pl.DataFrame | pl.LazyFrame, *, later: bool = False) -> Normalize:
         """Mean 0 and standard deviation 1 of each channel of each image, as DINO4Cells does.
+
+        A plane where next to nothing is lit has a small deviation, so its few bright pixels lie tens of deviations
+        away: `flags` of a field name such planes as empty.
 
         Args:
             quality: The table `if_quality`.

@@ -61,9 +61,10 @@ def quality_of(images: Iterable[np.ndarray], fields: pl.DataFrame) -> pl.DataFra
 
 
 def done(transform: Any, image: np.ndarray, position: int = 0, seed: int = 0) -> tuple[np.ndarray, dict[str, Any]]:
-    drawn = transform.draw(WHOLE, position, np.random.default_rng(seed))
+    whole = Form(WHOLE.channels, image.shape[-1])
+    drawn = transform.draw(whole, position, np.random.default_rng(seed))
     result = transform.apply(image, drawn)
-    form = transform.form(WHOLE)
+    form = transform.form(whole)
     assert result.shape == (len(form.channels), form.size, form.size)
     assert result.dtype == form.dtype
     return result, drawn
@@ -130,6 +131,23 @@ def test_percentiles_are_those_of_the_histogram(images: np.ndarray, quality: pl.
             assert drawn["scale"][place] == ((high - low) or 1)
             assert np.allclose(result[place], (image[channel].astype(float) - low) / ((high - low) or 1), atol=1e-6)
         assert np.array_equal(transform.inverse(result, drawn), image)
+
+
+def test_the_few_pixels_of_a_plane_that_is_nearly_flat_stay_within_its_range() -> None:
+    """The percentiles coincide, at the bottom, in the middle and at the top; the last plane is flat."""
+    image = np.empty((4, 64, 64), np.uint8)
+    levels = ((0, (1, 250)), (100, (90, 250)), (255, (0, 254)), (9, (9, 9)))
+    for plane, (level, others) in zip(image, levels, strict=True):
+        plane[:] = level
+        plane[0, :2] = others
+    of = FIELDS.head(1)
+    transform = Normalize.percentiles(quality_of([image], of)).bound(of)
+    result, drawn = done(transform, image)
+    assert drawn["offset"].tolist() == [0, 100, 255, 9]
+    assert drawn["scale"].tolist() == [250, 160, 255, 1]
+    assert np.allclose(result[:, 0, :2], [[0.004, 1], [-0.0625, 0.9375], [-1, -1 / 255], [0, 0]])
+    assert np.array_equal(transform.inverse(result, drawn), image)
+    assert "whole range where these are equal" in transform.stated()[0]["kind"]
 
 
 def test_min_max_is_of_each_channel_or_of_all_together(images: np.ndarray, quality: pl.DataFrame) -> None:
