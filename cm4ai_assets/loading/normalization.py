@@ -35,7 +35,7 @@ class Normalize(Step):
         known: Offset and scale by `condition`, `field_id`: a list of four each, in the order of the tensor, 0 if flat.
         clip: Values below 0 become 0, and those above 1 become 1.
         later: Leave the pixels as they are, and only record offset and scale: a batch is then a quarter of the size,
-            and `normalized` does the rest on the GPU. Channels have to be ordered before.
+            and `normalized` does the rest on the GPU, clipping included. Channels have to be ordered before.
         together: One pair for all channels that the image has at this step.
     """
 
@@ -45,6 +45,13 @@ class Normalize(Step):
     later: bool = False
     together: bool = False
     _of: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.clip and self.later:
+            raise ConfigurationError(
+                "What is left for later is not clipped here.",
+                remedy="Leave clip=True out here, and say normalized(image, drawn, clip=True).",
+            )
 
     @classmethod
     def percentiles(
@@ -69,10 +76,13 @@ class Normalize(Step):
             later: See `Normalize`.
 
         Raises:
-            ConfigurationError: No percentiles.
+            ConfigurationError: No percentiles, or none to a tenth; or both `clip` and `later`.
         """
-        if not 0 <= low < high <= 100:  # noqa: PLR2004 - percent
-            raise ConfigurationError(f"{low} and {high} are no percentiles.", remedy="Take 0 <= low < high <= 100.")
+        if not 0 <= low < high <= 100 or (round(low, 1), round(high, 1)) != (low, high):  # noqa: PLR2004 - percent
+            raise ConfigurationError(
+                f"{low} and {high} are no percentiles to a tenth.",
+                remedy="Take 0 <= low < high <= 100, with one decimal at most.",
+            )
         rows = _of_channels(quality, "histogram")
         sums = [np.cumsum(counts, dtype=np.int64) for counts in rows["histogram"].to_list()]
         from_, to, least, greatest = (

@@ -205,6 +205,16 @@ def test_clipping_stays_between_0_and_1_and_says_so(images: np.ndarray, quality:
     assert transform.stated()[0]["clipped"] is True
 
 
+def test_what_would_not_be_done_as_it_is_stated_is_refused(quality: pl.DataFrame) -> None:
+    for low, high in ((0, 99.99), (0.05, 99.9), (99.91, 99.92), (1, 99.999999), (float("nan"), 99)):
+        with pytest.raises(ConfigurationError, match=r"no percentiles to a tenth.*one decimal at most"):
+            Normalize.percentiles(quality, low, high)
+    for tenths in range(1000):
+        Normalize.percentiles(quality.clear(), tenths / 10, 100)
+    with pytest.raises(ConfigurationError, match=r"not clipped here.*normalized\(image, drawn, clip=True\)"):
+        Normalize.percentiles(quality, clip=True, later=True)
+
+
 def test_what_is_left_for_later_is_done_on_the_batch(images: np.ndarray, quality: pl.DataFrame) -> None:
     later, now = (Normalize.percentiles(quality, later=later).bound(FIELDS) for later in (True, False))
     batch, drawn, expected = [], [], []
