@@ -19,10 +19,16 @@ from cm4ai_assets.heavy import np, npt
 IGNORED: Final = -100
 """The number of what is no class; torch's losses leave it out by default (`ignore_index`)."""
 
+ANSWERED: Final = ("flags",)
+"""Columns in which an empty list is an answer: nothing is wrong. In others it says that nothing is known."""
+
 
 @dataclass(frozen=True)
 class Labels:
     """Classes of a column, each with a number; of a column of lists (`genes`) one row may have several.
+
+    A field without a value is unknown, be it null or an empty list: that a control has no gene does not say that its
+    image shows none of the classes. Only an empty list of `flags` is known to be none of them.
 
     Attributes:
         name: The column, such as `condition`, `antibody_id`, `genes`, `uniprot_ids` or `plate`.
@@ -56,9 +62,9 @@ class Labels:
         Raises:
             SelectionError: A value, or its absence, is no class, and `ignore_unknown` was not asked for.
         """
-        number = {name: place for place, name in enumerate(self.classes)}
-        rows = [value if self.several else [value] for value in _column(fields, self.name).to_list()]
-        known = [[number.get(str(value), IGNORED) for value in row or ()] for row in rows]
+        number: dict[str | None, int] = {name: place for place, name in enumerate(self.classes)}
+        rows = [self._values(value) for value in _column(fields, self.name).to_list()]
+        known = [[number.get(None if value is None else str(value), IGNORED) for value in row] for row in rows]
         if not self.ignore_unknown:
             self._refuse_unknown(rows, known)
         if not self.several:
@@ -80,13 +86,22 @@ class Labels:
         weight = np.divide(counts.sum(), present * counts, out=np.zeros(len(counts)), where=counts > 0)
         return np.asarray(weight, np.float32)
 
-    def _refuse_unknown(self, rows: list[Any], known: list[list[int]]) -> None:
+    def _values(self, value: Any) -> list[Any]:  # noqa: ANN401 - whatever a column holds
+        """What a field has in the column; None where that is not known."""
+        if not self.several:
+            return [value]
+        return list(value) if value or (value == [] and self.name in ANSWERED) else [None]
+
+    def _refuse_unknown(self, rows: list[list[Any]], known: list[list[int]]) -> None:
         for row, codes in zip(rows, known, strict=True):
-            if IGNORED in codes or row is None:
-                value = None if row is None else row[codes.index(IGNORED)]
+            if IGNORED in codes:
+                value = row[codes.index(IGNORED)]
+                way = "Take the classes from fields that have it"
+                if value is None:
+                    way = "Leave out the fields without one, such as controls"
                 raise SelectionError(
                     f"{value!r} is no class of {self.name}, which has {len(self.classes)}.",
-                    remedy="Take the classes from fields that have it, or ignore_unknown=True.",
+                    remedy=f"{way}, or ignore_unknown=True.",
                 )
 
 

@@ -299,7 +299,7 @@ def test_labels_are_numbers_that_mean_the_same_everywhere() -> None:
 
 
 def test_a_field_of_several_genes_has_several_ones() -> None:
-    labels = Labels.of(LABELLED.head(3), "genes")
+    labels = Labels.of(LABELLED.head(3), "genes", ignore_unknown=True)
     assert labels.encode(LABELLED.head(3)).tolist() == [[1, 0], [1, 1], [0, 0]]
     assert labels.weights(LABELLED.head(3)).tolist() == pytest.approx([0.75, 1.5])
 
@@ -316,3 +316,25 @@ def test_what_is_no_class_is_refused_or_ignored() -> None:
         Labels.of(LABELLED, "plate")
     with pytest.raises(SelectionError, match="is empty"):
         Labels.of(LABELLED.tail(1), "antibody_id")
+
+
+def test_a_field_without_a_gene_is_unknown_and_one_without_a_flag_is_not() -> None:
+    of_controls = pl.DataFrame({"genes": [["ENSG1"], []], "flags": [["empty_green"], []]})
+    with pytest.raises(SelectionError, match=r"None is no class of genes.*Leave out the fields without one"):
+        Labels.of(of_controls, "genes").encode(of_controls)
+    with pytest.raises(SelectionError, match=r"None is no class of genes"):
+        Labels.of(of_controls, "genes").weights(of_controls)
+    flags = Labels.of(of_controls, "flags")
+    assert flags.encode(of_controls).tolist() == [[1], [0]]
+    with pytest.raises(SelectionError, match="None is no class of flags"):
+        flags.encode(of_controls.clear(1))
+    with pytest.raises(SelectionError, match=r"'blurred_red' is no class of flags.*Take the classes from fields"):
+        flags.encode(pl.DataFrame({"flags": [["blurred_red"]]}))
+
+
+def test_null_is_not_the_class_of_that_name() -> None:
+    named = pl.DataFrame({"plate": ["None", None], "genes": [["None"], [None]]})
+    for column, expected in (("plate", [0, IGNORED]), ("genes", [[1], [0]])):
+        with pytest.raises(SelectionError, match=f"None is no class of {column}"):
+            Labels.of(named, column).encode(named)
+        assert Labels.of(named, column, ignore_unknown=True).encode(named).tolist() == expected
