@@ -10,9 +10,9 @@ normalization for each image, from what `if_quality` holds of the image at its f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -21,6 +21,9 @@ from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.images.quality import percentile
 from cm4ai_assets.loading.reader import CHANNELS
 from cm4ai_assets.loading.transforms import NAMES, Drawn, Form, Image, Step
+
+_KEYS: Final = ("release", "condition", "field_id")
+"""What names a field; a frame that somebody wrote may name no release."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Normalize(Step):
 
     Args:
         kind: What offset and scale are, in words.
-        known: Offset and scale by `condition`, `field_id`: a list of four each, in the order of the tensor, 0 if flat.
+        known: Offset and scale by `condition` and `field_id`, and by `release` if the statistics say theirs: a list of
+            four each, in the order of the tensor; the scale of a flat plane is 0.
         clip: Values below 0 become 0, and those above 1 become 1.
         later: Leave the pixels as they are, and only record offset and scale: a batch is then a quarter of the size,
             and `normalized` does the rest on the GPU, clipping included. Channels have to be ordered before.
@@ -140,16 +144,24 @@ class Normalize(Step):
         """See `Transform.bound`.
 
         Raises:
-            SelectionError: Nothing is known of a field.
+            SelectionError: Nothing is known of a field in its release.
         """
         if self.known is None:
             return self
-        keys = ["condition", "field_id"]
+        # Releases name their fields alike, and the pixels may differ.
+        keys = _keys(fields.schema, self.known.schema)
+        if self.known.select(keys).is_duplicated().any():
+            raise SelectionError(
+                "The statistics are of several releases, and the fields do not say which is theirs.",
+                remedy="Take if_quality of one release.",
+            )
         rows = fields.select(keys).join(self.known, on=keys, how="left", maintain_order="left")
         if rows["scale"].null_count():
-            unknown = rows.filter(pl.col("scale").is_null())["field_id"][0]
+            unknown = rows.filter(pl.col("scale").is_null()).select(keys).row(0, named=True)
+            of = f" of {unknown['release']}" if "release" in unknown else ""
             raise SelectionError(
-                f"The statistics do not know the field {unknown}.", remedy="Take if_quality of the same release."
+                f"The statistics do not know the field {unknown['field_id']}{of}.",
+                remedy="Take if_quality of the same release.",
             )
         ends = [np.array(rows[name].to_list(), np.float32) for name in ("offset", "scale")]
         return replace(self, known=None, _of=(ends[0], ends[1]))
@@ -218,15 +230,22 @@ def _floats(images: Any) -> Any:  # noqa: ANN401 - numpy or torch
     return images.astype(np.float32) if isinstance(images, np.ndarray) else images.float()
 
 
+def _keys(*columns: Container[str]) -> list[str]:
+    """Those of the keys that all frames have; without `condition` or `field_id` there are no statistics of a field."""
+    return [name for name in _KEYS if name != "release" or all(name in own for own in columns)]
+
+
 def _of_channels(quality: pl.DataFrame | pl.LazyFrame, *columns: str) -> pl.DataFrame:
     """Rows of `if_quality`, four a field, in the order of the tensor's channels."""
-    rows = quality.lazy().select("condition", "field_id", "channel", *columns).collect()
+    keys = _keys(quality.lazy().collect_schema())
+    rows = quality.lazy().select(*keys, "channel", *columns).collect()
     place = pl.col("channel").replace_strict({name: n for n, name in enumerate(NAMES)}, return_dtype=pl.Int8)
-    return rows.filter(pl.len().over("condition", "field_id") == len(NAMES)).sort("condition", "field_id", place)
+    return rows.filter(pl.len().over(keys) == len(NAMES)).sort(*keys, place)
 
 
 def _table(rows: pl.DataFrame, offset: npt.NDArray[Any], scale: npt.NDArray[Any]) -> pl.DataFrame:
-    ends = rows.select("condition", "field_id").with_columns(
+    keys = _keys(rows.schema)
+    ends = rows.select(keys).with_columns(
         offset=pl.Series(offset, dtype=pl.Float32), scale=pl.Series(scale, dtype=pl.Float32)
     )
-    return ends.group_by("condition", "field_id", maintain_order=True).agg("offset", "scale")
+    return ends.group_by(keys, maintain_order=True).agg("offset", "scale")

@@ -261,6 +261,21 @@ def test_statistics_of_another_release_are_refused(quality: pl.DataFrame) -> Non
         Normalize.fixed(scale=0)
 
 
+def test_statistics_are_those_of_the_fields_own_release(images: np.ndarray, quality: pl.DataFrame) -> None:
+    """Releases name fields alike. A frame that names no release is believed, as long as the field is in it once."""
+    old, new = (quality.with_columns(release=pl.lit(name)) for name in ("old", "new"))
+    older = old.with_columns(pl.col("mean") + 1)
+    of_new = FIELDS.with_columns(release=pl.lit("new"))
+    expected, _ = done(Normalize.standard(quality).bound(FIELDS), images[2], 2)
+    known = ((new, of_new), (new.lazy(), FIELDS), (quality, of_new), (pl.concat([older, new]), of_new))
+    for statistics_, fields in known:
+        assert np.array_equal(done(Normalize.standard(statistics_).bound(fields), images[2], 2)[0], expected)
+    with pytest.raises(SelectionError, match=r"do not know the field a of new. Take if_quality of the same release"):
+        Normalize.standard(old).bound(of_new)
+    with pytest.raises(SelectionError, match=r"of several releases.*Take if_quality of one release"):
+        Normalize.standard(pl.concat([older, new])).bound(FIELDS)
+
+
 def test_a_transform_states_itself(quality: pl.DataFrame) -> None:
     transform = Compose(ChannelOrder("subcell"), Crop(8), Flip(), Normalize.fixed())
     assert [step["step"] for step in transform.stated()] == ["channel order", "crop", "flip", "normalization"]
