@@ -17,7 +17,7 @@ from cm4ai_assets.access import Release
 from cm4ai_assets.crates.datasheet import carried_over
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
 from cm4ai_assets.exports.parts import Plan
-from cm4ai_assets.lineage.published import PublishedFile, published_inputs
+from cm4ai_assets.lineage.published import PublishedFile, files_read, published_inputs
 from cm4ai_assets.lineage.sources import sources_of
 from cm4ai_assets.plain import for_markdown
 from cm4ai_assets.software import package_version
@@ -27,11 +27,15 @@ from cm4ai_assets.updates.credit import NOT_STATED, credit, licences
 
 _NO_COMMERCE = "NC"
 _FILE = "published file"
+_SHA256 = "sha256 "
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The release behind an export. Texts are as the archive states them; `released` is when this version came out."""
+    """The release behind an export. Texts are as the archive states them; `released` is when this version came out.
+
+    `articles` are the DOIs of what else the exported data are published in.
+    """
 
     release: str
     doi: str
@@ -41,6 +45,7 @@ class Origin:
     license: str
     carried: Mapping[str, Sequence[str]] = field(default_factory=dict)
     released: date | None = None
+    articles: Sequence[str] = ()
 
     def as_json(self, plan: Plan) -> dict[str, Any]:
         """The record of an export."""
@@ -51,6 +56,7 @@ class Origin:
             "version": self.version,
             "title": self.title,
             "citation": self.citation,
+            "articles": list(self.articles),
             "license": self.license,
             "terms": {topic: list(stated) for topic, stated in self.carried.items() if stated},
             "counts": dict(plan.counts),
@@ -75,17 +81,27 @@ def origin_of(release: Release, stated: Sequence[Mapping[str, str]]) -> Origin:
         record = ReleaseRegistry(release.store).get(release.key)
     except ReleaseKeyError:
         doi = next((one["doi"] for one in stated if "doi" in one), NOT_STATED)
-        return Origin(release.key, doi, NOT_STATED, "", doi, _licence(stated), _carried(release))
+        carried, articles = _carried(release), _articles(stated)
+        return Origin(release.key, doi, NOT_STATED, "", doi, _licence(stated), carried, articles=articles)
     carried = _carried(release)
-    address = f"https://doi.org/{record.doi.removeprefix('doi:')}"
-    made = f"{record.title}, version {record.version} ({record.published.year}). {address}"
+    made = f"{record.title}, version {record.version} ({record.published.year}). {_address(record.doi)}"
     citation = next(iter(carried.get("citation", ())), made)
     licence, released = _licence(stated), record.came_out.date()
-    return Origin(record.key, record.doi, record.version, record.title, citation, licence, carried, released)
+    return Origin(
+        record.key, record.doi, record.version, record.title, citation, licence, carried, released, _articles(stated)
+    )
+
+
+def _address(doi: str) -> str:
+    return f"https://doi.org/{doi.removeprefix('doi:')}"
 
 
 def _licence(stated: Sequence[Mapping[str, str]]) -> str:
     return licences([part for one in stated for part in one.get("license", NOT_STATED).split(", ")])
+
+
+def _articles(stated: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(doi for one in stated if "article" in one for doi in one["article"].split(", ")))
 
 
 def _carried(release: Release) -> dict[str, list[str]]:
@@ -116,12 +132,36 @@ def files_behind(release: Release, rows: pl.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
+def screen_behind(release: Release, rows: pl.DataFrame) -> list[dict[str, Any]]:
+    """The files that rows of `perturb_targets` were counted from, each once, as `trace` finds them.
+
+    `identity` is what stands for the bytes that were read. A file that the release's article does not list has no more
+    than that, its name and its licence.
+    """
+    found = list[dict[str, Any]]()
+    for read in files_read(release.store, release.key, "perturb_targets", rows):
+        named = {"identity": read.identity, **({"note": read.note} if read.note else {})}
+        if read.identity.startswith(_SHA256):
+            named["sha256"] = read.identity.removeprefix(_SHA256)
+        found += [{"kind": _FILE, **_stated(file), "sha256": file.sha256, **named} for file in read.files]
+        if not read.files:
+            licences_ = rows.filter(source=read.name)["license"].unique().sort().to_list()
+            found.append({"kind": "file", "label": read.name, "license": licences(licences_), **named})
+    return found
+
+
+def digests_of(sources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What stands for the bytes of some sources, sorted: for the identity of an export."""
+    return sorted(str(one.get("identity") or one.get("sha256") or one.get("digest")) for one in sources)
+
+
 def _stated(file: PublishedFile) -> dict[str, Any]:
     """A published file as its archive states it."""
     directory, _, label = file.path.rpartition("/")
     return {
         "archive": file.archive,
         "dataset": file.dataset,
+        "dataset_version": file.version,
         "file_id": int(file.file_id) if file.file_id else None,
         "directory": directory,
         "label": label,
@@ -141,6 +181,7 @@ def readme(plan: Plan, origin: Origin) -> str:
         f"- Release {origin.release}: {shown(origin.doi)}, version {shown(origin.version)}",
         f"- Licence of the data: **{shown(origin.license)}**{_restriction(origin.license)}",
         f"- Cite: {shown(origin.citation)}",
+        *(f"- Cite as well: {shown(_address(doi))}" for doi in origin.articles),
         *(f"- {label}: {shown(text)}" for label, text in _terms(origin)),
         "",
         plan.how_to_read.strip(),
@@ -174,5 +215,5 @@ def _shown(value: object) -> str:
 
 def _source(source: Mapping[str, Any]) -> str:
     name = source.get("label") or source.get("path") or ", ".join(source.get("tables", ()))
-    digest = source.get("sha256") or source.get("digest") or ""
+    digest = source.get("sha256") or source.get("digest") or source.get("identity") or ""
     return f"{source['kind']}: {for_markdown(str(name))} {f'({str(digest)[:16]}…)' if digest else ''}".strip()

@@ -30,6 +30,7 @@ from cm4ai_assets.conditions import Condition
 from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
+from cm4ai_assets.exports.provenance import digests_of
 from cm4ai_assets.heavy import np
 
 # Published versions of PCprophet ask for the first pair of columns, its newest source for the second.
@@ -86,7 +87,7 @@ def plan(job: Job) -> Plan:
         identity={
             "format": "secms-matrix", "format_version": 1, "release": job.release.key,
             "selection": job.selection.stated(), "replicates": [one.described() for one in replicates],
-            "sources": sorted(str(one.get("sha256")) for one in sources),
+            "sources": digests_of(sources),
         },
         parts=[_matrices(one, replicate) for one in experiments for replicate in one.replicates],
         closing=[part for one in experiments for part in _samples(one)],

@@ -16,6 +16,7 @@ from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, re
 from cm4ai_assets.exports.hdf5 import Matrix, needed
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Tick
+from cm4ai_assets.exports.provenance import digests_of, screen_behind
 from cm4ai_assets.heavy import np
 from cm4ai_assets.perturbseq.pseudobulk import DEFAULT, Pseudobulk, for_anndata
 from cm4ai_assets.storage.layout import Partition
@@ -58,7 +59,7 @@ class Contents:
         return {
             "replicates": [one.described() for one in self.replicates],
             "profiles": None if self.profiles is None else self.profiles.record.digest,
-            "sources": sorted(str(one.get("sha256")) for one in self.sources),
+            "sources": digests_of(self.sources),
         }
 
 
@@ -85,11 +86,7 @@ def contents_of(job: Job) -> Contents:
     if profiles is not None:
         rows = release.table("perturb_targets").collect()
         credits_.append(credit(release.store, "perturb_targets", Partition(release.key), rows))
-        source = rows.row(0, named=True)
-        sources.append({
-            "kind": "published file", "label": source["source"], "digest": source["source_identity"],
-            "license": source["license"],
-        })  # fmt: skip
+        sources += screen_behind(release, rows)
     return Contents(replicates, profiles, sources, credits_)
 
 

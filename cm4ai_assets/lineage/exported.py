@@ -78,4 +78,5 @@ def _source(chain: Chain, source: Mapping[str, Any]) -> Iterator[Step]:
     elif digest:
         yield from blob_steps(chain, digest)
     else:
-        yield Step(StepKind.OUTSIDE, f"{source.get('kind', 'source')} {path or source.get('label', '')}".strip())
+        name = f"{source.get('kind', 'source')} {path or source.get('label', '')}".strip()
+        yield Step(StepKind.OUTSIDE, name, notes=(str(source["note"]),) if source.get("note") else ())

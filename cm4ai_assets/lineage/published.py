@@ -7,8 +7,9 @@ those).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import polars as pl
 
@@ -28,13 +29,12 @@ from cm4ai_assets.storage.registry import ReleaseRegistry
 from cm4ai_assets.storage.store import Store
 from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES
 from cm4ai_assets.tables.proteomics import MASSIVE_FILES
-from cm4ai_assets.tables.screen import GUIDE_LIBRARY, PERTURB_CELLS
-from cm4ai_assets.tables.targets import PERTURB_TARGETS
+from cm4ai_assets.updates.credit import OF_THE_ARTICLE
 from cm4ai_assets.updates.inputs import FEEDS, lock_of, published_as
 
 DATAVERSE, FIGSHARE, MASSIVE, ENA = "dataverse", "figshare", "massive", "ena"
-_OF_ARTICLE = {GUIDE_LIBRARY.name: "source_file", PERTURB_TARGETS.name: "source", PERTURB_CELLS.name: None}
-"""Tables that are made of the article's files, and the column that names the file; None: all that hold cells."""
+NOT_LISTED: Final = "The article lists no such file with these bytes: the operator had it on this machine."
+UNSURE: Final = "Its bytes are not stored here any more: whether these are the ones that were read is not known."
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,23 @@ class PublishedFile:
     license: str | None
     access: str
     url: str | None
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What rows say of a file of the article that they were read from.
+
+    Attributes:
+        name: Its name.
+        identity: What stands for its bytes.
+        files: It as it is published; none if the article lists no such file.
+        note: What is to be known of that; empty if nothing.
+    """
+
+    name: str
+    identity: str
+    files: tuple[PublishedFile, ...]
+    note: str
 
 
 def published_inputs(store: Store, release: str, name: str, condition: str | None = None) -> tuple[PublishedFile, ...]:
@@ -169,6 +186,43 @@ def article_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
     )
 
 
+def article_files(
+    blobs: BlobStore, listed: Iterable[Mapping[str, Any]], name: str, ids: set[str]
+) -> tuple[list[PublishedFile], str]:
+    """The files of an article that have a name and one of some ids, and what is to be known of them; empty if nothing.
+
+    Args:
+        blobs: The storage's blobs.
+        listed: Rows of `figshare_files`.
+        name: The name.
+        ids: Digests of a file, or its file id.
+    """
+    named = [article_file(blobs, dict(row)) for row in listed if row["label"] == name]
+    if files := [file for file in named if ids & {file.sha256, file.digest, file.file_id}]:
+        return files, ""
+    unsure = [file for file in named if file.sha256 is None]
+    return unsure, UNSURE if unsure else NOT_LISTED
+
+
+def files_read(store: Store, release: str, name: str, rows: pl.DataFrame) -> Iterator[ReadFile]:
+    """The files of a release's article that rows name, each once.
+
+    Args:
+        store: The storage.
+        release: Release key.
+        name: A table whose rows name them, by `updates.credit.OF_THE_ARTICLE`.
+        rows: Its rows.
+    """
+    if (columns := OF_THE_ARTICLE[name]) is None:
+        return
+    listed, blobs = _rows(store, FIGSHARE_FILES.name, release, None), BlobStore(store.fs, store.root)
+    for label, identity in rows.select(columns).drop_nulls().unique().sort(columns).iter_rows():
+        files, note = article_files(
+            blobs, () if listed is None else listed.rows(named=True), label, {*identity.split()}
+        )
+        yield ReadFile(label, identity, tuple(files), note)
+
+
 def deposit_file(blobs: BlobStore, row: dict[str, object]) -> PublishedFile:
     """A row of `massive_files` as a published file; MassIVE publishes no digests, and its deposits are public.
 
@@ -212,17 +266,14 @@ def run_file(blobs: BlobStore, row: dict[str, object], file: RunFile) -> Publish
 
 
 def _of_article(store: Store, blobs: BlobStore, release: str, name: str) -> Iterator[PublishedFile]:
-    if name not in _OF_ARTICLE or (rows := _rows(store, FIGSHARE_FILES.name, release, None)) is None:
+    if name not in OF_THE_ARTICLE or (rows := _rows(store, FIGSHARE_FILES.name, release, None)) is None:
         return
-    column = _OF_ARTICLE[name]
-    if column is None:
-        wanted = rows.filter(pl.col("role") == "cells")
-    else:
-        made = _rows(store, name, release, None)
-        named = [] if made is None else made[column].drop_nulls().unique().to_list()
-        wanted = rows.filter(pl.col("label").is_in(named))
-    for row in wanted.sort("file_id").rows(named=True):
-        yield article_file(blobs, row)
+    if OF_THE_ARTICLE[name] is None:  # no row says which: all that hold cells
+        for row in rows.filter(pl.col("role") == "cells").sort("file_id").rows(named=True):
+            yield article_file(blobs, row)
+    elif (made := _rows(store, name, release, None)) is not None:
+        for read in files_read(store, release, name, made):
+            yield from read.files
 
 
 def _of_deposits(

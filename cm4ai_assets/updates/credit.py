@@ -8,7 +8,8 @@ AP-MS and the iPSC SEC-MS of 2026 are CC0, the rest is not. Does not belong here
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Final
 
 import polars as pl
 
@@ -24,8 +25,13 @@ from cm4ai_assets.tables.targets import PERTURB_TARGETS
 from cm4ai_assets.updates.inputs import FEEDS, lock_of
 
 NOT_STATED = "not stated"
-OF_THE_ARTICLE = frozenset({GUIDE_LIBRARY.name, PERTURB_CELLS.name})
-"""Tables that are made of the files of the release's Figshare article."""
+OF_THE_ARTICLE: Final[Mapping[str, tuple[str, str] | None]] = {
+    GUIDE_LIBRARY.name: ("source_file", "source_sha256"),
+    PERTURB_TARGETS.name: ("source", "source_identity"),
+    PERTURB_CELLS.name: None,
+}
+"""Tables that are made of the files of the release's Figshare article. Their columns that name a file, and its bytes;
+None where none does."""
 
 _FILE = "source_file_id"
 _STATING = frozenset({MASSIVE_FILES.name, PERTURB_TARGETS.name})
@@ -54,8 +60,11 @@ def credit(
     article = _article(store, name, partition, frame)
     if article is not None and name in OF_THE_ARTICLE:
         # A file of the operator's that the article does not have is not under its licence.
-        article = article.filter(pl.col("label").is_in([*sources, *(_sources(frame) if frame is not None else ())]))
-    stated = _stated(store, name, partition, frame) if article is None else article["license"].unique().to_list()
+        article = article.filter(pl.col("label").is_in([*sources, *_named(name, frame)]))
+    if article is None or name in _STATING:
+        stated = _stated(store, name, partition, frame)
+    else:
+        stated = article["license"].unique().to_list()
     credited = {"license": licences(stated)}
     if article is not None and article.height:
         credited["article"] = ", ".join(article["doi"].unique().sort())
@@ -66,8 +75,10 @@ def credit(
     return {"doi": record.doi, "version": record.version, **credited}
 
 
-def _sources(rows: pl.DataFrame) -> list[str]:
-    return rows["source_file"].unique().to_list() if "source_file" in rows.columns else []
+def _named(name: str, rows: pl.DataFrame | None) -> list[str]:
+    """The files of the article that rows name."""
+    columns = OF_THE_ARTICLE[name]
+    return [] if rows is None or columns is None else rows[columns[0]].unique().to_list()
 
 
 def _article(store: Store, name: str, partition: Partition, frame: pl.DataFrame | None) -> pl.DataFrame | None:

@@ -18,9 +18,13 @@ from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
 from cm4ai_assets.exports.hdf5 import Matrix, append, needed
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.lineage.published import NOT_LISTED, UNSURE
+from cm4ai_assets.lineage.trace import trace_thing
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.profiles import STATISTICS
 from cm4ai_assets.storage.store import Store
+from cm4ai_assets_tests.exports.releases import copied
+from cm4ai_assets_tests.images.published import publish
 
 anndata = pytest.importorskip("anndata", reason="anndata is not installed (extra: dev)")
 mudata = pytest.importorskip("mudata", reason="mudata is not installed (extra: dev)")
@@ -99,6 +103,62 @@ def test_each_source_and_licence_is_named(both: Release, tmp_path: Path) -> None
     assert {source.get("license") for source in record["sources"]} >= {"CC BY 4.0"}
     assert "CC BY 4.0" in record["license"]
     assert [source["label"] for source in record["sources"] if "label" in source] == ["cells.h5ad"]
+
+
+MD5, SHA256 = "7" * 32, "5" * 64
+_FILE = {
+    "doi": "10.25452/figshare.plus.27261219", "article_id": 27261219, "article_version": 2, "file_id": 65250261,
+    "label": "cells.h5ad", "size": 1, "md5": MD5, "supplied_md5": None, "url": None, "license": "CC BY 4.0",
+    "access": "public", "embargo_until": None, "role": "cells", "sha256": None, "named_by": "crate", "notes": "",
+}  # fmt: skip
+
+
+def _of_article(release: Release, folder: Path, *, identity: str, **file: object) -> Release:
+    """The same release with an article of one file, and a matrix that was read with an identity."""
+    article = copied(release, folder)
+    targets = release.table("perturb_targets").drop("release").with_columns(source_identity=pl.lit(identity))
+    publish(article.store, "perturb_targets", targets.collect().to_dicts(), None)
+    publish(article.store, "figshare_files", [{**_FILE, **file}], None)
+    return article
+
+
+@pytest.mark.parametrize(
+    ("identity", "sha256", "note"),
+    [
+        (f"md5 {MD5} local 1 1", None, None),
+        ("sha256 " + SHA256, SHA256, UNSURE),
+        ("md5 " + "8" * 32 + " range 65250261 1", None, None),
+    ],
+    ids=["digest", "not stored any more", "file id"],
+)
+def test_perturbseq_is_led_back_to_a_file_of_the_article_which_is_cited(
+    both: Release, tmp_path: Path, identity: str, sha256: str | None, note: str | None
+) -> None:
+    release = _of_article(both, tmp_path / "listed", identity=identity)
+    folder = export(release, "anndata", tmp_path / "out").folder
+    record = json.loads((folder / "cm4ai-export.json").read_text())
+    (found,) = [source for source in record["sources"] if source.get("label") == "cells.h5ad"]
+    assert (found["archive"], found["dataset"], found["dataset_version"], found["file_id"], found["license"]) == (
+        "figshare", _FILE["doi"], "2", 65250261, "CC BY 4.0",
+    )  # fmt: skip
+    assert (found["identity"], found["sha256"], found.get("note")) == (identity, sha256, note)
+    assert identity in record["identity"]["sources"]
+    assert "None" not in record["identity"]["sources"]
+    assert record["articles"] == [_FILE["doi"]]
+    assert f"- Cite as well: https://doi.org/{_FILE['doi']}" in (folder / "README.md").read_text().splitlines()
+    ends = trace_thing(release.store, str(folder / "perturb_targets.h5ad")).files
+    assert [(file.dataset, file.file_id) for file in ends] == [(_FILE["doi"], "65250261")]
+
+
+def test_a_matrix_of_the_operators_own_is_not_said_to_be_of_the_article(both: Release, tmp_path: Path) -> None:
+    release = _of_article(both, tmp_path / "listed", identity="local cells.h5ad 1 1", label="other.h5ad")
+    folder = export(release, "anndata", tmp_path / "out").folder
+    record = json.loads((folder / "cm4ai-export.json").read_text())
+    (found,) = [source for source in record["sources"] if source.get("label") == "cells.h5ad"]
+    assert (found["kind"], found["note"], found["identity"]) == ("file", NOT_LISTED, "local cells.h5ad 1 1")
+    assert "dataset" not in found
+    assert record["articles"] == []
+    assert "Cite as well" not in (folder / "README.md").read_text()
 
 
 def test_chosen_conditions_leave_out_what_has_none(both: Release, secms: Release, tmp_path: Path) -> None:

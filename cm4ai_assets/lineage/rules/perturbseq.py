@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from cm4ai_assets.archives.ena.run_file import run_files
 from cm4ai_assets.lineage.chain import Chain, Rows, Rule
-from cm4ai_assets.lineage.published import article_file, run_file
+from cm4ai_assets.lineage.published import NOT_LISTED, article_file, article_files, run_file
 from cm4ai_assets.lineage.sources import sources_of
 from cm4ai_assets.lineage.steps import Step, StepKind
 from cm4ai_assets.storage.layout import Partition, table_path
@@ -14,9 +14,6 @@ from cm4ai_assets.tables.perturbseq import FIGSHARE_FILES, SRA_RUNS
 from cm4ai_assets.tables.release import RELEASE_FILES
 from cm4ai_assets.tables.screen import CELLRANGER_METRICS, GUIDE_LIBRARY, PERTURB_CELLS
 from cm4ai_assets.tables.targets import PERTURB_TARGETS
-
-_NOT_LISTED = "The article lists no such file with these bytes: the operator had it on this machine."
-_UNSURE = "Its bytes are not stored here any more: whether these are the ones that were read is not known."
 
 
 def _article(chain: Chain, rows: Rows) -> Iterator[Step]:
@@ -69,13 +66,12 @@ def _found(
     chain: Chain, rows: Rows, name: str, ids: set[str], *, lines: Sequence[int] = (), notes: Sequence[str] = ()
 ) -> Iterator[Step]:
     """The file of the article that has a name and one of some ids (its digests, its file id)."""
-    named = [article_file(chain.blobs, row) for row in _listed(chain, rows.partition) if row["label"] == name]
-    files = [file for file in named if ids & {file.sha256, file.digest, file.file_id}]
-    unsure = [file for file in named if file.sha256 is None]
-    for file in files or unsure:
-        yield chain.file(file, lines=lines, notes=notes if files else (*notes, _UNSURE))
-    if not files and not unsure:
-        yield Step(StepKind.OUTSIDE, f"file {name}", lines=tuple(lines), notes=(*notes, _NOT_LISTED))
+    files, note = article_files(chain.blobs, _listed(chain, rows.partition), name, ids)
+    known = (*notes, note) if note else tuple(notes)
+    for file in files:
+        yield chain.file(file, lines=lines, notes=known)
+    if not files:
+        yield Step(StepKind.OUTSIDE, f"file {name}", lines=tuple(lines), notes=known)
 
 
 def _listed(chain: Chain, place: Partition) -> list[dict[str, object]]:
@@ -93,7 +89,7 @@ def _cells(chain: Chain, rows: Rows) -> Iterator[Step]:
     note = () if len(likely) == 1 else ("Which of the article's matrices was read is not recorded.",)
     yield from (chain.file(file, notes=note) for file in likely)
     if not files:
-        yield Step(StepKind.OUTSIDE, "a matrix of cells", notes=(_NOT_LISTED,))
+        yield Step(StepKind.OUTSIDE, "a matrix of cells", notes=(NOT_LISTED,))
 
 
 def _metrics(chain: Chain, rows: Rows) -> Iterator[Step]:
