@@ -15,11 +15,15 @@ import polars as pl
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
+from cm4ai_assets.errors import NotMaterializedError
 from cm4ai_assets.exports.provenance import files_behind
 from cm4ai_assets.heavy import np, npt
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.names import safe_names
 from cm4ai_assets.updates.credit import credit
+
+TABLES: Final = ("secms_proteins", "secms_profiles")
+"""A condition is exported where it has both."""
 
 _KEYS: Final = ("condition", "replicate_id", "quantity_kind")
 _GROUP: Final = ("protein_group", "occurrence")
@@ -110,8 +114,14 @@ class Replicate:
 
 
 def replicates_of(release: Release, conditions: Iterable[Condition]) -> list[Replicate]:
-    """The replicates of some conditions, by cells, condition and number."""
-    stated = release.table("secms_proteins").filter(pl.col("condition").is_in([str(c) for c in conditions]))
+    """The replicates of some conditions, by cells, condition and number.
+
+    Raises:
+        NotMaterializedError: One has no protein group, or no fraction.
+    """
+    wanted = pl.col("condition").is_in([str(c) for c in conditions])
+    stated, measured = (release.table(table).filter(wanted) for table in TABLES)
+    _require_both(release, stated.select(_KEYS), measured.select(_KEYS))
     columns = (*_KEYS, "cell_line", "cell_type", "replicate")
     rows = stated.select(columns).unique().sort("cell_line", "cell_type", "quantity_kind", *columns).collect()
     several = rows["replicate_id"].is_duplicated()
@@ -129,6 +139,19 @@ def replicates_of(release: Release, conditions: Iterable[Condition]) -> list[Rep
         )
         for index, row in enumerate(rows.iter_rows(named=True))
     ]
+
+
+def _require_both(release: Release, stated: pl.LazyFrame, measured: pl.LazyFrame) -> None:
+    """See that the two tables have the same replicates: what one alone has would be an empty matrix, or be dropped."""
+    for table, other, own, others in zip(TABLES, reversed(TABLES), (stated, measured), (measured, stated), strict=True):
+        lonely = own.unique().join(others.unique(), on=_KEYS, how="anti").sort(_KEYS).collect()
+        for one in lonely.head(1).iter_rows(named=True):
+            raise NotMaterializedError(
+                f"Replicate {one['replicate_id']} of {one['condition']} of {release.key} has rows in {table}, and none"
+                f" in {other}.",
+                remedy=f"Run `cm4ai materialize --release {release.key} --condition {one['condition']}"
+                f" --select +{other}`.",
+            )
 
 
 def elution_sources(replicates: Sequence[Replicate]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:

@@ -27,7 +27,8 @@ from typing import Any, Final
 import polars as pl
 
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, replicates_of
+from cm4ai_assets.errors import SelectionError
+from cm4ai_assets.exports.elution import TABLES, Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
 from cm4ai_assets.exports.provenance import digests_of
@@ -78,8 +79,12 @@ class _Experiment:
 
 
 def plan(job: Job) -> Plan:
-    """The export of some conditions: see the module."""
-    replicates = replicates_of(job.release, job.selection.conditions_of(job.release, "secms_proteins"))
+    """The export of some conditions: see the module.
+
+    Raises:
+        SelectionError: Replicates that would be compared have no fraction in common.
+    """
+    replicates = replicates_of(job.release, job.selection.conditions_of(job.release, *TABLES))
     sources, credits_ = elution_sources(replicates)
     experiments = _experiments(replicates)
     first = experiments[0]
@@ -96,8 +101,6 @@ def plan(job: Job) -> Plan:
         credits=credits_,
         counts={
             f"common_fractions_of_{one.folder}": f"{len(one.common)} (F{one.common[0]} to F{one.common[-1]})"
-            if one.common
-            else "none"
             for one in experiments
         },
         how_to_read=_READ.format(experiment=first.folder, name=first.replicates[0].name),
@@ -109,7 +112,14 @@ def _experiments(replicates: Sequence[Replicate]) -> list[_Experiment]:
     by_cells: dict[tuple[str, str, str], list[Replicate]] = {}
     for one in replicates:
         by_cells.setdefault(one.experiment, []).append(one)
-    return [_Experiment("_".join(cells), tuple(own)) for cells, own in by_cells.items()]
+    experiments = [_Experiment("_".join(cells), tuple(own)) for cells, own in by_cells.items()]
+    for experiment in experiments:
+        if not experiment.common:
+            raise SelectionError(
+                f"The replicates of {experiment.folder} have no fraction in common, by which PCprophet compares them.",
+                remedy="Choose some of them with --condition, or take the format anndata, where each stands alone.",
+            )
+    return experiments
 
 
 def _matrices(experiment: _Experiment, replicate: Replicate) -> Part:

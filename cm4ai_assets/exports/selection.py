@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from cm4ai_assets.access import Release
-from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import ConfigurationError, SelectionError
+from cm4ai_assets.conditions import Condition, condition_of
+from cm4ai_assets.errors import ConfigurationError, NotMaterializedError, SelectionError
 from cm4ai_assets.selecting import require_sides
 from cm4ai_assets.updates.availability import missing
 
@@ -27,7 +27,7 @@ class Selection:
     """What to take of a release. Everything that is left empty means all; several names of one kind are alternatives.
 
     Attributes:
-        conditions: Conditions.
+        conditions: Conditions, in any of their spellings.
         genes: Symbols, Ensembl ids or UniProt accessions.
         antibodies: Antibody ids.
         plates: Plates.
@@ -46,28 +46,45 @@ class Selection:
     scheme: str = "protein"
     with_controls: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conditions", tuple(condition_of(label) for label in self.conditions))
+
     def stated(self) -> dict[str, Any]:
         """What was asked for, without what was not."""
         words = {name: value for name, value in self.__dict__.items() if value not in (None, (), False)}
         return {name: [*map(str, value)] if isinstance(value, tuple) else value for name, value in words.items()}
 
-    def conditions_of(self, release: Release, table: str) -> tuple[Condition, ...]:
-        """The conditions to export of a table that knows no fields.
+    def conditions_of(self, release: Release, *tables: str) -> tuple[Condition, ...]:
+        """The conditions to export of tables that know no fields, and belong together.
 
         Raises:
             ConfigurationError: Something was asked for that only images have.
-            NotMaterializedError: A condition that was asked for, or all of them, are not published.
+            NotMaterializedError: A condition that was asked for, or all of them, are not published; or one has some of
+                the tables only.
         """
-        if asked := sorted(set(self.stated()) - {"conditions", "scheme"}):
+        asked = {name for name, value in self.stated().items() if value != Selection().stated().get(name)}
+        if asked := asked - {"conditions"}:
             raise ConfigurationError(
-                f"{asked[0].replace('_', ' ')} chooses images, and {table} has none.",
+                f"{min(asked).replace('_', ' ')} chooses images, and {tables[0]} has none.",
                 remedy="Leave it out; --condition is the one choice there.",
             )
-        published = release.table(table).select("condition").unique().collect()["condition"].to_list()
-        for condition in self.conditions:
-            if condition not in published:
-                raise missing(release.store, table, release.key, condition)
-        return tuple(c for c in Condition if c in (self.conditions or published) and c in published)
+        published = {table: published_conditions(release, table) for table in tables}
+        wanted = self.conditions or tuple(c for c in Condition if any(c in held for held in published.values()))
+        if not wanted:
+            raise missing(release.store, tables[0], release.key)
+        for condition in wanted:
+            for table, held in published.items():
+                if condition not in held:
+                    raise missing(release.store, table, release.key, condition)
+        return tuple(c for c in Condition if c in wanted)
+
+
+def published_conditions(release: Release, table: str) -> frozenset[str]:
+    """The conditions that a table has rows of; none if it is not published for the release."""
+    try:
+        return frozenset(release.table(table).select("condition").unique().collect()["condition"])
+    except NotMaterializedError:
+        return frozenset()
 
 
 def chosen_fields(release: Release, selection: Selection, *, by_split: bool = False) -> pl.DataFrame:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
-from cm4ai_assets.exports.elution import Elution, Replicate, elution_sources, replicates_of
+from cm4ai_assets.exports.elution import TABLES, Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.hdf5 import Matrix, needed
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Tick
 from cm4ai_assets.exports.provenance import digests_of, screen_behind
+from cm4ai_assets.exports.selection import published_conditions
 from cm4ai_assets.heavy import np
 from cm4ai_assets.perturbseq.pseudobulk import DEFAULT, Pseudobulk, for_anndata
 from cm4ai_assets.storage.layout import Partition
@@ -68,15 +69,17 @@ def contents_of(job: Job) -> Contents:
 
     Raises:
         ConfigurationError: Something was asked for that only images have.
-        NotMaterializedError: The release has neither, or not what was asked for.
+        NotMaterializedError: The release has neither, or not what was asked for, or a part of what a condition needs.
     """
     release, chosen = job.release, bool(job.selection.conditions)
     replicates, sources, credits_ = list[Replicate](), list[dict[str, Any]](), list[dict[str, str]]()
     absent = None
     try:
-        replicates = replicates_of(release, job.selection.conditions_of(release, "secms_proteins"))
+        replicates = replicates_of(release, job.selection.conditions_of(release, *TABLES))
         sources, credits_ = elution_sources(replicates)
     except NotMaterializedError as error:
+        if any(published_conditions(release, table) for table in TABLES):
+            raise  # it has some of them, or a part of what it needs: that is not to have none
         absent = error
     profiles = None
     with suppress(NotMaterializedError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
+from cm4ai_assets.errors import ConfigurationError, NotMaterializedError, SelectionError, UnknownTreatmentError
+from cm4ai_assets.exports import elution
 from cm4ai_assets.exports.elution import Elution
 from cm4ai_assets.exports.job import export
 from cm4ai_assets.exports.making import Made
@@ -25,6 +27,7 @@ from cm4ai_assets_tests.exports.releases import copied
 from cm4ai_assets_tests.images.published import publish
 
 EXPERIMENT = "MDA-MB-468_cancer_protein_group_quantity"
+SAMPLES = "sample_ids.txt"
 CONTROL, TREATED = "MDA-MB-468_untreated_1", "MDA-MB-468_vorinostat_2"
 
 
@@ -137,6 +140,66 @@ def test_only_what_was_asked_for_is_exported(secms: Release, tmp_path: Path, exp
             export(secms, "secms-matrix", tmp_path / "two", selection=Selection(**choice))
     with pytest.raises(NotMaterializedError, match="secms_proteins"):
         exported("secms-matrix")
+
+
+def _with_profiles(release: Release, folder: Path, condition: str, *where: pl.Expr, **changed: pl.Expr) -> Release:
+    """The same release, of which a condition has other rows of `secms_profiles`."""
+    copy = copied(release, folder)
+    rows = release.table("secms_profiles").filter(pl.col("condition") == condition, *where).with_columns(**changed)
+    publish(copy.store, "secms_profiles", rows.drop("release", "condition").collect().to_dicts(), condition)
+    return copy
+
+
+@pytest.mark.parametrize("form", ["secms-matrix", "anndata", "mudata"])
+def test_a_condition_of_which_half_is_there_is_refused_and_no_empty_matrix(
+    both: Release, tmp_path: Path, form: str
+) -> None:
+    release = copied(both, tmp_path / "copy")
+    for path in (tmp_path / "copy" / "storage" / "tables" / "secms_profiles").rglob("condition=vorinostat"):
+        shutil.rmtree(path)
+    for chosen in ((), (Condition.VORINOSTAT,)):
+        with pytest.raises(NotMaterializedError, match=r"secms_profiles of vorinostat .* --select \+secms_profiles`"):
+            export(release, form, tmp_path / "out", selection=Selection(conditions=chosen))
+    assert not (tmp_path / "out").exists()
+    export(release, form, tmp_path / "out", selection=Selection(conditions=(Condition.UNTREATED,)))
+
+
+@pytest.mark.parametrize(("table", "other"), [elution.TABLES, elution.TABLES[::-1]])
+def test_a_replicate_that_one_table_has_alone_is_refused(
+    secms: Release, tmp_path: Path, table: str, other: str
+) -> None:
+    release = copied(secms, tmp_path / "copy")
+    rows = secms.table(table).filter(condition="vorinostat").collect()
+    more = pl.concat([rows, rows.with_columns(replicate_id=pl.lit("another"))])
+    publish(release.store, table, more.drop("release", "condition").to_dicts(), "vorinostat")
+    match = rf"another of vorinostat .* rows in {table}, and none in {other}\. Run .* --select \+{other}`"
+    for form in ("secms-matrix", "anndata"):
+        with pytest.raises(NotMaterializedError, match=match):
+            export(release, form, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_replicates_without_a_common_fraction_are_refused_where_they_would_be_compared(
+    secms: Release, tmp_path: Path
+) -> None:
+    release = _with_profiles(secms, tmp_path / "copy", "vorinostat", fraction=pl.col("fraction") + 20)
+    with pytest.raises(SelectionError, match=f"{EXPERIMENT} have no fraction in common.* take the format anndata"):
+        export(release, "secms-matrix", tmp_path / "out")
+    only = Selection(conditions=(Condition.VORINOSTAT,))
+    (sample,) = _rows(export(release, "secms-matrix", tmp_path / "out", selection=only).folder / EXPERIMENT / SAMPLES)
+    assert sample["fr"] == "6"
+
+
+def test_a_condition_may_be_spelled_in_any_way_and_a_scheme_chooses_images(secms: Release, tmp_path: Path) -> None:
+    spelled, usual = (Selection(conditions=(word,)) for word in ("Vorinostat", Condition.VORINOSTAT))  # type: ignore[arg-type]
+    assert spelled == usual
+    folder = export(secms, "secms-matrix", tmp_path / "out", selection=spelled).folder / EXPERIMENT
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {TREATED}
+    with pytest.raises(UnknownTreatmentError, match="'aspirin'"):
+        Selection(conditions=("aspirin",))  # type: ignore[arg-type]
+    for form in ("secms-matrix", "anndata"):
+        with pytest.raises(ConfigurationError, match="scheme chooses images"):
+            export(secms, form, tmp_path / "two", selection=Selection(scheme="plate"))
 
 
 def test_a_replicate_with_a_hostile_name_stays_in_the_folder(secms: Release, tmp_path: Path) -> None:
