@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cm4ai_assets.exports.elution import Replicate
-from cm4ai_assets.exports.hdf5 import append, needed
+from cm4ai_assets.exports.hdf5 import append, needed, write_anndata
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
 from cm4ai_assets.exports.single_cell import (
@@ -49,12 +49,13 @@ def plan(job: Job) -> Plan:
         counts={"files": len(parts)},
         how_to_read=_READ.format(example=parts[0].name),
         notes=sentences(NOTES),
+        room=contents.room,
     )  # fmt: skip
 
 
 def _elution(replicate: Replicate) -> Part:
     def write(path: Path, tick: Tick) -> None:
-        of_elution(replicate, replicate.read()).write_h5ad(path, compression="gzip")
+        write_anndata(path, of_elution(replicate, replicate.read()), compression="gzip")
         tick()
 
     return Part(f"secms/{replicate.name}.h5ad", write, ticks=1)
@@ -62,7 +63,7 @@ def _elution(replicate: Replicate) -> Part:
 
 def _profiles(job: Job, profiles: Pseudobulk) -> Part:
     def write(path: Path, tick: Tick) -> None:
-        outline_of_profiles(job.release, profiles).write_h5ad(path)
+        write_anndata(path, outline_of_profiles(job.release, profiles))
         append(path, {"/": matrices_of(profiles, tick)})
 
     return Part("perturb_targets.h5ad", write, ticks=blocks_of(profiles))

@@ -66,7 +66,10 @@ class Elution:
 
 @dataclass(frozen=True)
 class Replicate:
-    """Where a replicate stands. `name` is a safe name of a file, none twice in a release."""
+    """Where a replicate stands. `name` is a safe name of a file, none twice in a release.
+
+    `groups` and `columns` are how many protein groups and fractions it has.
+    """
 
     release: Release
     condition: str
@@ -76,6 +79,8 @@ class Replicate:
     cell_type: str | None
     number: int | None
     name: str
+    groups: int
+    columns: int
 
     @property
     def experiment(self) -> tuple[str, str, str]:
@@ -121,9 +126,12 @@ def replicates_of(release: Release, conditions: Iterable[Condition]) -> list[Rep
     """
     wanted = pl.col("condition").is_in([str(c) for c in conditions])
     stated, measured = (release.table(table).filter(wanted) for table in TABLES)
-    _require_both(release, stated.select(_KEYS), measured.select(_KEYS))
+    groups = stated.group_by(_KEYS).agg(groups=pl.len()).collect()
+    fractions = measured.group_by(_KEYS).agg(columns=pl.col("fraction").n_unique()).collect()
+    _require_both(release, groups, fractions)
     columns = (*_KEYS, "cell_line", "cell_type", "replicate")
     rows = stated.select(columns).unique().sort("cell_line", "cell_type", "quantity_kind", *columns).collect()
+    rows = rows.join(groups, on=_KEYS, maintain_order="left").join(fractions, on=_KEYS, maintain_order="left")
     several = rows["replicate_id"].is_duplicated()
     labels = [
         f"{row['replicate_id']}_{row['quantity_kind']}" if twice else row["replicate_id"]
@@ -133,7 +141,7 @@ def replicates_of(release: Release, conditions: Iterable[Condition]) -> list[Rep
     return [
         Replicate(
             release,
-            **{name: row[name] for name in (*_KEYS, "cell_line", "cell_type")},
+            **{name: row[name] for name in (*_KEYS, "cell_line", "cell_type", "groups", "columns")},
             number=row["replicate"],
             name=names[index].replace("/", "-"),
         )
@@ -141,10 +149,10 @@ def replicates_of(release: Release, conditions: Iterable[Condition]) -> list[Rep
     ]
 
 
-def _require_both(release: Release, stated: pl.LazyFrame, measured: pl.LazyFrame) -> None:
+def _require_both(release: Release, stated: pl.DataFrame, measured: pl.DataFrame) -> None:
     """See that the two tables have the same replicates: what one alone has would be an empty matrix, or be dropped."""
     for table, other, own, others in zip(TABLES, reversed(TABLES), (stated, measured), (measured, stated), strict=True):
-        lonely = own.unique().join(others.unique(), on=_KEYS, how="anti").sort(_KEYS).collect()
+        lonely = own.join(others, on=_KEYS, how="anti").sort(_KEYS)
         for one in lonely.head(1).iter_rows(named=True):
             raise NotMaterializedError(
                 f"Replicate {one['replicate_id']} of {one['condition']} of {release.key} has rows in {table}, and none"

@@ -8,12 +8,14 @@ Replicates of the same cells stand together, whatever their condition, because t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cm4ai_assets.exports.elution import Replicate
-from cm4ai_assets.exports.hdf5 import append, needed
+from cm4ai_assets.exports.hdf5 import append, needed, write_mudata
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
 from cm4ai_assets.exports.single_cell import (
@@ -29,7 +31,9 @@ from cm4ai_assets.perturbseq.pseudobulk import Pseudobulk
 
 if TYPE_CHECKING:
     import anndata
+    import mudata
 
+_OPTIONS: Final = threading.Lock()
 RNA: Final = "rna"
 _READ: Final = """## How to read it
 
@@ -62,6 +66,7 @@ def plan(job: Job) -> Plan:
         counts={"files": len(parts), "replicates": len(contents.replicates)},
         how_to_read=_READ.format(example=parts[0].name),
         notes=(*sentences(NOTES), _NOTE),
+        room=contents.room,
     )  # fmt: skip
 
 
@@ -85,10 +90,20 @@ def _profiles(job: Job, profiles: Pseudobulk) -> Part:
 
 
 def _write(modalities: Mapping[str, anndata.AnnData], path: Path, stated: Mapping[str, Any]) -> None:
+    with together(modalities) as whole:
+        whole.uns.update(stated)
+        write_mudata(path, whole)
+
+
+@contextmanager
+def together(modalities: Mapping[str, anndata.AnnData]) -> Iterator[mudata.MuData]:
+    """Modalities as one object, whose columns stay with their modality for as long as the context lasts.
+
+    One thread at a time has it: the option that says so is the whole process's, and is given back as it was.
+    """
     library = needed("mudata")
-    with library.set_options(pull_on_update=False):  # columns stay with their modality
+    with _OPTIONS, library.set_options(pull_on_update=False):
         whole = library.MuData(dict(modalities))
         for axis in (whole.obs, whole.var):  # mudata 0.3 makes texts of pandas 3 of them, which it cannot write
             axis.index = axis.index.astype(object)
-        whole.uns.update(stated)
-        whole.write(path)
+        yield whole

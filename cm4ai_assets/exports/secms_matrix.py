@@ -36,6 +36,7 @@ from cm4ai_assets.heavy import np
 
 # Published versions of PCprophet ask for the first pair of columns, its newest source for the second.
 GENE_COLUMNS: Final = {"": ("GN", "ID"), "_gene_name": ("gene_name", "protein_id")}
+_TEXT: Final = 20  # bytes of a value at most, nearly always: 17 digits, point, sign, tab
 _CONTROL: Final = "Ctrl"
 _TREATED: Final = tuple(condition for condition in Condition if condition is not Condition.UNTREATED)
 _READ: Final = """## How to read it
@@ -105,6 +106,7 @@ def plan(job: Job) -> Plan:
         },
         how_to_read=_READ.format(experiment=first.folder, name=first.replicates[0].name),
         notes=sentences(_NOTES),
+        room=sum(one.groups * one.columns * (len(GENE_COLUMNS) + 1) * _TEXT for one in replicates),
     )  # fmt: skip
 
 
@@ -229,4 +231,4 @@ def _ordered(experiment: _Experiment) -> list[str]:
 
 
 def _write(frame: pl.DataFrame, path: Path) -> None:
-    frame.write_csv(path, separator="\t")
+    path.write_bytes(frame.write_csv(separator="\t").encode())  # polars has no error of its own for a full disk

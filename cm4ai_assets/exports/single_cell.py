@@ -5,6 +5,7 @@ Belongs here: rows, columns and values of an object. Does not belong here: the f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from cm4ai_assets.updates.credit import credit
 if TYPE_CHECKING:
     import anndata
 
+_FLOAT32: Final = 4
+_ROW: Final = 1_000  # of `secms_proteins`
+_VALUE: Final = 8 + 1  # of an elution profile: a float64, and whether it was filled in
 BLOCK: Final = 64  # targets that are in memory at once: 10 MB
 NOTES: Final = """
 SEC-MS: rows are protein groups, columns fractions by the numbers of their runs. X is the quantity as published; NaN
@@ -53,6 +57,12 @@ class Contents:
     profiles: Pseudobulk | None
     sources: list[dict[str, Any]]
     credits: list[dict[str, str]]
+
+    @property
+    def room(self) -> int:
+        """Bytes of the values before they are compressed, and of the rows that say what they are of."""
+        screen = 0 if self.profiles is None else math.prod(self.profiles.shape) * len(STATISTICS) * _FLOAT32
+        return screen + sum(one.groups * (one.columns * _VALUE + _ROW) for one in self.replicates)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import Condition
-from cm4ai_assets.errors import ConfigurationError, NotMaterializedError
-from cm4ai_assets.exports.hdf5 import Matrix, append, needed
+from cm4ai_assets.errors import ConfigurationError, NoSpaceError, NotMaterializedError
+from cm4ai_assets.exports.elution import replicates_of
+from cm4ai_assets.exports.hdf5 import Matrix, append, needed, write_anndata, write_mudata
 from cm4ai_assets.exports.job import export
+from cm4ai_assets.exports.mudata import together
 from cm4ai_assets.exports.selection import Selection
+from cm4ai_assets.exports.single_cell import of_elution
 from cm4ai_assets.lineage.published import NOT_LISTED, UNSURE
 from cm4ai_assets.lineage.trace import trace_thing
+from cm4ai_assets.storage.disk import RESERVE
 from cm4ai_assets.storage.layout import Partition
 from cm4ai_assets.storage.profiles import STATISTICS
 from cm4ai_assets.storage.store import Store
@@ -29,6 +40,7 @@ from cm4ai_assets_tests.images.published import publish
 anndata = pytest.importorskip("anndata", reason="anndata is not installed (extra: dev)")
 mudata = pytest.importorskip("mudata", reason="mudata is not installed (extra: dev)")
 
+OPTIONS = pytest.importorskip("mudata._core.config").OPTIONS
 CONTROL, TREATED = "MDA-MB-468_untreated_1", "MDA-MB-468_vorinostat_2"
 COHORT = "secms_MDA-MB-468_cancer_protein_group_quantity.h5mu"
 
@@ -184,13 +196,138 @@ def test_a_library_that_is_absent_is_named_with_its_extra() -> None:
 
 
 def test_blocks_that_do_not_fill_a_matrix_are_an_error(tmp_path: Path) -> None:
-    import h5py  # noqa: PLC0415
-
     with h5py.File(tmp_path / "x.h5ad", "w"):
         pass
     short = Matrix("X", (3, 2), "float32", lambda: iter([np.zeros((2, 2), np.float32)]))
     with pytest.raises(ValueError, match="has 3 rows, and 2 came"):
         append(tmp_path / "x.h5ad", {"/": [short]})
+
+
+_FULL = """
+import errno, resource, sys
+from pathlib import Path
+import anndata, numpy as np, pandas as pd
+from cm4ai_assets.exports.hdf5 import Matrix, append, write_anndata, write_mudata
+from cm4ai_assets.exports.mudata import together
+
+random, folder = np.random.default_rng(1), Path(sys.argv[1])
+index = pd.Index([str(number) for number in range(256)], dtype=object)
+outline = anndata.AnnData(obs=pd.DataFrame(index=index), var=pd.DataFrame(index=index))
+whole = anndata.AnnData(random.random((256, 256)), obs=outline.obs, var=outline.var)
+write_anndata(folder / "outline.h5ad", outline)
+blocks = Matrix("X", (256, 256), "float64", lambda: iter(np.split(random.random((256, 256)), 8)))
+writing = {
+    "append": lambda: append(folder / "outline.h5ad", {"/": [blocks]}),
+    "anndata": lambda: write_anndata(folder / "whole.h5ad", whole),
+    "mudata": lambda: write_mudata(folder / "whole.h5mu", mdata),
+}
+with together({"one": whole}) as mdata:
+    pass
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+for name, write in writing.items():
+    try:
+        write()
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    """The system refuses what goes beyond a size, as it does where nothing is left; HDF5 alone crashes then."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _FULL, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["append EFBIG", "anndata EFBIG", "mudata EFBIG"]
+
+
+def _differing(mine: h5py.File, theirs: h5py.File) -> set[str]:
+    """The names under which two files have something else, or other attributes."""
+
+    def held(file: h5py.File) -> dict[str, object]:
+        found: dict[str, object] = {}
+        file.visititems(lambda name, one: found.update({name: (_bytes(one), sorted(map(str, one.attrs.items())))}))
+        return found
+
+    one, other = held(mine), held(theirs)
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+
+
+def _bytes(one: h5py.Group | h5py.Dataset) -> object:
+    return None if isinstance(one, h5py.Group) else (str(one.dtype), np.asarray(one[()]).tolist().__repr__())
+
+
+@pytest.mark.slow
+def test_files_are_what_the_libraries_write(both: Release, tmp_path: Path) -> None:
+    (one, *_) = replicates_of(both, [Condition.UNTREATED])
+    adata = of_elution(one, one.read())
+    adata.write_h5ad(tmp_path / "theirs.h5ad")
+    write_anndata(tmp_path / "mine.h5ad", adata)
+    with together({"one": adata}) as mdata:
+        mdata.write(tmp_path / "theirs.h5mu")
+        write_mudata(tmp_path / "mine.h5mu", mdata)
+    for ending, differing in (("h5ad", set()), ("h5mu", {"mod/one"})):  # the library names itself there
+        with h5py.File(tmp_path / f"mine.{ending}") as mine, h5py.File(tmp_path / f"theirs.{ending}") as theirs:
+            assert _differing(mine, theirs) == differing
+            assert {name for name in theirs.attrs if mine.attrs[name] != theirs.attrs[name]} <= {
+                "encoder", "encoder-version",
+            }  # fmt: skip
+    assert (tmp_path / "mine.h5mu").read_bytes().startswith(b"MuData (format-version=")
+
+
+@pytest.mark.parametrize(("form", "room"), [("anndata", 5 * 4), ("mudata", 5 * 4), ("secms-matrix", 0)])
+def test_a_disk_that_cannot_hold_an_export_is_refused_before_anything_is_written(
+    both: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, room: int
+) -> None:
+    targets, genes = both.profiles().shape
+    values = both.table("secms_profiles").collect().height
+    free = RESERVE + targets * genes * room + values * 8
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))  # type: ignore[attr-defined]
+    with pytest.raises(NoSpaceError, match="bytes are to be written"):
+        export(both, form, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").rglob("*")} <= {"cm4ai-export.json"}
+
+
+def test_a_disk_that_fills_up_is_said_and_leaves_no_half_of_a_matrix(
+    secms: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.suffix != ".tsv":
+            return write(path, data)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(NoSpaceError, match="is full"):
+        export(secms, "secms-matrix", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").rglob("*")} == {"cm4ai-export.json"}
+
+
+def test_an_option_of_the_whole_process_is_as_it_was_after_threads_that_need_another() -> None:
+    before = OPTIONS["pull_on_update"]
+    inside = list[object]()
+    within = threading.Semaphore(0)
+
+    def one(wait: float) -> None:
+        with together({}):
+            within.release()
+            time.sleep(wait)
+            inside.append(OPTIONS["pull_on_update"])
+
+    first, second = (threading.Thread(target=one, args=(wait,)) for wait in (0.2, 0.4))
+    first.start()
+    within.acquire()
+    second.start()
+    first.join()
+    second.join()
+    assert inside == [False, False]
+    assert OPTIONS["pull_on_update"] is before
 
 
 def _altered(release: Release, folder: Path, profiles: pl.DataFrame) -> Release:
