@@ -31,6 +31,7 @@ from cm4ai_assets.exports.selection import chosen_fields, left_out
 from cm4ai_assets.exports.sharing import identity_of, image_sources, in_splits, room_of
 from cm4ai_assets.storage.names import safe_path
 from cm4ai_assets.tables.images import CHANNELS
+from cm4ai_assets.tables.integration import SIDES
 
 Row = Mapping[str, Any]
 Files = Callable[[Row], Mapping[str, bytes]]
@@ -70,7 +71,7 @@ def plan(job: Job) -> Plan:
         sources=image_sources(job.release, fields),
         counts={"fields": fields.height, "shards": shown, "left_out": left_out(job.release, fields)},
         credits=credits_of(job.release, "if_tensors", fields["condition"].unique().sort()),
-        how_to_read=_how_to_read(job.pixels, next(iter(shown.values()))),
+        how_to_read=_how_to_read(job.pixels, _example_of(shown)),
         notes=(
             _NOTES[job.pixels],
             "Samples stand in an order that is drawn by a digest of their field ids, the same each time.",
@@ -119,6 +120,11 @@ def _add(shard: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _drawn(field_id: str) -> bytes:
     return hashlib.sha256(field_id.encode()).digest()
+
+
+def _example_of(shown: Mapping[str, str]) -> str:
+    """The shards of the example, which trains: of the side for that, wherever it is there."""
+    return next((shown[side] for side in SIDES if side in shown), next(iter(shown.values())))
 
 
 def _how_to_read(pixels: str, shards: str) -> str:

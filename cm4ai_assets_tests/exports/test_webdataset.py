@@ -82,8 +82,11 @@ def test_each_side_of_a_split_has_shards_of_its_own(divided: Release, tmp_path: 
         "train-000000.tar": {"HPA000001"},
         "unassigned-000000.tar": {"NEGATIVE"},
     }
+    assert '.WebDataset("train-{000000..000000}.tar", ' in (folder / "README.md").read_text()
     folder = export(divided, "webdataset", tmp_path / "one", selection=Selection(split="train")).folder
     assert {path.name for path in folder.glob("*.tar")} == {"train-000000.tar"}
+    folder = export(divided, "webdataset", tmp_path / "other", selection=Selection(split="test")).folder
+    assert '.WebDataset("test-{000000..000000}.tar", ' in (folder / "README.md").read_text()
 
 
 def test_a_name_that_leaves_its_folder_gets_into_no_tar() -> None:
