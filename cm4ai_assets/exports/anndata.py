@@ -12,9 +12,8 @@ from typing import Final
 from cm4ai_assets.exports.elution import Replicate
 from cm4ai_assets.exports.hdf5 import append, needed, write_anndata
 from cm4ai_assets.exports.job import Job
-from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
+from cm4ai_assets.exports.parts import Part, Plan, Tick
 from cm4ai_assets.exports.single_cell import (
-    NOTES,
     blocks_of,
     contents_of,
     matrices_of,
@@ -46,9 +45,10 @@ def plan(job: Job) -> Plan:
         unit="blocks",
         sources=contents.sources,
         credits=contents.credits,
+        coverage=contents.coverage,
         counts={"files": len(parts)},
         how_to_read=_READ.format(example=parts[0].name),
-        notes=sentences(NOTES),
+        notes=contents.notes,
         room=contents.room,
     )  # fmt: skip
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 from cm4ai_assets.access import Release
+from cm4ai_assets.exports.coverage import of_images
 from cm4ai_assets.exports.formats import Format, format_of
 from cm4ai_assets.exports.making import Made, Progress, make
 from cm4ai_assets.exports.parts import Plan
@@ -67,6 +68,9 @@ def export(
     chosen, shard = form.pixels_as(pixels), form.shard_of(shard_fields)
     with ExitStack() as opened:
         plan = _planner(form)(Job(release, selection, chosen, shard, opened))
+        if not plan.coverage:
+            held = {source["condition"] for source in plan.sources if source.get("condition")}
+            plan = replace(plan, coverage=[of_images(release, selection, held)])
         return make(plan, folder, origin_of(release, plan.credits), progress)
 
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cm4ai_assets.exports.elution import Replicate
 from cm4ai_assets.exports.hdf5 import append, needed, write_mudata
 from cm4ai_assets.exports.job import Job
-from cm4ai_assets.exports.parts import Part, Plan, Tick, sentences
+from cm4ai_assets.exports.parts import Part, Plan, Tick
 from cm4ai_assets.exports.single_cell import (
-    NOTES,
     blocks_of,
     contents_of,
     described,
@@ -39,7 +38,7 @@ _READ: Final = """## How to read it
 
     import mudata
     mdata = mudata.read_h5mu("{example}")
-    mdata.mod                      # a modality a replicate
+    mdata.mod                      # {modalities}
 """
 _NOTE: Final = "Columns are named by replicate and fraction, so that no two modalities share one."
 
@@ -63,9 +62,12 @@ def plan(job: Job) -> Plan:
         unit="blocks",
         sources=contents.sources,
         credits=contents.credits,
+        coverage=contents.coverage,
         counts={"files": len(parts), "replicates": len(contents.replicates)},
-        how_to_read=_READ.format(example=parts[0].name),
-        notes=(*sentences(NOTES), _NOTE),
+        how_to_read=_READ.format(
+            example=parts[0].name, modalities="a modality a replicate" if contents.replicates else f"one, `{RNA}`"
+        ),
+        notes=(*contents.notes, *([_NOTE] if contents.replicates else ())),
         room=contents.room,
     )  # fmt: skip
 

@@ -37,6 +37,25 @@ class Part:
     files: Sequence[str] = ()
 
 
+ALL = "all"
+"""Stands for the conditions of data that know none, and of what is absent as a whole."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What an export has of one kind of data (`coverage`).
+
+    Attributes:
+        kind: What it is called: images, SEC-MS, Perturb-seq.
+        conditions: The conditions that are in the export, or `ALL`.
+        absent: Why the others are not, by condition, or `ALL`.
+    """
+
+    kind: str
+    conditions: tuple[str, ...]
+    absent: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that an export will be, before anything is written.
@@ -49,6 +68,7 @@ class Plan:
         sources: The published files, tables and stores that it is made from, each as a JSON object.
         credits: Dataset, version and licence behind each partition that is exported (`updates.credit`).
         counts: What is in it, and what was left out.
+        coverage: The kinds of data in it, and of which conditions; images of those that `sources` name if it is empty.
         how_to_read: Markdown: what stands where, and an example in the words of the tool.
         notes: What a reader has to know of the values, in sentences.
         front_matter: What has to stand before the text of README.md, from the name of the licence.
@@ -64,6 +84,7 @@ class Plan:
     closing: Sequence[Part] = ()
     unit: str = "fields"
     counts: Mapping[str, Any] = field(default_factory=dict)
+    coverage: Sequence[Covered] = ()
     notes: Sequence[str] = ()
     front_matter: Callable[[str], str] = lambda _license: ""
     room: int = 0

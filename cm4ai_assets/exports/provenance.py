@@ -16,7 +16,7 @@ import polars as pl
 from cm4ai_assets.access import Release
 from cm4ai_assets.crates.datasheet import carried_over
 from cm4ai_assets.errors import NotMaterializedError, ReleaseKeyError
-from cm4ai_assets.exports.parts import Plan
+from cm4ai_assets.exports.parts import ALL, Covered, Plan
 from cm4ai_assets.lineage.published import PublishedFile, files_read, published_inputs
 from cm4ai_assets.lineage.sources import sources_of
 from cm4ai_assets.plain import for_markdown
@@ -59,6 +59,10 @@ class Origin:
             "articles": list(self.articles),
             "license": self.license,
             "terms": {topic: list(stated) for topic, stated in self.carried.items() if stated},
+            "contents": [
+                {"kind": one.kind, "conditions": list(one.conditions), "not_in_it": dict(one.absent)}
+                for one in plan.coverage
+            ],
             "counts": dict(plan.counts),
             "notes": list(plan.notes),
             "sources": [dict(source) for source in plan.sources],
@@ -186,6 +190,7 @@ def readme(plan: Plan, origin: Origin) -> str:
         "",
         plan.how_to_read.strip(),
         "",
+        *_contents(plan.coverage),
         "## What to know",
         *(f"- {note}" for note in plan.notes),
         *(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in plan.counts.items()),
@@ -196,6 +201,21 @@ def readme(plan: Plan, origin: Origin) -> str:
         "",
     ]
     return plan.front_matter(origin.license) + "\n".join(lines)
+
+
+def _contents(coverage: Sequence[Covered]) -> list[str]:
+    """The section on what is in an export and what is not; nothing where that is not stated."""
+    held = [f"- {one.kind}{_of(', '.join(one.conditions))}" for one in coverage if one.conditions]
+    absent = [
+        f"- Not in it: {one.kind}{_of(condition)}. {for_markdown(why)}"
+        for one in coverage
+        for condition, why in one.absent.items()
+    ]
+    return ["## What is in it", *held, *absent, ""] if coverage else []
+
+
+def _of(conditions: str) -> str:
+    return "" if conditions == ALL else f" of {conditions}"
 
 
 def _restriction(license_name: str) -> str:

@@ -28,6 +28,7 @@ import polars as pl
 
 from cm4ai_assets.conditions import Condition
 from cm4ai_assets.errors import SelectionError
+from cm4ai_assets.exports.coverage import SECMS, of_conditions
 from cm4ai_assets.exports.elution import TABLES, Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.job import Job
 from cm4ai_assets.exports.parts import Part, Plan, Tick, as_json, of_bytes, sentences
@@ -100,6 +101,7 @@ def plan(job: Job) -> Plan:
         unit="replicates",
         sources=sources,
         credits=credits_,
+        coverage=[of_conditions(job.release, job.selection, SECMS, TABLES, {one.condition for one in replicates})],
         counts={
             f"common_fractions_of_{one.folder}": f"{len(one.common)} (F{one.common[0]} to F{one.common[-1]})"
             for one in experiments

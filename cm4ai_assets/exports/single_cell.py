@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from cm4ai_assets.access import Release
 from cm4ai_assets.errors import NotMaterializedError
+from cm4ai_assets.exports.coverage import SCREEN, SECMS, of_conditions, whole
 from cm4ai_assets.exports.elution import TABLES, Elution, Replicate, elution_sources, replicates_of
 from cm4ai_assets.exports.hdf5 import Matrix, needed
 from cm4ai_assets.exports.job import Job
-from cm4ai_assets.exports.parts import Tick
+from cm4ai_assets.exports.parts import Covered, Tick, sentences
 from cm4ai_assets.exports.provenance import digests_of, screen_behind
 from cm4ai_assets.exports.selection import published_conditions
 from cm4ai_assets.heavy import np
@@ -32,14 +32,16 @@ _FLOAT32: Final = 4
 _ROW: Final = 1_000  # of `secms_proteins`
 _VALUE: Final = 8 + 1  # of an elution profile: a float64, and whether it was filled in
 BLOCK: Final = 64  # targets that are in memory at once: 10 MB
-NOTES: Final = """
+_OF_SECMS: Final = """
 SEC-MS: rows are protein groups, columns fractions by the numbers of their runs. X is the quantity as published; NaN
 says that nothing was quantified there, 0 that zero was published.
 SEC-MS: replicates have windows of their own (F07 to F78, F11 to F82). Compare them by the column `fraction`.
+"""
+_OF_SCREEN: Final = """
 Perturb-seq: rows are targets, columns genes. X is the mean of log1p(counts per 10,000) over the cells of a target;
 the other statistics are layers. A variance is NaN for a target of one cell.
-Lists of the tables are texts, joined by `|`.
 """
+_OF_BOTH: Final = "Lists of the tables are texts, joined by `|`."
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,20 @@ class Contents:
         profiles: Perturb-seq; None if the release has none, or conditions were chosen.
         sources: The files behind them.
         credits: Their credits.
+        coverage: What of the release these are, and why the rest is not there.
     """
 
     replicates: Sequence[Replicate]
     profiles: Pseudobulk | None
     sources: list[dict[str, Any]]
     credits: list[dict[str, str]]
+    coverage: tuple[Covered, Covered]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader has to know of the values that are there."""
+        secms = sentences(_OF_SECMS) if self.replicates else ()
+        return (*secms, *(sentences(_OF_SCREEN) if self.profiles is not None else ()), _OF_BOTH)
 
     @property
     def room(self) -> int:
@@ -91,16 +101,21 @@ def contents_of(job: Job) -> Contents:
         if any(published_conditions(release, table) for table in TABLES):
             raise  # it has some of them, or a part of what it needs: that is not to have none
         absent = error
-    profiles = None
-    with suppress(NotMaterializedError):
-        profiles = None if chosen else release.profiles()
+    profiles, why_not = None, "Conditions were chosen, and it has none."
+    if not chosen:
+        try:
+            profiles, why_not = release.profiles(), ""
+        except NotMaterializedError as error:
+            why_not = error.message
     if absent is not None and profiles is None:
         raise absent
     if profiles is not None:
         rows = release.table("perturb_targets").collect()
         credits_.append(credit(release.store, "perturb_targets", Partition(release.key), rows))
         sources += screen_behind(release, rows)
-    return Contents(replicates, profiles, sources, credits_)
+    held = {one.condition for one in replicates}
+    secms = whole(SECMS, absent.message) if absent else of_conditions(release, job.selection, SECMS, TABLES, held)
+    return Contents(replicates, profiles, sources, credits_, (secms, whole(SCREEN, why_not)))
 
 
 def described(release: Release, own: Mapping[str, Any]) -> dict[str, Any]:
