@@ -43,7 +43,11 @@ _TREATED: Final = tuple(condition for condition in Condition if condition is not
 _READ: Final = """## How to read it
 A folder holds replicates of the same cells, which may be compared. PCprophet:
 
-    cd {experiment} && python3 PCPROPHET/main.py -sid sample_ids.txt
+    cd {experiment} && python3 PCPROPHET/main.py -db PCPROPHET/coreComplexes.txt -sid sample_ids.txt
+
+`PCPROPHET` stands for the whole path of its folder. It reads the table of CORUM that comes with it first, and by itself
+looks for that in the folder where it is started, so `-db` has to name it: `coreComplexes.txt` beside `main.py`; its
+newest source calls it `meta/corum_allComplexes.txt`.
 
 Its published versions ask for the columns `GN` and `ID`; its newest source asks for `gene_name` and `protein_id`:
 there, take `sample_ids_gene_name.txt`. CCprofiler, in R:
@@ -62,7 +66,8 @@ itself where no symbol is published.
 Of several groups with one gene name PCprophet gets the one with the largest total. The others, and repeated groups,
 are named in the JSON file of each replicate.
 Values that the producer filled in (interpolated) are kept as published.
-Untreated cells are PCprophet's control, group 1. Without them there is no control, and no differential analysis.
+Untreated cells are PCprophet's control (`Ctrl`, group 1). Unasked, its newest source leaves out the differential
+analysis where all samples are controls, and nowhere else.
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,17 @@ def test_values_stand_under_the_number_of_their_run(matrices: Path, secms: Relea
     profiles = secms.table("secms_profiles").filter(pl.col("replicate_id") == TREATED, occurrence=0).collect()
     for group, fraction, quantity in profiles.select("protein_group", "fraction", "quantity").iter_rows():
         assert treated[group][fraction] == (quantity or 0.0)
+
+
+def test_the_commands_of_readme_name_files_that_are_there_and_the_database_of_the_tool(matrices: Path) -> None:
+    text = (matrices.parent / "README.md").read_text()
+    (command,) = [line.split() for line in text.splitlines() if "main.py" in line and line.startswith("    ")]
+    assert command[:2] == ["cd", EXPERIMENT]
+    assert (matrices / command[command.index("-sid") + 1]).is_file()
+    assert command[command.index("-db") + 1].startswith("PCPROPHET/"), "by itself it looks into the working folder"
+    named = re.findall(rf'"({EXPERIMENT}/[^"]+)"', text)
+    assert len(named) == 2
+    assert all((matrices.parent / name).is_file() for name in named)
 
 
 def test_missing_and_zero_are_counted_before_they_become_one(matrices: Path) -> None:
