@@ -66,7 +66,7 @@ def needed(name: str) -> ModuleType:
 
 
 class _Spared(io.FileIO):
-    """A file for HDF5, which is told that every write succeeded: one that fails would end the process.
+    """A file for HDF5, to which every write seems to succeed: one that fails would end the process.
 
     `error` is the first that failed; what was written since is not there.
     """
