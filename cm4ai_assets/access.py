@@ -272,7 +272,7 @@ class Release:
         with_controls: bool = False,
         size: int | None = None,
         transform: Transform | None = None,
-        labels: Sequence[str | Labels] = (),
+        labels: str | Labels | Sequence[str | Labels] = (),
     ) -> FieldDataset:
         """A map-style `torch.utils.data.Dataset` over fields of view (extra: torch).
 
@@ -317,7 +317,7 @@ class Release:
         with_controls: bool = False,
         size: int | None = None,
         transform: Transform | None = None,
-        labels: Sequence[str | Labels] = (),
+        labels: str | Labels | Sequence[str | Labels] = (),
         **settings: Unpack[LoaderSettings],
     ) -> FieldLoader:
         """Batches of fields of view, decoded by threads straight into each batch's memory; torch is not needed.

@@ -131,6 +131,7 @@ def test_rows_of_another_release_are_not_read_from_this_one(storage: Path) -> No
     assert len(release.loader(fields, conditions="untreated", batch_size=1)) == FIELDS
     with pytest.raises(SelectionError, match=rf"rows of 2025-10-v1\.1, and not of {RELEASE}\. Open that release"):
         release.loader(fields.with_columns(release=pl.lit("2025-10-v1.1")))
+    assert list(release.loader(labels="condition", batch_size=1).source.labels) == ["condition"]
     with pytest.raises(SelectionError, match="conditions is an empty list"):
         release.loader(conditions=[])
 

@@ -138,9 +138,9 @@ def _matrices(experiment: _Experiment, replicate: Replicate) -> Part:
         left_out = list[dict[str, Any]]()
         for suffix, columns in GENE_COLUMNS.items():
             matrix, left_out = for_pcprophet(elution, experiment.common, columns)
-            _write(matrix, path / f"{replicate.name}_pcprophet{suffix}.txt")
-        _write(for_ccprofiler(elution), path / f"{replicate.name}_ccprofiler.tsv")
-        _write(fraction_annotation(elution), path / f"{replicate.name}_ccprofiler_fractions.tsv")
+            _write(matrix, path / names[f"pcprophet{suffix}"])
+        _write(for_ccprofiler(elution), path / names["ccprofiler"])
+        _write(fraction_annotation(elution), path / names["fractions"])
         stated = {
             **replicate.described(),
             "fractions": elution.fractions["fraction"].to_list(),
@@ -150,10 +150,16 @@ def _matrices(experiment: _Experiment, replicate: Replicate) -> Part:
             "interpolated": None if elution.interpolated is None else int(elution.interpolated.sum()),
             "left_out": left_out,
         }
-        (path / f"{replicate.name}.json").write_bytes(as_json(stated))
+        (path / names["stated"]).write_bytes(as_json(stated))
         tick()
 
-    return Part(f"{experiment.folder}/{replicate.name}", write, ticks=1)
+    names = {
+        **{f"pcprophet{suffix}": f"{replicate.name}_pcprophet{suffix}.txt" for suffix in GENE_COLUMNS},
+        "ccprofiler": f"{replicate.name}_ccprofiler.tsv",
+        "fractions": f"{replicate.name}_ccprofiler_fractions.tsv",
+        "stated": f"{replicate.name}.json",
+    }
+    return Part(f"{experiment.folder}/{replicate.name}", write, ticks=1, files=[*names.values()])
 
 
 def for_pcprophet(

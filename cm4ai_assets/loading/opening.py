@@ -60,7 +60,7 @@ def open_source(
     with_controls: bool,
     size: int | None,
     transform: Transform | None,
-    labels: Sequence[str | Labels],
+    labels: str | Labels | Sequence[str | Labels],
 ) -> FieldSource:
     """The fields that `Release.torch` and `Release.loader` read; see there.
 
@@ -85,7 +85,8 @@ def open_source(
         require_complete(release.store.fs, path)
     if size is not None:
         paths = {name: stored_level(release.store, path, size) or path for name, path in paths.items()}
-    encoded = [Labels.of(own, label) if isinstance(label, str) else label for label in labels]
+    listed = [labels] if isinstance(labels, str | Labels) else labels
+    encoded = [Labels.of(own, label) if isinstance(label, str) else label for label in listed]
     return FieldSource(own, release.store.url, paths, size=size, transform=transform, labels=encoded)
 
 

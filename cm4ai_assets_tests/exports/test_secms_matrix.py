@@ -162,6 +162,16 @@ def _with_profiles(release: Release, folder: Path, condition: str, *where: pl.Ex
     return copy
 
 
+@pytest.mark.parametrize("lost", ["_pcprophet_gene_name.txt", "_ccprofiler_fractions.tsv", ".json"])
+def test_a_replicate_that_lost_a_file_is_written_again(secms: Release, tmp_path: Path, lost: str) -> None:
+    made = export(secms, "secms-matrix", tmp_path / "out")
+    path = made.folder / EXPERIMENT / CONTROL / f"{CONTROL}{lost}"
+    whole = path.read_bytes()
+    path.unlink()
+    export(secms, "secms-matrix", tmp_path / "out")
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("form", ["secms-matrix", "anndata", "mudata"])
 def test_a_condition_of_which_half_is_there_is_refused_and_no_empty_matrix(
     both: Release, tmp_path: Path, form: str
