@@ -104,7 +104,8 @@ def together(modalities: Mapping[str, anndata.AnnData]) -> Iterator[mudata.MuDat
     One thread at a time has it: the option that says so is the whole process's, and is given back as it was.
     """
     library = needed("mudata")
-    with _OPTIONS, library.set_options(pull_on_update=False):
+    override = library.settings.override if hasattr(library, "settings") else library.set_options  # since 0.4; before
+    with _OPTIONS, override(pull_on_update=False):
         whole = library.MuData(dict(modalities))
         for axis in (whole.obs, whole.var):  # mudata 0.3 makes texts of pandas 3 of them, which it cannot write
             axis.index = axis.index.astype(object)
