@@ -239,7 +239,7 @@ def named(what: str, names: Names, *, most: int | None = None) -> list[str]:
     """
     if names is None:
         return []
-    listed = [names] if isinstance(names, str | int) else list(names)
+    listed = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
     if not listed:
         raise SelectionError(f"{what} is an empty list, which chooses nothing.", remedy="Leave it out to choose all.")
     if wrong := [name for name in listed if not isinstance(name, str | int)]:

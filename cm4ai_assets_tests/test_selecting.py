@@ -197,8 +197,9 @@ def test_splits_that_are_older_than_the_fields_are_refused_and_not_taken_for_no_
 def test_an_empty_list_of_names_is_no_way_to_say_all(release: Release, what: str) -> None:
     with pytest.raises(SelectionError, match=rf"{what} is an empty list, which chooses nothing\. Leave it out"):
         release.fields(**{what: []})
-    with pytest.raises(SelectionError, match=rf"{what} is 1\.5, which is no name"):
-        release.fields(**{what: [1.5]})
+    for wrong in (1.5, [1.5]):
+        with pytest.raises(SelectionError, match=rf"{what} is 1\.5, which is no name"):
+            release.fields(**{what: wrong})
 
 
 def test_a_plate_may_be_a_number_and_one_split_is_asked_for_at_once(release: Release) -> None:
