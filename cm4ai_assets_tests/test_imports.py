@@ -80,8 +80,8 @@ def test_a_command_ends_without_a_look_for_cycles() -> None:
         class Kept: pass
         kept = Kept()
         weakref.finalize(kept, print, "put away")
-        atexit.register(lambda: print(gc.get_freeze_count() > 0))
-        assert gc.get_freeze_count() == 0
+        before = gc.get_freeze_count()  # some hundreds from Python 3.12 on
+        atexit.register(lambda: print(gc.get_freeze_count() > before + 1000))
         main([])
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True, text=True)
