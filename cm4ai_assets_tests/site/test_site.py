@@ -180,7 +180,9 @@ def test_pages_are_readable_on_a_wide_and_on_a_narrow_window(page: Page, size: t
 def test_a_search_for_a_column_finds_its_table(page: Page) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto("./")
-    page.get_by_placeholder("Search").fill("knockdown_low")
+    page.get_by_placeholder("Search").click()
+    page.get_by_text("Type to start searching").wait_for()
+    page.get_by_placeholder("Search").press_sequentially("knockdown_low")  # it looks at keys, not at what is filled in
     hit = page.locator(".md-search-result__link").first
     hit.wait_for()
     assert "perturb_targets" in page.locator(".md-search-result__list").inner_text()
