@@ -10,12 +10,13 @@ several genes is refused with the genes that it may mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import polars as pl
 
 from cm4ai_assets.errors import SelectionError, nearest
+from cm4ai_assets.integration.identity import Identities, Ids
 from cm4ai_assets.integration.mapping import GeneMapping, Match
 
 TARGETS: Final = ("gene_symbols", "genes", "uniprot_ids")
@@ -31,7 +32,7 @@ class GeneNames:
     """
 
     def __init__(self, targets: pl.DataFrame, mapping: GeneMapping) -> None:
-        self._mapping = mapping
+        self._mapping, self._identities = mapping, Identities(mapping)
         self._targets = targets.select(TARGETS).unique(maintain_order=True)
         rows = list(self._targets.iter_rows())
         self._published = [{name.casefold() for names in row for name in names} for row in rows]
@@ -60,11 +61,21 @@ class GeneNames:
         found = (of(name.upper()) for of in (self._mapping.of_ensembl, self._mapping.of_uniprot))
         return next((match for match in found if match.genes), self._mapping.of_symbol(name))
 
-    def _genes_of(self, symbols: Iterable[str], ensembl: Iterable[str], accessions: Iterable[str]) -> set[str]:
-        """The genes of one target, by its strongest ids that the mapping knows; of symbols, where they are one gene."""
-        by_ensembl = {gene for text in ensembl for gene in self._mapping.of_ensembl(text).genes}
-        by_accession = {gene for text in accessions for gene in self._mapping.of_uniprot(text).genes}
-        return by_ensembl or by_accession or {g for text in symbols if (g := self._mapping.of_symbol(text).gene)}
+    def _genes_of(self, symbols: Sequence[str], ensembl: Sequence[str], accessions: Sequence[str]) -> set[str]:
+        """The genes of one target, as `proteins` counts them; of a protein that several genes share, all of these.
+
+        Of one gene the strongest id decides; ids of several do not belong together, and each stands for itself.
+        """
+        kinds = (ensembl, accessions, symbols)
+        if max(map(len, kinds)) <= 1:
+            rows: list[Ids] = [(next(iter(ensembl), None), next(iter(accessions), None), next(iter(symbols), None))]
+        else:
+            rows = [(one, None, None) for one in ensembl]
+            rows += [(None, one, None) for one in accessions]
+            rows += [(None, None, one) for one in symbols]
+        found = [self._identities.of(ids) for ids in rows if any(ids)]
+        shared = (one.candidates for one in found if one.gene.startswith("uniprot:"))
+        return {one.gene for one in found}.union(*shared)
 
     def _refuse_two_genes(self, name: str, match: Match, others: list[set[str]]) -> None:
         if others:

@@ -64,6 +64,22 @@ def test_genes_that_share_a_protein_are_found_by_it_and_each_by_its_own_name() -
     assert found(of, "H4C1") == [("", H4A, ""), ("", "", "P62805")]
 
 
+def test_ids_of_several_genes_each_stand_for_their_own() -> None:
+    several = ("", EIF, "P68363 P62805")
+    for name in ("EIF5A", "TUBA1", "H4C1"):
+        assert found(names(several), name) == [several]
+
+
+def test_an_old_ensembl_id_is_read_by_what_stands_beside_it() -> None:
+    old = ("", "ENSG00000999999", "P63241")
+    assert found(names(old), "EIF5A") == [old]
+
+
+def test_a_symbol_that_several_genes_had_is_none_of_them() -> None:
+    with pytest.raises(SelectionError, match="No antibody is against the gene 'EIF5A'"):
+        names(("SHARED", "", "")).targets_of("EIF5A")
+
+
 def test_the_strongest_id_says_which_gene_a_symbol_was_meant_for() -> None:
     mislabelled = ("TUBA1", EIF, "P68363")
     assert found(names(mislabelled), "EIF5A") == [mislabelled]
