@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -44,8 +44,9 @@ class Stated:
         accessions: UniProt accessions.
         symbols: Symbols in upper case. One that the mapping does not know counts where it knows no other id of the
             antibody: beside a known one, `TBD` would link what has nothing in common.
-        candidates: Genes that the symbols may mean, as approved, previous or other names, where the mapping knows no
-            other id of the antibody. None of them is its target for sure, and any of them may be.
+        candidates: Genes that the symbols may mean, as approved, previous or other names, or as other antibodies state
+            them, where the mapping knows no other id of the antibody. None of them is its target for sure, and any of
+            them may be.
     """
 
     genes: tuple[str, ...]
@@ -70,7 +71,28 @@ def stated_by_antibody(antibodies: pl.DataFrame, mapping: GeneMapping) -> dict[s
     rows: defaultdict[str, list[Ids]] = defaultdict(list)
     for antibody_id, *ids in named.unique().sort(pl.all()).iter_rows():
         rows[antibody_id].append((ids[0], ids[1], ids[2]))
-    return {antibody_id: _stated(ids, mapping) for antibody_id, ids in rows.items()}
+    found = {antibody_id: _stated(ids, mapping) for antibody_id, ids in rows.items()}
+    named_so = _genes_by_strange_symbol(rows, found, mapping)
+    return {
+        antibody_id: replace(
+            one, candidates=tuple(sorted({*one.candidates, *(g for s in one.symbols for g in named_so[s])}))
+        )
+        for antibody_id, one in found.items()
+    }
+
+
+def _genes_by_strange_symbol(
+    rows: Mapping[str, Sequence[Ids]], found: Mapping[str, Stated], mapping: GeneMapping
+) -> defaultdict[str, set[str]]:
+    """Symbols that the mapping does not know, and the genes of the antibodies that state them beside a known id."""
+    genes: defaultdict[str, set[str]] = defaultdict(set)
+    for antibody_id, one in found.items():
+        known = {gene for gene in one.genes if gene in mapping.genes}
+        known |= {gene for accession in one.accessions for gene in mapping.of_uniprot(accession).genes}
+        for _, _, symbol in rows[antibody_id]:
+            if symbol and symbol.upper() not in one.symbols:
+                genes[symbol.upper()] |= known
+    return genes
 
 
 def _stated(rows: Sequence[Ids], mapping: GeneMapping) -> Stated:

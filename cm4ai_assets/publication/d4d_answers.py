@@ -16,6 +16,7 @@ from cm4ai_assets import tables
 from cm4ai_assets.access import Release
 from cm4ai_assets.conditions import CONDITIONS
 from cm4ai_assets.findings import Finding
+from cm4ai_assets.integration.summaries import NOT_PUBLISHED, not_published
 from cm4ai_assets.publication import d4d_origins
 from cm4ai_assets.tables.cells import IF_CELLS
 from cm4ai_assets.tables.images import IF_FIELDS, IF_QUALITY
@@ -266,11 +267,11 @@ def _coverage(rows: Rows) -> list[Item]:
     """How many genes each modality measures; null where a modality is not published."""
     names = [name for name in PROTEINS.polars_schema.names() if name.startswith("has_")]
     shown = rows(PROTEINS.name).select(names).collect()
-    said = [f"{name.removeprefix('has_')} {_measured(shown[name])}" for name in names]
+    absent = {f"has_{one}" for one in not_published(shown)}
+    said = [
+        f"{name.removeprefix('has_')} {NOT_PUBLISHED if name in absent else f'{int(shown[name].sum()):,}'}"
+        for name in names
+    ]
     everywhere = shown.filter(pl.all_horizontal(names)).height
     details = f"Of {shown.height:,} genes or proteins, by modality: {', '.join(said)}; in all: {everywhere:,}."
     return [{"name": PROTEINS.name, "relationship_details": details, **_counted(PROTEINS.name)}]
-
-
-def _measured(has: pl.Series) -> str:
-    return "not published" if has.null_count() == has.len() else f"{int(has.sum()):,}"

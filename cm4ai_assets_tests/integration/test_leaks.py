@@ -84,6 +84,16 @@ def test_an_alias_of_a_gene_on_another_side() -> None:
     assert no_leaks(rows, made.antibodies, NO_MAPPING).passed
 
 
+def test_a_strange_symbol_that_an_antibody_on_another_side_states_beside_a_known_id() -> None:
+    made = stating({"A": [(None, "SBX", None)], "B": [(gene_id(BRIDGE[1]), "sbx", None)]})
+    sides = {"A": "train", "B": "test"}
+    mapping = GeneMapping([known(BRIDGE[1], "AATK")])
+    rows = rows_of(made, mapping).with_columns(
+        split=pl.col("antibody_id").replace_strict(sides, default=None), group=pl.lit("by hand")
+    )
+    assert not no_leaks(rows, made.antibodies, mapping).passed
+
+
 def test_a_well_under_another_condition(made: Layout) -> None:
     """The manifest of one condition names another antibody for the well: its cells are of the same place."""
     rows = rows_of(made)

@@ -207,6 +207,17 @@ def test_a_name_that_may_be_of_a_gene_on_another_side_stands_nowhere_and_moves_n
         assert found["A"] == (side if side_of(itself) == side else "several_sides")
 
 
+def test_a_strange_symbol_may_be_of_the_gene_that_another_antibody_states_beside_it() -> None:
+    """Else two antibodies of one target would stand on two sides, and nobody would see it."""
+    for side in SIDES:
+        (number,) = on_side(side)
+        mapping = GeneMapping([known(number, "EIF5A", "P63241")])
+        for better in ((gene_id(number), "SBX", None), (None, "sbx", "P63241-2")):
+            found = sides(split(stating({"A": [(None, "SBX", None)], "B": [better]}), mapping))
+            assert found["B"] == side
+            assert found["A"] == (side if side_of("symbol:SBX") == side else "several_sides")
+
+
 def test_beside_an_id_that_the_mapping_knows_an_alias_says_nothing() -> None:
     (train,), (test,) = on_side("train"), on_side("test")
     mapping = GeneMapping([known(train, "EIF5A", "P63241"), known(test, "AATK", alias=["AATYK"])])
